@@ -1,0 +1,106 @@
+"""How this room says no.
+
+CaServerError
+├── Refusal               a request that is refused, for a reason that the client is told
+├── ConfigurationError    settings that the operator must mend
+├── SmsError              a gateway did not take a message
+│   ├── SmsRejected       and never will
+│   └── SmsUnavailable    but may later
+├── KeyStoreError         a key cannot be opened, made or used
+├── LintError             what was signed is not what was meant; it must not leave the house
+└── StorageError          the database cannot be used as it is
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class CaServerError(Exception):
+    """The base of this room's errors."""
+
+
+class RefusalKind(StrEnum):
+    """Why a request is refused. `ca_server.web.problems` alone maps these to ACME problem documents."""
+
+    ACCOUNT_DOES_NOT_EXIST = "accountDoesNotExist"
+    ALREADY_REVOKED = "alreadyRevoked"
+    BAD_CSR = "badCSR"
+    BAD_NONCE = "badNonce"
+    BAD_PUBLIC_KEY = "badPublicKey"
+    BAD_REVOCATION_REASON = "badRevocationReason"
+    BAD_SIGNATURE_ALGORITHM = "badSignatureAlgorithm"
+    CONFLICT = "conflict"
+    INCORRECT_RESPONSE = "incorrectResponse"
+    INVALID_CONTACT = "invalidContact"
+    MALFORMED = "malformed"
+    METHOD_NOT_ALLOWED = "methodNotAllowed"
+    NOT_FOUND = "notFound"
+    ORDER_NOT_READY = "orderNotReady"
+    RATE_LIMITED = "rateLimited"
+    REJECTED_IDENTIFIER = "rejectedIdentifier"
+    REQUEST_TOO_LARGE = "requestTooLarge"
+    SERVER_INTERNAL = "serverInternal"
+    SMS_NOT_DELIVERED = "smsNotDelivered"
+    UNAUTHORIZED = "unauthorized"
+    UNSUPPORTED_CONTACT = "unsupportedContact"
+    UNSUPPORTED_IDENTIFIER = "unsupportedIdentifier"
+    UNSUPPORTED_MEDIA_TYPE = "unsupportedMediaType"
+    USER_ACTION_REQUIRED = "userActionRequired"
+
+
+class Refusal(CaServerError):
+    """A request that the authority refuses.
+
+    `detail` is a sentence that says what to do, `retry_after` the wait after which the same request may succeed, and
+    `location` the URL of what already exists, where that is the reason. None of them holds a secret.
+    """
+
+    def __init__(
+        self,
+        kind: RefusalKind,
+        detail: str,
+        *,
+        retry_after: timedelta | None = None,
+        location: str | None = None,
+    ) -> None:
+        """Remember why."""
+        super().__init__(f"{kind.value}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+        self.location = location
+
+
+class ConfigurationError(CaServerError):
+    """Settings that the operator must mend; the message names the file, the key and the allowed values."""
+
+
+class SmsError(CaServerError):
+    """A gateway did not take a message. The text never holds the number or the code."""
+
+
+class SmsRejected(SmsError):
+    """The gateway will not take this message, now or later."""
+
+
+class SmsUnavailable(SmsError):
+    """The gateway cannot take the message now. `retry_after` says when to try again, where the gateway said so."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        """Remember when to try again."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class KeyStoreError(CaServerError):
+    """A key cannot be opened, made or used."""
+
+
+class LintError(CaServerError):
+    """A signed certificate or list is not what was meant, and is not released."""
+
+
+class StorageError(CaServerError):
+    """The database cannot be used as it is."""

@@ -1,0 +1,6 @@
+"""The published formats of this field, one module each, with no input or output.
+
+Read `telephone_number` first; `tn_auth_list` says which numbers a certificate speaks for, `certificate` is the
+profile of docs/reference/certificate-profile.md, `key_authorization` is the arithmetic of the SMS challenges, and
+`passport` with `identity_header` are the signed statements about a call or a message.
+"""
