@@ -1,0 +1,5 @@
+"""The front door: one command, `answerback`, with a sub-command for each person who uses the system.
+
+Read `cli` for what is offered; each command stands in a module of `commands` and only parses, calls a room, and
+prints. `failure` is how a command says what is wrong and what to do, `output` how it prints for people or programs.
+"""

@@ -1,0 +1,113 @@
+"""The table of commands. Showing it imports none of them, so that `answerback --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import click
+
+from answerback.failure import Failure
+
+DEBUG_VARIABLE = "ANSWERBACK_DEBUG"
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a command stands, what it is for, and the extra without which it cannot be imported."""
+
+    module: str
+    attribute: str
+    summary: str
+    extra: str | None = None
+
+
+DOORS: Mapping[str, Door] = {
+    "ca": Door("answerback.commands.ca", "ca", "Run an authority: keys, ACME server, SMS, revocation.", extra="ca"),
+    "enrol": Door("answerback.commands.enrol", "enrol", "Get certificates for a number, by SMS."),
+    "certificates": Door("answerback.commands.certificates", "certificates", "Show the certificates held here."),
+    "renew": Door("answerback.commands.certificates", "renew", "Renew the certificates that are due."),
+    "revoke": Door("answerback.commands.certificates", "revoke", "Revoke a certificate that is held here."),
+    "account": Door("answerback.commands.account", "account", "Show, change or close the account at an authority."),
+    "trust": Door("answerback.commands.trust", "trust", "Choose which authorities to believe, for which numbers."),
+    "call": Door("answerback.commands.call", "call", "Sign a call or a message, or judge one that came in."),
+    "demo": Door("answerback.commands.demo", "demo", "Play the whole story on this machine.", extra="demo"),
+}
+ALIASES: Mapping[str, str] = {"enroll": "enrol"}
+_PACKAGES = frozenset({"acme_client", "answerback", "ca_server", "policies", "stir", "trust_store"})
+
+
+class FrontDoor(click.Group):
+    """A click group whose commands are imported when they are called, not when they are listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click passes it
+        """Name the commands in the order of the table."""
+        return list(DOORS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None where there is none of that name."""
+        name = ALIASES.get(cmd_name, cmd_name)
+        door = DOORS.get(name)
+        if door is None:
+            return None
+        try:
+            command: click.Command = getattr(importlib.import_module(door.module), door.attribute)
+        except ModuleNotFoundError as missing:
+            if ctx.resilient_parsing:  # shell completion offers what can be run
+                return None
+            raise _explained(missing, name) from missing
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click passes it
+        """List the commands from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, door.summary) for name, door in DOORS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's own signature
+        """Run the command, and say which extra it lacks where it imports a part that is not installed."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as missing:
+            raise _explained(missing, ctx.invoked_subcommand or "") from missing
+
+
+def _explained(missing: ModuleNotFoundError, command: str) -> Exception:
+    name = ALIASES.get(command, command)
+    module = (missing.name or "").partition(".")[0]
+    if module in _PACKAGES or name not in DOORS:
+        return missing
+    extra = "postgresql" if module == "psycopg" else DOORS[name].extra
+    wanted = f"answerback[{extra}]" if extra else "answerback"
+    return Failure(f"answerback {name} needs {module}, which is not installed: pip install '{wanted}'")
+
+
+@click.command(cls=FrontDoor)
+@click.version_option(package_name="answerback")
+def front_door() -> None:
+    """Certificates for telephone numbers, from the authorities that you choose to believe."""
+
+
+def main() -> NoReturn:
+    """Run the command line. An error that nobody foresaw is one line and exit code 1.
+
+    Its message is not shown, for it may quote a secret: `ANSWERBACK_DEBUG=1` shows the whole traceback.
+    """
+    try:
+        front_door(prog_name="answerback")
+    except Exception as unexpected:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        click.echo(f"Error: {_one_line(unexpected)}", err=True)
+    sys.exit(1)
+
+
+def _one_line(unexpected: Exception) -> str:
+    if isinstance(unexpected, OSError) and unexpected.strerror:
+        subject = f": {unexpected.filename}" if unexpected.filename else ""
+        return f"{unexpected.strerror}{subject} (set {DEBUG_VARIABLE}=1 to see where)"
+    kind = type(unexpected).__name__
+    return f"this is a bug: unexpected {kind}; run it again with {DEBUG_VARIABLE}=1 and report the traceback"

@@ -1,0 +1,35 @@
+"""Programs that we did not write, against which the tests prove ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+NPM_FOLDER = Path(__file__).parent / "npm"
+"""Where the npm peers are installed: a script in this folder finds them by `require`."""
+_DEBIAN_FOLDERS = "/usr/sbin:/sbin:" + ":".join(str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+
+
+def require(program: str, package: str) -> str:
+    """Return the path of `program`; where it is missing, fail in CI and skip elsewhere.
+
+    `package` is the Debian package that brings it.
+    """
+    path = shutil.which(program) or shutil.which(program, path=_DEBIAN_FOLDERS)
+    return path or _missing(f"{program} is not installed: apt-get install {package}")
+
+
+def require_npm(package: str) -> Path:
+    """Return the folder whose scripts can `require` the npm package; where it is missing, fail in CI, else skip."""
+    if (NPM_FOLDER / "node_modules" / package).is_dir():
+        return NPM_FOLDER
+    return Path(_missing(f"npm package {package} is not installed: npm ci --prefix tests/npm"))
+
+
+def _missing(message: str) -> str:
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
