@@ -28,17 +28,17 @@ class Routes:
         ConfigurationError where two gateways have one name, or there are fewer operators than routes.
         """
         _refuse_repeated_names(gateways)
-        operators = list(dict.fromkeys(gateway.operator for gateway in gateways))
+        operators = list(dict.fromkeys(_operator(gateway) for gateway in gateways))
         if len(operators) < min_routes:
             msg = (
-                f"gateways: {_count(min_routes, 'route')} need as many distinct operators, and the gateways name "
-                f"{len(operators)}; add a [[gateways]] table with another operator"
+                f"gateways: policy.min_routes is {min_routes}, and the gateways have {len(operators)} distinct "
+                "operators; add a [[gateways]] table of another operator"
             )
             raise ConfigurationError(msg)
         route_of = {operator: index % min_routes for index, operator in enumerate(operators)}
         return cls(
             tuple(
-                tuple(gateway for gateway in gateways if route_of[gateway.operator] == route)
+                tuple(gateway for gateway in gateways if route_of[_operator(gateway)] == route)
                 for route in range(min_routes)
             )
         )
@@ -70,5 +70,6 @@ def _refuse_repeated_names(gateways: Iterable[Gateway]) -> None:
         seen.add(gateway.name)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def _operator(gateway: Gateway) -> str:
+    """Return the operator's name, such that two spellings of one name are not taken for two operators."""
+    return " ".join(gateway.operator.split()).casefold()
