@@ -1,0 +1,82 @@
+# One door. `make` lists what is behind it. Needed: Python 3.11 or newer, make, and a package index for pip.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := requirements/dev.lock
+PEER_VENV := .venv-bench
+PEER_LOCK := requirements/bench-peer.lock
+CODE := acme_client answerback ca_server number_directory policies stir transparency trust_store tests bench
+PURE := stir policies trust_store
+PYTEST_ARGS ?=
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format bench docs vectors lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## play the whole story on this machine: two authorities, an SMS network, a call that is believed
+	@$(BIN)/answerback demo
+
+test: $(READY)  ## run the whole suite, with branch coverage (PYTEST_ARGS="-k name" for a part)
+	@$(BIN)/pytest --numprocesses=2 --dist=loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of the pure rooms
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest --quiet --no-header $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
+		--cov-report=term-missing:skip-covered --cov-fail-under=100
+
+format: $(READY)  ## put the code into the house's form, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) $(PEER_VENV)/.ready  ## measure against other programs, side by side, and print ratios
+	@$(BIN)/python -m bench --peer $(PEER_VENV)
+
+docs: $(READY)  ## build the documentation into site/, every warning an error
+	@$(SPHINX) docs site
+	@echo "The documentation is in site/index.html"
+
+vectors: $(READY)  ## make the test vectors anew, and prove that nothing changed
+	@for script in tests/vectors/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+	git diff --exit-code -- tests/vectors
+
+lock: $(READY)  ## resolve the dependencies anew into requirements/
+	sh requirements/lock.sh $(BIN)/pip-compile $(LOCK) $(PEER_LOCK)
+
+clean:  ## remove what was built, the virtual environments too
+	rm -rf $(VENV) $(PEER_VENV) build site .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf ./*.egg-info tests/npm/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define an-interpreter
+	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON) here. Say which Python to use: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version). Say which to use: make PYTHON=python3.11"; \
+		exit 1; }
+endef
+
+$(READY): $(LOCK) pyproject.toml
+	$(an-interpreter)
+	@echo "[1/3] Making $(VENV) (first time only, about a minute in all)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/3] Installing the locked dependencies"
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $(LOCK)
+	@echo "[3/3] Installing answerback itself, from here"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PEER_VENV)/.ready: $(PEER_LOCK)
+	$(an-interpreter)
+	@echo "[1/2] Making $(PEER_VENV) (first time only)"
+	@$(PYTHON) -m venv $(PEER_VENV)
+	@echo "[2/2] Installing the ACME server to measure against"
+	@$(PEER_VENV)/bin/python -m pip install --disable-pip-version-check --require-hashes -r $(PEER_LOCK)
+	@touch $@
