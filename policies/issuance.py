@@ -12,8 +12,8 @@ import msgspec
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 CodeDigits = Annotated[int, msgspec.Meta(ge=6, le=10)]
-Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
-Prefix = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{0,14}$")]
+Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$", examples=["US"])]
+Prefix = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{0,14}$", examples=["+881"])]
 
 
 class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
