@@ -7,10 +7,9 @@ READY := $(VENV)/.ready
 LOCK := requirements/dev.lock
 PEER_VENV := .venv-bench
 PEER_LOCK := requirements/bench-peer.lock
-CODE := acme_client answerback ca_server number_directory policies stir transparency trust_store tests bench
 PURE := stir policies trust_store
 PYTEST_ARGS ?=
-SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -70,7 +69,7 @@ $(READY): $(LOCK) pyproject.toml
 	@echo "[2/3] Installing the locked dependencies"
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $(LOCK)
 	@echo "[3/3] Installing answerback itself, from here"
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --disable-pip-version-check -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(PEER_VENV)/.ready: $(PEER_LOCK)
