@@ -17,10 +17,10 @@ from ca_server.orders import Issuance, Revocation
 from ca_server.signing.lint import lint_number_certificate, lint_revocation_list
 from ca_server.signing.revocation_list import RevocationListFields, revocation_list
 from stir.certificate import AuthorityCertificate, NumberCertificateFields, number_certificate, write_pem_chain
+from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 
 _ID_CHARACTERS = 16
-_P384_BITS = 384
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,16 @@ class Issuer:
         The signature is deterministic (RFC 6979), so signing once more after a crash gives the same bytes. Raises
         LintError, and releases nothing, where the result is not what was meant.
         """
-        fields = NumberCertificateFields(
-            number=number,
-            public_key=public_key,
-            serial=issuance.serial,
-            not_before=issuance.not_before,
-            not_after=issuance.not_after,
-            validation=issuance.validation,
-            ca_issuers_url=self.certificate_url,
-            crl_url=self.crl_url(issuance.shard),
-        )
-        certificate = number_certificate(fields, self.certificate).sign(self.key, self._hash, ecdsa_deterministic=True)
         if not self.covers(number):
-            msg = "the issuing certificate may not speak for this number"
+            msg = f"the issuing certificate may not speak for {number.masked}"
             raise LintError(msg)
+        try:
+            fields = self._fields(number, public_key, issuance)
+            builder = number_certificate(fields, self.certificate)
+        except CertificateProfileError as error:
+            msg = f"the certificate to sign is outside the profile: {error}"
+            raise LintError(msg) from error
+        certificate = builder.sign(self.key, self._hash, ecdsa_deterministic=True)
         lint_number_certificate(certificate, fields, self.certificate)
         return certificate
 
@@ -135,6 +131,20 @@ class Issuer:
             return False
         return True
 
+    def _fields(
+        self, number: TelephoneNumber, public_key: ec.EllipticCurvePublicKey, issuance: Issuance
+    ) -> NumberCertificateFields:
+        return NumberCertificateFields(
+            number=number,
+            public_key=public_key,
+            serial=issuance.serial,
+            not_before=issuance.not_before,
+            not_after=issuance.not_after,
+            validation=issuance.validation,
+            ca_issuers_url=self.certificate_url,
+            crl_url=self.crl_url(issuance.shard),
+        )
+
     @cached_property
     def _intermediates_pem(self) -> bytes:
         return write_pem_chain(self.chain[:-1]) if self.chain[:-1] else b""
@@ -146,4 +156,4 @@ class Issuer:
     @cached_property
     def _hash(self) -> hashes.SHA256 | hashes.SHA384:
         """The hash that goes with the issuing key's size (RFC 5480 §4)."""
-        return hashes.SHA384() if self.key.curve.key_size >= _P384_BITS else hashes.SHA256()
+        return hashes.SHA384() if isinstance(self.key.curve, ec.SECP384R1) else hashes.SHA256()
