@@ -5,7 +5,8 @@ CaServerError
 ├── ConfigurationError    settings that the operator must mend
 ├── SmsError              a gateway did not take a message
 │   ├── SmsRejected       and never will
-│   └── SmsUnavailable    but may later
+│   ├── SmsUnavailable    but may later
+│   └── SmsUncertain      or did: nobody knows
 ├── KeyStoreError         a key cannot be opened, made or used
 ├── LintError             what was signed is not what was meant; it must not leave the house
 └── StorageError          the database cannot be used as it is
@@ -24,6 +25,7 @@ class CaServerError(Exception):
 class RefusalKind(StrEnum):
     """Why a request is refused. `ca_server.web.problems` alone maps these to ACME problem documents."""
 
+    ACCOUNT_DEACTIVATED = "accountDeactivated"
     ACCOUNT_DOES_NOT_EXIST = "accountDoesNotExist"
     ALREADY_REVOKED = "alreadyRevoked"
     BAD_CSR = "badCSR"
@@ -92,6 +94,10 @@ class SmsUnavailable(SmsError):
         """Remember when to try again."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class SmsUncertain(SmsError):
+    """The gateway may have taken the message: it was handed over, and no answer came. A repeat is one more send."""
 
 
 class KeyStoreError(CaServerError):

@@ -36,7 +36,7 @@ _STATE_WORDS = {
     "rejec": Delivery.FAILED,
     "faile": Delivery.FAILED,
 }
-"""The first five letters tell the words of Appendix B (`DELIVRD`, `UNDELIV`) and those written out apart from others."""
+"""Five letters tell the words of Appendix B (`DELIVRD`, `UNDELIV`), and those written out, from all others."""
 
 
 class IdForm(StrEnum):
