@@ -7,8 +7,8 @@ The GSM 7-bit default alphabet is kept unpacked, one septet to an octet, as SMPP
 from __future__ import annotations
 
 SEPTETS_OF_ONE_SEGMENT = 160
-UNITS_OF_ONE_SEGMENT = 70
-"""UTF-16 code units: a letter outside the basic plane takes two."""
+OCTETS_OF_UCS2 = 140
+"""Two for each UTF-16 code unit: a letter outside the basic plane takes four."""
 
 _ESCAPE = 0x1B
 _BASIC = (
@@ -64,7 +64,7 @@ def fits_one_segment(text: str) -> bool:
     septets = encode_gsm7(text)
     if septets is not None:
         return len(septets) <= SEPTETS_OF_ONE_SEGMENT
-    return len(text.encode("utf-16-be", "surrogatepass")) <= 2 * UNITS_OF_ONE_SEGMENT
+    return len(text.encode("utf-16-be")) <= OCTETS_OF_UCS2
 
 
 def _letter(code: int, *, escaped: bool) -> str:

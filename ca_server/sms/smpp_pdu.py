@@ -178,7 +178,7 @@ def relative_time(period: timedelta) -> str:
     return f"0000{days:02}{hours:02}{minutes:02}{seconds:02}000R"
 
 
-def pdu_length(octets: bytes) -> int | None:
+def pdu_length(octets: bytes | bytearray) -> int | None:
     """Return the length of the PDU that begins here, or None until its first four octets are there.
 
     Raises PduError for a length that no PDU has: there is no telling where the next one begins.
