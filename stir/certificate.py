@@ -43,6 +43,8 @@ OID_ARC = "2.25.30032398498072581981978517698707828873"
 
 LONGEST_CHAIN = 10
 """How many certificates a chain may hold. Paths in use have two or three."""
+WEB_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2000}", re.ASCII)
+"""The http and https URLs that certificates and tokens may point to: the characters of RFC 3986 only."""
 LARGEST_CERTIFICATE = 16 * 1024
 """How many bytes of DER a certificate or request may have. A number's certificate has about 700."""
 
@@ -53,7 +55,6 @@ _LARGEST_SERIAL = 2**159 - 1  # 20 octets, the sign bit among them (RFC 5280 §4
 _SIGNATURES = frozenset({SignatureAlgorithmOID.ECDSA_WITH_SHA256, SignatureAlgorithmOID.ECDSA_WITH_SHA384})
 _REQUEST_SIGNATURES = _SIGNATURES | {SignatureAlgorithmOID.ECDSA_WITH_SHA512}
 _CURVE_NAMES: dict[type[ec.EllipticCurve], str] = {ec.SECP256R1: "P-256", ec.SECP384R1: "P-384"}
-_WEB_URL = re.compile(r"https?://[\x21-\x7e]{1,2000}", re.ASCII)
 _PEM_CHAIN = re.compile(
     rb"(?:-----BEGIN CERTIFICATE-----\r?\n(?:[A-Za-z0-9+/=]{1,76}\r?\n)+-----END CERTIFICATE-----(?:(?:\r?\n)+|\Z))+"
 )
@@ -725,7 +726,7 @@ def _require_life(not_before: datetime, not_after: datetime) -> None:
 
 
 def _require_web_url(url: object) -> str:
-    if not isinstance(url, str) or not _WEB_URL.fullmatch(url):
+    if not isinstance(url, str) or not WEB_URL.fullmatch(url):
         msg = "certificates point to http or https URLs in ASCII"
         raise CertificateProfileError(msg)
     return url
