@@ -40,7 +40,11 @@ def load_toml(path: Path, type_: type[T]) -> T:
     Raises PolicyFileError, and nothing else, for a file that cannot be read, is no TOML, or says what `type_` does not
     allow; a key that it does not know is refused where the struct forbids unknown fields.
     """
-    text = _read(path)
+    return parse_toml(read_toml(path), type_, path)
+
+
+def parse_toml(text: str, type_: type[T], path: Path) -> T:
+    """Read TOML text as `load_toml` does; `path` is the file that its errors name."""
     try:
         return msgspec.toml.decode(text, type=type_, dec_hook=_convert)
     except msgspec.ValidationError as error:
@@ -54,7 +58,8 @@ def load_toml(path: Path, type_: type[T]) -> T:
         raise PolicyFileError(msg) from error
 
 
-def _read(path: Path) -> str:
+def read_toml(path: Path) -> str:
+    """Return the text of a file of settings; raise PolicyFileError where it cannot be one."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
