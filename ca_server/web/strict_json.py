@@ -1,0 +1,101 @@
+"""Read JSON that a stranger wrote: one object, of bounded depth, in UTF-8, in which no name stands twice (RFC 8259).
+
+Two programs that read one text differently are a way past a check. A text that parsers are known to disagree on is
+therefore refused: repeated names, unpaired surrogates, NaN, a byte order mark.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from ca_server.errors import Refusal, RefusalKind
+
+MAX_DEPTH = 10
+"""No ACME object nests deeper than a handful of levels; a hostile one would exhaust the parser's stack."""
+
+JsonObject = dict[str, Any]
+
+_Shape = TypeVar("_Shape")
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+
+
+def read_object(data: bytes, what: str) -> JsonObject:
+    """Return the JSON object in `data`; refuse anything else as malformed. `what` names the text in the refusal."""
+    if _is_too_deep(data):
+        _refuse(f"{what} nests deeper than {MAX_DEPTH} levels")
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except _RepeatedNameError as error:
+        raise Refusal(RefusalKind.MALFORMED, f"{what} names a member twice") from error
+    except ValueError as error:
+        raise Refusal(RefusalKind.MALFORMED, f"{what} is not JSON in UTF-8") from error
+    if not isinstance(value, dict):
+        _refuse(f"{what} is not a JSON object")
+    return value
+
+
+def read_as(value: JsonObject, shape: type[_Shape], what: str) -> _Shape:
+    """Return the object as a `shape`; refuse wrong types and missing members as malformed, naming the member."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        raise Refusal(RefusalKind.MALFORMED, f"{what}: {error}") from error
+
+
+def read_base64url(text: str, what: str) -> bytes:
+    """Return the bytes of a base64url text; refuse padding (RFC 8555 §6.1) and second spellings."""
+    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        _refuse(f"{what} is not base64url without padding")
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if write_base64url(data) != text:
+        _refuse(f"{what} is not the canonical base64url of its bytes")
+    return data
+
+
+def write_base64url(data: bytes) -> str:
+    """Return the base64url text of the bytes, without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _is_too_deep(data: bytes) -> bool:
+    """Tell whether brackets outside strings nest beyond the limit, in time linear in the text and without recursion."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for token in _BRACKETS.finditer(data):
+        match token.group()[:1]:
+            case b"[" | b"{":
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return True
+            case b"]" | b"}":
+                depth -= 1
+    return False
+
+
+class _RepeatedNameError(ValueError):
+    """An object names a member twice."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> JsonObject:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _RepeatedNameError
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise Refusal(RefusalKind.MALFORMED, detail)
