@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
+from ca_server.errors import ConfigurationError
 from policies.issuance import IssuancePolicy
+
+PASSPHRASE_VARIABLE = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
+
+_HIGHEST_PORT = 65535
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Attribute = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,30 +27,63 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Path
 
 
+class Address(msgspec.Struct, frozen=True):
+    """Where a server listens: an IP address or `localhost`, without brackets, and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `127.0.0.1:14000`, `[::1]:14000` or `localhost:14000`; raise ConfigurationError for anything else."""
+        host, _, port = text.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        name = host[1:-1] if bracketed else host
+        if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT) or not _is_host(name, bracketed):
+            msg = (
+                f"{text!r} is not an address and a port; "
+                'write "127.0.0.1:14000", "[::1]:14000" or, for every address, "0.0.0.0:443"'
+            )
+            raise ConfigurationError(msg)
+        return cls(name, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine reach it."""
+        return is_loopback(self.host)
+
+
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where and how the ACME server listens.
 
-    Plain HTTP is served on a loopback address, or to the proxies named in `trusted_proxies` only: addresses whose
-    X-Forwarded-For is believed.
+    Plain HTTP is served on a loopback address, or to the proxies named in `trusted_proxies` only: addresses or networks
+    whose X-Forwarded-For is believed. A stop waits `graceful_seconds` for requests that are under way.
     """
 
     bind: str = "127.0.0.1:14000"
-    workers: Annotated[int, msgspec.Meta(ge=1)] = 2
-    threads: Annotated[int, msgspec.Meta(ge=1)] = 8
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    graceful_seconds: Annotated[int, msgspec.Meta(ge=1, le=600)] = 30
     tls: Tls | None = None
     trusted_proxies: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> Address:
+        """`bind`, read. Raises ConfigurationError."""
+        return Address.parse(self.bind)
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the signing keys live: `file`, or an outsider's store as `module:attribute` with its own `options`.
 
-    The file store reads its passphrase from `passphrase_file`, else from the environment variable `passphrase_variable`.
+    The file store reads its passphrase from `passphrase_file`, else from the environment variable
+    `passphrase_variable`; `unencrypted` is the clear opt-out of having one.
     """
 
     store: str = "file"
     directory: Path = Path("keys")
     passphrase_file: Path | None = None
-    passphrase_variable: str = "ANSWERBACK_PASSPHRASE"
+    passphrase_variable: str = PASSPHRASE_VARIABLE
     unencrypted: bool = False
     options: dict[str, Any] = {}
 
@@ -51,40 +94,70 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `sender` is the address that the phone shows, `operator` who runs the gateway.
     """
 
-    name: str
-    type: str
-    operator: str
-    sender: str
+    name: Text
+    type: Attribute
+    operator: Text
+    sender: Text
     options: dict[str, Any] = {}
 
 
 class Authority(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who the authority is, and the certificate and key that it issues with."""
 
-    name: str
-    operator: str
+    name: Text
+    operator: Text
     certificate: Path = Path("issuing.pem")
     chain: tuple[Path, ...] = (Path("root.pem"),)
     """The certificates above the issuing one, in order, up to the anchor that users are given."""
     key: str = "issuing"
+    """The name of the issuing key in the key store."""
     crl_shards: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 16
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings of one authority. Relative paths are relative to the file they stand in."""
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is told on standard error, one JSON object a line."""
 
-    public_url: Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+$")]
-    """The URL under which clients reach the server, without a trailing slash."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of one authority.
+
+    Relative paths, also those in options and in `database`, start from `folder`; `ca_server.loading.load_config` makes
+    that the folder of the file.
+    """
+
+    public_url: Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+$", examples=["https://ca.example"])]
+    """The URL under which clients reach the server, without a path."""
     authority: Authority
     gateways: tuple[Gateway, ...]
     policy: IssuancePolicy
     server: Server = Server()
     keys: Keys = Keys()
     database: str = "sqlite:///answerback.db"
+    log: Log = Log()
     terms_of_service: str | None = None
     website: str | None = None
+    folder: Path = Path()
 
     @property
     def host(self) -> str:
-        """The host of `public_url`, as it stands in the SMS for phones to bind the code to."""
-        return self.public_url.partition("://")[2].rpartition(":")[0] or self.public_url.partition("://")[2]
+        """The host of `public_url` without its port, as it stands in the SMS for phones to bind the code to."""
+        host = urlsplit(self.public_url).hostname or ""
+        return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, without brackets, is this machine as it sees itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_host(name: str, bracketed: bool) -> bool:
+    """Tell whether a server can listen here: an address, in brackets exactly where it is IPv6, or `localhost`."""
+    try:
+        return (ip_address(name).version == 6) == bracketed  # noqa: PLR2004  # the version of IP
+    except ValueError:
+        return name == "localhost" and not bracketed
