@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Self, TypeAlias, TypeVar
@@ -176,6 +176,12 @@ class AuthorityFields:
         return TnAuthList.for_prefixes(self.prefixes) if self.prefixes else None
 
 
+def _derive(value: NumberCertificate | AuthorityCertificate, **fields: object) -> None:
+    """Set the fields that follow from the certificate: they are no arguments, so that the two cannot differ."""
+    for name, content in fields.items():
+        object.__setattr__(value, name, content)
+
+
 @dataclass(frozen=True, slots=True)
 class NumberCertificate:
     """A number's certificate that was read and obeys the profile. Its signature has not been verified by that.
@@ -185,26 +191,26 @@ class NumberCertificate:
     """
 
     certificate: x509.Certificate
-    number: TelephoneNumber
-    numbers: TnAuthList
-    public_key: ec.EllipticCurvePublicKey
-    serial: int
-    not_before: datetime
-    not_after: datetime
-    validation: tuple[ValidationMethod, ...]
-    crl_urls: tuple[str, ...]
-    ca_issuers_urls: tuple[str, ...]
-    fingerprint: bytes
+    number: TelephoneNumber = field(init=False, compare=False)
+    numbers: TnAuthList = field(init=False, compare=False)
+    public_key: ec.EllipticCurvePublicKey = field(init=False, compare=False)
+    serial: int = field(init=False, compare=False)
+    not_before: datetime = field(init=False, compare=False)
+    not_after: datetime = field(init=False, compare=False)
+    validation: tuple[ValidationMethod, ...] = field(init=False, compare=False)
+    crl_urls: tuple[str, ...] = field(init=False, compare=False)
+    ca_issuers_urls: tuple[str, ...] = field(init=False, compare=False)
+    fingerprint: bytes = field(init=False, compare=False)
 
-    @classmethod
-    def read(cls, certificate: x509.Certificate) -> Self:
-        """Read a certificate strictly; raise CertificateProfileError where it is outside the profile."""
+    def __post_init__(self) -> None:
+        """Read the certificate."""
+        certificate = self.certificate
         with _profile_errors("the certificate"):
             extensions = _read_extensions(certificate, _LEAF_UNDERSTOOD)
             _require_leaf_form(certificate, extensions)
             number = _named_number(extensions)
-            return cls(
-                certificate=certificate,
+            _derive(
+                self,
                 number=number,
                 numbers=_numbers_of_just(number, extensions),
                 public_key=_require_curve(certificate.public_key(), ec.SECP256R1),
@@ -217,6 +223,11 @@ class NumberCertificate:
                 fingerprint=certificate.fingerprint(hashes.SHA256()),
             )
 
+    @classmethod
+    def read(cls, certificate: x509.Certificate) -> Self:
+        """Read a certificate strictly; raise CertificateProfileError where it is outside the profile."""
+        return cls(certificate)
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorityCertificate:
@@ -227,28 +238,28 @@ class AuthorityCertificate:
     """
 
     certificate: x509.Certificate
-    common_name: str
-    organization: str
-    numbers: TnAuthList | None
-    path_length: int | None
-    public_key: ec.EllipticCurvePublicKey
-    serial: int
-    not_before: datetime
-    not_after: datetime
-    crl_urls: tuple[str, ...]
-    ca_issuers_urls: tuple[str, ...]
-    fingerprint: bytes
+    common_name: str = field(init=False, compare=False)
+    organization: str = field(init=False, compare=False)
+    numbers: TnAuthList | None = field(init=False, compare=False)
+    path_length: int | None = field(init=False, compare=False)
+    public_key: ec.EllipticCurvePublicKey = field(init=False, compare=False)
+    serial: int = field(init=False, compare=False)
+    not_before: datetime = field(init=False, compare=False)
+    not_after: datetime = field(init=False, compare=False)
+    crl_urls: tuple[str, ...] = field(init=False, compare=False)
+    ca_issuers_urls: tuple[str, ...] = field(init=False, compare=False)
+    fingerprint: bytes = field(init=False, compare=False)
 
-    @classmethod
-    def read(cls, certificate: x509.Certificate) -> Self:
-        """Read a certificate strictly; raise CertificateProfileError where it is outside the profile."""
+    def __post_init__(self) -> None:
+        """Read the certificate."""
+        certificate = self.certificate
         with _profile_errors("the authority's certificate"):
             extensions = _read_extensions(certificate, _AUTHORITY_UNDERSTOOD)
             path_length = _require_authority_form(certificate, extensions)
             crl = _optional(extensions, x509.CRLDistributionPoints)
             access = _optional(extensions, x509.AuthorityInformationAccess)
-            return cls(
-                certificate=certificate,
+            _derive(
+                self,
                 common_name=_name_part(certificate.subject, NameOID.COMMON_NAME),
                 organization=_name_part(certificate.subject, NameOID.ORGANIZATION_NAME),
                 numbers=_numbers(extensions),
@@ -261,6 +272,11 @@ class AuthorityCertificate:
                 ca_issuers_urls=() if access is None else _ca_issuers_urls(access),
                 fingerprint=certificate.fingerprint(hashes.SHA256()),
             )
+
+    @classmethod
+    def read(cls, certificate: x509.Certificate) -> Self:
+        """Read a certificate strictly; raise CertificateProfileError where it is outside the profile."""
+        return cls(certificate)
 
 
 @dataclass(frozen=True, slots=True)
