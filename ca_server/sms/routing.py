@@ -57,7 +57,12 @@ class Routes:
         return next((one.sender for route in self.gateways for one in route if one.name == gateway), None)
 
     def names(self, route: int, avoid: Collection[str] = ()) -> tuple[str, ...]:
-        """Return the names of the route's gateways in the order to try them, those in `avoid` last."""
+        """Return the names of the route's gateways in the order to try them, those in `avoid` last.
+
+        There are none for a route that the configuration no longer has.
+        """
+        if route >= self.count:
+            return ()
         return tuple(gateway.name for gateway in sorted(self.gateways[route], key=lambda one: one.name in avoid))
 
 

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms
+import structlog
+
+from ca_server.errors import CaServerError, SmsError, SmsRejected, SmsUnavailable
+from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
+from ca_server.sms.routing import Routes
+
+LEASE = timedelta(seconds=30)
+"""How long a claim holds: longer than a message takes to send, for after it another worker sends it again."""
+LONGEST_SEND = timedelta(seconds=20)
+"""What one gateway may take to answer. No other is tried once the lease has less than this left."""
+LANES = 4
+"""How many messages are sent at once, so that a slow gateway holds up no message of another."""
+MOST_TRANSMISSIONS = 3
+"""How often a message is sent of which nobody knows whether it was taken: a gateway or a worker may fail each time."""
+
+_SHORTEST_RETRY, _LONGEST_RETRY = timedelta(seconds=1), timedelta(seconds=15)
+_BUSY_WAIT, _IDLE_WAIT = 0.02, 0.1
+_FAULT_WAIT = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +82,145 @@ class SmsQueue(Protocol):
 
         The same receipt may come twice, and a message that was delivered stays delivered whatever comes after it.
         """
+
+
+class Worker:
+    """Takes messages from the queue, hands each to a gateway of its route, and notes what came of it.
+
+    `gateways` are those that `routes` names. The worker may be killed at any point: what it had claimed is claimed
+    again once its lease is over, and counted as sent again.
+    """
+
+    def __init__(
+        self,
+        queue: SmsQueue,
+        routes: Routes,
+        gateways: Iterable[SmsGateway],
+        *,
+        clock: Callable[[], datetime],
+        lanes: int = LANES,
+    ) -> None:
+        """Use gateways that were not started yet."""
+        self._queue = queue
+        self._routes = routes
+        self._gateways = {gateway.name: gateway for gateway in gateways}
+        self._clock = clock
+        self._lanes = lanes
+
+    def start(self) -> None:
+        """Let the gateways connect, and keep the receipts that come from now on."""
+        for gateway in self._gateways.values():
+            gateway.start(self._queue.receipt)
+
+    def close(self) -> None:
+        """Let the gateways finish and disconnect."""
+        for gateway in self._gateways.values():
+            gateway.close()
+
+    def run(self, stop: threading.Event) -> None:
+        """Start the gateways, send until `stop` is set, finish what is under way, and close the gateways.
+
+        The queue is looked at every 20 ms while there is work and every 100 ms while there is none: what a code waits
+        here is what a person waits. A queue that fails is asked again after a second.
+        """
+        free = threading.Semaphore(self._lanes)
+        self.start()
+        try:
+            with ThreadPoolExecutor(self._lanes, thread_name_prefix="sms") as lanes:
+                wait = 0.0
+                while not stop.wait(wait):
+                    wait = self._feed(lanes, free, wait)
+        finally:
+            self.close()
+
+    def step(self) -> bool:
+        """Send one message, if one waits; tell whether one did. The gateways must have been started."""
+        now = self._clock()
+        claim = self._queue.claim(now, LEASE)
+        if claim is None:
+            return False
+        self._send(claim, now)
+        return True
+
+    def _feed(self, lanes: ThreadPoolExecutor, free: threading.Semaphore, waited: float) -> float:
+        """Give a claimed message to a free lane, and return how long to wait before the next look, in seconds."""
+        if not free.acquire(timeout=_IDLE_WAIT):
+            return 0.0
+        claimed = False
+        try:
+            now = self._clock()
+            claim = self._queue.claim(now, LEASE)
+            if claim is None:
+                return min(_IDLE_WAIT, max(_BUSY_WAIT, waited * 2))
+            lanes.submit(self._send_in_lane, claim, now, free)
+            claimed = True
+        except CaServerError as error:
+            _log.error("sms_queue_failed", error=type(error).__name__)
+            return _FAULT_WAIT
+        finally:
+            if not claimed:
+                free.release()
+        return 0.0
+
+    def _send_in_lane(self, claim: ClaimedSms, now: datetime, free: threading.Semaphore) -> None:
+        try:
+            self._send(claim, now)
+        except Exception as error:  # noqa: BLE001  # the lease runs out, and the message is sent and counted again
+            _log.error("sms_queue_failed", sms=claim.sms.id, error=type(error).__name__)
+        finally:
+            free.release()
+
+    def _send(self, claim: ClaimedSms, claimed_at: datetime) -> None:
+        """Try the route's gateways in turn, and tell the queue how it ended."""
+        if claim.transmission > MOST_TRANSMISSIONS:
+            self._queue.failed(claim, claimed_at)
+            return
+        later: list[timedelta] = []
+        for name in self._routes.names(claim.route, claim.avoid_gateways):
+            if self._clock() > claimed_at + LEASE - LONGEST_SEND:
+                later.append(_SHORTEST_RETRY)
+                break
+            try:
+                message_id = self._gateways[name].send(claim.sms)
+            except SmsRejected as error:
+                _warn("sms_rejected", claim, name, error)
+            except SmsUnavailable as error:
+                _warn("sms_gateway_unavailable", claim, name, error)
+                later.append(error.retry_after or timedelta())
+            except Exception as error:  # noqa: BLE001  # whatever an outsider's gateway raises, the SMS may be out
+                _warn("sms_uncertain", claim, name, error)
+                self._put_back_uncertain(claim, name)
+                return
+            else:
+                self._queue.sent(claim, name, message_id, self._clock())
+                _log.info("sms_sent", sms=claim.sms.id, to=claim.sms.to.masked, gateway=name, again=claim.repeated)
+                return
+        self._put_back(claim, later)
+
+    def _put_back(self, claim: ClaimedSms, later: list[timedelta]) -> None:
+        """Try again when the first gateway is ready to, or give up where all refused or the code dies before that."""
+        now = self._clock()
+        if later and (at := now + max(min(later), _pause(claim, now))) < claim.sms.expires_at:
+            self._queue.retry(claim, at)
+        else:
+            self._queue.failed(claim, now)
+
+    def _put_back_uncertain(self, claim: ClaimedSms, gateway: str) -> None:
+        """Send again what may be lost, but not for ever: each time, the phone may get one more."""
+        now = self._clock()
+        at = now + _pause(claim, now)
+        if claim.transmission < MOST_TRANSMISSIONS and at < claim.sms.expires_at:
+            self._queue.uncertain(claim, gateway, at)
+        else:
+            self._queue.failed(claim, now)
+
+
+def _pause(claim: ClaimedSms, now: datetime) -> timedelta:
+    """Return half the time that the message has waited, within limits: tries grow apart without a count being kept."""
+    return min(_LONGEST_RETRY, max(_SHORTEST_RETRY, (now - claim.queued_at) / 2))
+
+
+def _warn(event: str, claim: ClaimedSms, gateway: str, error: Exception) -> None:
+    """Log without the words of an exception that is not ours: it may hold the number or the text."""
+    reason = str(error) if isinstance(error, SmsError) else type(error).__name__
+    _log.warning(event, sms=claim.sms.id, to=claim.sms.to.masked, gateway=gateway, reason=reason)
