@@ -24,9 +24,11 @@ class Clock:
     now: datetime = NOON
 
     def __call__(self) -> datetime:
+        """Tell the time."""
         return self.now
 
     def advance(self, seconds: float) -> None:
+        """Let time pass."""
         self.now += timedelta(seconds=seconds)
 
 
@@ -44,6 +46,7 @@ class QueuedSms:
 
     @property
     def waits(self) -> bool:
+        """Whether it is still to be handed over."""
         return self.delivery is Delivery.QUEUED
 
 
@@ -51,6 +54,7 @@ class MemorySmsQueue:
     """An SmsQueue that keeps the promises of its Protocol, but not across processes."""
 
     def __init__(self) -> None:
+        """Hold nothing yet."""
         self.messages: dict[str, QueuedSms] = {}
         self.early_receipts: dict[tuple[str, str], Delivery] = {}
         self._lock = threading.Lock()
@@ -70,6 +74,7 @@ class MemorySmsQueue:
         assert came, f"{sms_id} is {self.messages[sms_id].delivery}, not {delivery}"
 
     def claim(self, now: datetime, lease: timedelta) -> ClaimedSms | None:
+        """Take the message that waits longest."""
         with self._transaction():
             for queued in sorted(self.messages.values(), key=lambda one: one.due_at):
                 if not queued.waits or (queued.lease_until or queued.due_at) > now:
@@ -80,7 +85,8 @@ class MemorySmsQueue:
                 return self._begin(queued, now + lease)
             return None
 
-    def sent(self, claim: ClaimedSms, gateway: str, message_id: str, now: datetime) -> None:
+    def sent(self, claim: ClaimedSms, gateway: str, message_id: str, now: datetime) -> None:  # noqa: ARG002
+        """Note the gateway's id, and apply the receipt that came before it."""
         with self._transaction():
             queued = self.messages[claim.sms.id]
             queued.lease_until = None
@@ -91,6 +97,7 @@ class MemorySmsQueue:
                 self._reach(queued, early)
 
     def retry(self, claim: ClaimedSms, at: datetime) -> None:
+        """Put back a message that no gateway took, as if it had never been claimed."""
         with self._transaction():
             queued = self._held(claim)
             if queued is not None:
@@ -99,6 +106,7 @@ class MemorySmsQueue:
                 queued.claim = dataclasses.replace(queued.claim, transmission=claim.transmission - 1)
 
     def uncertain(self, claim: ClaimedSms, gateway: str, at: datetime) -> None:
+        """Put back a message that the gateway may have taken."""
         with self._transaction():
             queued = self._held(claim)
             if queued is not None:
@@ -106,13 +114,15 @@ class MemorySmsQueue:
                 avoid = (*claim.avoid_gateways, gateway)
                 queued.claim = dataclasses.replace(queued.claim, avoid_gateways=avoid)
 
-    def failed(self, claim: ClaimedSms, now: datetime) -> None:
+    def failed(self, claim: ClaimedSms, now: datetime) -> None:  # noqa: ARG002
+        """Give a message up."""
         with self._transaction():
             queued = self._held(claim)
             if queued is not None:
                 queued.delivery, queued.lease_until = Delivery.FAILED, None
 
     def receipt(self, receipt: DeliveryReceipt) -> None:
+        """Apply a receipt, or keep it until its message is known."""
         with self._transaction():
             key = (receipt.gateway, receipt.message_id)
             for queued in self.messages.values():
