@@ -107,7 +107,6 @@ def test_a_command_whose_extra_is_missing_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, command: str, module: str, requirement: str
 ) -> None:
     """A part that is not installed is one line with the pip command that brings it."""
-
     monkeypatch.setattr(importlib, "import_module", Mock(side_effect=ModuleNotFoundError(name=module)))
     result = CliRunner().invoke(cli.front_door, [command])
     assert result.exit_code == 1
@@ -239,3 +238,10 @@ def test_a_failure_exits_with_one_and_its_line(
     offer("ring", fail)
     assert main_with(monkeypatch, "ring") == 1
     assert capsys.readouterr().err == "Error: no anchor is held: run answerback trust add\n"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    """`python -m answerback` is the same door."""
+    command = [sys.executable, "-m", "answerback", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("Usage: answerback ")

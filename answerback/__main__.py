@@ -1,0 +1,7 @@
+"""`python -m answerback`: the same door where no script was installed."""
+
+from __future__ import annotations
+
+from answerback.cli import main
+
+main()
