@@ -88,8 +88,10 @@ class SmsMessage:
 class Challenge:
     """A way to prove the number of one authorization, and how far the client has come with it.
 
-    `token` is part 2. `sends_used` counts transmissions that were begun, so that a message which a killed worker may
-    have sent twice counts twice. `answerable_until` is the end of the youngest code's life; None before the first ask.
+    `token` is part 2. `asks` counts the SMS that the client asked for, `sends_used` those and every repeat, so that a
+    message which a killed worker may have sent twice counts twice. `answerable_until` is the end of the youngest code's
+    life; None before the first ask. `messages` are those of the latest ask, one for each route. `validation` is how the
+    number was proved, once it was.
     """
 
     id: str
@@ -106,6 +108,8 @@ class Challenge:
     failed_at: datetime | None
     error: Problem | None
     messages: tuple[SmsMessage, ...] = ()
+    asks: int = 0
+    validation: ValidationMethod | None = None
 
     @property
     def status(self) -> Status:

@@ -1,0 +1,40 @@
+"""Spent nonces in the database."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ca_server.storage.database import Database
+from ca_server.storage.times import to_column
+
+LONGEST_NONCE_LIFE = timedelta(days=1)
+"""No nonce may live longer: a spent one is forgotten once another is spent that expires this much later."""
+
+_SPENDS_BETWEEN_CLEANINGS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Nonces:
+    """Nonces that were used, of all front ends."""
+
+    database: Database
+    _spends: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+    def spend(self, nonce_id: str, expires_at: datetime) -> bool:
+        """Use a nonce; False where it was used before."""
+        at = to_column(expires_at)
+        if next(self._spends) % _SPENDS_BETWEEN_CLEANINGS == 0:
+            self.forget(expires_at - LONGEST_NONCE_LIFE)
+        return (
+            self.database.run_soon_durable(
+                "INSERT INTO nonces (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", nonce_id, at
+            )
+            == 1
+        )
+
+    def forget(self, before: datetime) -> int:
+        """Forget the nonces that expired before this time, and return how many."""
+        return self.database.run("DELETE FROM nonces WHERE expires_at < ?", to_column(before))

@@ -1,0 +1,148 @@
+"""Orders in the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ca_server.orders import Issuance, Order, Problem
+from ca_server.storage.authorizations import AUTHORIZATION_COLUMNS, Authorizations, problem
+from ca_server.storage.database import Database, Row
+from ca_server.storage.times import from_column, to_column
+from stir.certificate import ValidationMethod
+
+SERIAL_BYTES = 20
+"""A serial has at most 20 octets (RFC 5280 §4.1.2.2); all have this length in the database, so that they sort."""
+
+_SELECT = f"""
+    SELECT o.id, o.account_id, o.created_at, o.expires_at, o.not_before, o.not_after, o.serial, o.csr,
+        o.certificate_not_before, o.certificate_not_after, o.shard, o.validation, o.reserved_at, o.certificate_id,
+        o.error_kind, o.error_detail, {AUTHORIZATION_COLUMNS}
+    FROM orders o JOIN authorizations a ON a.id = o.authorization_id
+"""
+_ORDER_WIDTH = 16
+_BY_ID = f"{_SELECT} WHERE o.id = ?"
+_LOCKED = f"{_BY_ID} FOR UPDATE OF o, a"
+_RESERVED = f"""
+    {_SELECT} WHERE o.reserved_at <= ? AND o.certificate_id IS NULL AND o.error_kind IS NULL
+    ORDER BY o.reserved_at LIMIT ?
+"""
+_PAGE = """
+    SELECT o.id FROM orders o JOIN authorizations a ON a.id = o.authorization_id
+    WHERE o.account_id = ?
+        AND (o.created_at, o.id) > (COALESCE((SELECT created_at FROM orders WHERE id = ? AND account_id = ?), 0), ?)
+        AND o.error_kind IS NULL
+        AND (o.certificate_id IS NOT NULL OR o.reserved_at IS NOT NULL OR (
+            o.expires_at > ? AND a.expires_at > ? AND a.deactivated_at IS NULL AND a.revoked_at IS NULL))
+    ORDER BY o.created_at, o.id LIMIT ?
+"""
+_ADD = """
+    INSERT INTO orders (id, account_id, numbers, created_at, expires_at, not_before, not_after, authorization_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_RESERVE = """
+    UPDATE orders SET serial = ?, csr = ?, certificate_not_before = ?, certificate_not_after = ?, shard = ?,
+        validation = ?, reserved_at = ?
+    WHERE id = ? AND reserved_at IS NULL
+"""
+_FAIL = "UPDATE orders SET error_kind = ?, error_detail = ? WHERE id = ? AND certificate_id IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Orders with their authorizations."""
+
+    database: Database
+    authorizations: Authorizations
+
+    def add(self, order: Order) -> None:
+        """Keep a new order, whose authorization is kept already."""
+        self.database.run(
+            _ADD,
+            order.id,
+            order.account_id,
+            order.numbers.identifier,
+            to_column(order.created_at),
+            to_column(order.expires_at),
+            to_column(order.not_before),
+            to_column(order.not_after),
+            order.authorization.id,
+        )
+
+    def get(self, order_id: str) -> Order | None:
+        """Return the order of this id."""
+        return self._order(self.database.row(_BY_ID, order_id))
+
+    def locked(self, order_id: str) -> Order | None:
+        """Return the order, and let nobody else change it or its authorization until this transaction ends."""
+        return self._order(self.database.row(_LOCKED, order_id))
+
+    def page(self, account_id: str, after: str | None, limit: int, now: datetime) -> list[str]:
+        """Return the ids of up to `limit` orders of an account, oldest first, those after the order `after`.
+
+        Orders that can come to nothing any more are left out (RFC 8555 §7.1.2.1), but for those whose challenge failed
+        and that have not expired yet.
+        """
+        at = to_column(now)
+        values = (account_id, after or "", account_id, after or "", at, at, limit)
+        return [order_id for (order_id,) in self.database.rows(_PAGE, *values)]
+
+    def reserve(self, order_id: str, issuance: Issuance) -> bool:
+        """Fix what the certificate will say; False where that is fixed already."""
+        return (
+            self.database.run(
+                _RESERVE,
+                issuance.serial.to_bytes(SERIAL_BYTES, "big"),
+                issuance.csr,
+                to_column(issuance.not_before),
+                to_column(issuance.not_after),
+                issuance.shard,
+                issuance.validation.label,
+                to_column(issuance.reserved_at),
+                order_id,
+            )
+            == 1
+        )
+
+    def reserved(self, before: datetime, limit: int) -> list[Order]:
+        """Return orders whose certificate was fixed at the time `before` or earlier, and not kept yet."""
+        rows = self.database.rows(_RESERVED, to_column(before), limit)
+        return [order for order in map(self._order, rows) if order is not None]
+
+    def fail(self, order_id: str, problem: Problem) -> None:
+        """Note why the order comes to nothing."""
+        self.database.run(_FAIL, problem.kind.value, problem.detail, order_id)
+
+    def _order(self, row: Row | None) -> Order | None:
+        if row is None:
+            return None
+        order_id, account_id, created_at, expires_at, not_before, not_after = row[:6]
+        authorization = self.authorizations.with_challenges(row[_ORDER_WIDTH:])
+        return Order(
+            id=order_id,
+            account_id=account_id,
+            numbers=authorization.numbers,
+            created_at=from_column(created_at),
+            expires_at=from_column(expires_at),
+            not_before=from_column(not_before),
+            not_after=from_column(not_after),
+            authorization=authorization,
+            issuance=_issuance(row[6:13]),
+            certificate_id=row[13],
+            error=problem(row[14], row[15]),
+        )
+
+
+def _issuance(row: Row) -> Issuance | None:
+    serial, csr, not_before, not_after, shard, validation, reserved_at = row
+    if reserved_at is None:
+        return None
+    return Issuance(
+        serial=int.from_bytes(serial, "big"),
+        csr=bytes(csr),
+        not_before=from_column(not_before),
+        not_after=from_column(not_after),
+        shard=shard,
+        validation=ValidationMethod(validation),
+        reserved_at=from_column(reserved_at),
+    )

@@ -1,0 +1,47 @@
+"""Bringing a database to the tables of this version, whoever else tries the same at the same time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import peewee
+from playhouse.migrations import MigrationError, Runner  # type: ignore[import-untyped]  # has no stubs
+
+from ca_server.errors import StorageError
+from ca_server.storage.database import Database
+
+_STEPS = Path(__file__).parent / "migrations"
+_HISTORY = "migrations"
+_ADVISORY_LOCK = 0x616E7377  # any number that nobody else takes in this database
+
+
+def migrate(database: Database) -> tuple[str, ...]:
+    """Run the steps that are missing, all or none of them, and return their names.
+
+    Raises StorageError where the database is newer than this version.
+    """
+    database.rows("SELECT 1")
+    runner = Runner(database.driver, str(_STEPS), table_name=_HISTORY)
+    if not missing(runner):
+        return ()
+    try:
+        with database.driver.atomic(*(("IMMEDIATE",) if database.is_sqlite else ())):
+            if not database.is_sqlite:
+                database.rows("SELECT pg_advisory_xact_lock(?)", _ADVISORY_LOCK)
+            return tuple(runner.up())
+    except (peewee.PeeweeException, MigrationError) as error:
+        msg = f"the database cannot be brought to this version: {error}"
+        raise StorageError(msg) from error
+
+
+def missing(runner: Runner) -> tuple[str, ...]:
+    """Return the names of the steps that the database lacks; refuse a database that has had steps unknown here."""
+    steps = runner.status()
+    unknown = [step.name for step in steps if step.path is None]
+    if unknown:
+        msg = (
+            f"the database was made by a newer version of this program (it knows {unknown[-1]}); "
+            "install that version, or restore a backup made before the update"
+        )
+        raise StorageError(msg)
+    return tuple(step.name for step in steps if step.applied is None)
