@@ -66,7 +66,7 @@ class HostName:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
-def subjects() -> Iterator[HostName]:
+def subjects(folder: Path) -> Iterator[HostName]:  # noqa: ARG001  # nothing is read back
     """Give one new host name after the other."""
     return (HostName(f"host-{number}.example.com") for number in itertools.count())
 
