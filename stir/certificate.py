@@ -38,8 +38,11 @@ from stir.errors import CertificateProfileError, StirError
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import TnAuthList
 
-OID_ARC = "2.25.30032398498072581981978517698707828873"
-"""The arc of this project's own object identifiers: a UUID, which needs no registration (ITU-T X.667)."""
+OID_ARC = "1.2.840.113556.1.8000.2554.5784.1937.2776.20099.43260.15060073.4042889"
+"""The arc of this project's own object identifiers: a UUID in parts, which needs no registration.
+
+Each part is below 2^28, as RFC 5280 Appendix B asks: see docs/decisions/0014-object-identifiers-fit-every-reader.md.
+"""
 
 LONGEST_CHAIN = 10
 """How many certificates a chain may hold. Paths in use have two or three."""

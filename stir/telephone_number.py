@@ -104,7 +104,7 @@ class TelephoneNumber:
         return f"TelephoneNumber({self.masked!r})"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, repr=False)
 class NumberRange:
     """All numbers of one length from `first` to `last`, both included.
 
@@ -155,6 +155,10 @@ class NumberRange:
     def covers(self, other: NumberRange) -> bool:
         """Tell whether every number of `other` is in this range."""
         return self.length == other.length and self.first <= other.first and other.last <= self.last
+
+    def __repr__(self) -> str:
+        """Hide the numbers: a range may hold a single one."""
+        return f"NumberRange(<{self.count} numbers of {self.length} digits>)"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -46,7 +46,7 @@ class ServiceProviderCode:
             raise TnAuthListError(msg)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RangeEntry:
     """A `range` entry: `count` numbers from the digits `start` on, all of one length."""
 
@@ -67,6 +67,10 @@ class RangeEntry:
     def numbers(self) -> NumberRange:
         """The interval that the entry stands for."""
         return NumberRange.starting_at(self.start, self.count)
+
+    def __repr__(self) -> str:
+        """Hide the numbers: a short range is somebody's."""
+        return f"RangeEntry(<{self.count} numbers of {len(self.start)} digits>)"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
