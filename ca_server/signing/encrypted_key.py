@@ -1,7 +1,7 @@
 """A private key under a passphrase: PKCS#8's EncryptedPrivateKeyInfo with scrypt (RFC 5958 §3, RFC 7914 §7).
 
-`cryptography` and OpenSSL both read this form, but `cryptography` writes only one with 2048 rounds of PBKDF2, at which
-a stolen file lets one graphics card try millions of passphrases a second. Here a single try costs about 0.1 s and 16 MiB.
+`cryptography` and OpenSSL both read this form. `cryptography` itself writes only one with 2048 rounds of PBKDF2, at
+which a stolen file lets one graphics card try millions of passphrases a second. Here one try costs 0.1 s and 16 MiB.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cryptography import x509
 
+from ca_server.errors import LintError
 from ca_server.orders import Revocation
 
 REASONS = {
@@ -25,13 +26,26 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class RevocationListFields:
-    """What a CRL says. `url` is its distribution point, `number` grows with each list; times are aware, in UTC."""
+    """What a CRL says. `url` is its distribution point, `number` grows with each list; times are aware, in UTC.
+
+    Raises LintError for a list that RFC 5280 does not allow.
+    """
 
     url: str
     number: int
     this_update: datetime
     next_update: datetime
     revocations: tuple[Revocation, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a reason that stands for nothing, and an end that is not after the beginning."""
+        unknown = next((one.reason for one in self.revocations if one.reason not in REASONS), None)
+        if unknown is not None:
+            msg = f"a CRL gives no reason {unknown} (RFC 5280 §5.3.1)"
+            raise LintError(msg)
+        if self.this_update >= self.next_update:
+            msg = "a CRL's next update comes after this one"
+            raise LintError(msg)
 
 
 def revocation_list(fields: RevocationListFields, issuer: x509.Certificate) -> x509.CertificateRevocationListBuilder:
