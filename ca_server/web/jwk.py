@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-import josepy
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from josepy.jwa import ES256, ES384, JWASignature
+from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.web.strict_json import JsonObject, read_base64url, read_object, write_base64url
@@ -27,19 +28,19 @@ _SMALLEST_RSA_EXPONENT = 65537
 _LARGEST_RSA_EXPONENT = 2**32
 _ED25519_BYTES = 32
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_CURVES: Mapping[str, tuple[ec.EllipticCurve, josepy.JWASignature]] = {
-    "P-256": (ec.SECP256R1(), josepy.ES256),
-    "P-384": (ec.SECP384R1(), josepy.ES384),
+_CURVES: Mapping[str, tuple[ec.EllipticCurve, JWASignature]] = {
+    "P-256": (ec.SECP256R1(), ES256),
+    "P-384": (ec.SECP384R1(), ES384),
 }
 
 
-class JWKOKP(josepy.JWK):
+class JWKOKP(JWK):
     """An Ed25519 public key as a JWK (RFC 8037 §2)."""
 
     typ = "OKP"
     __slots__ = ("key",)
     cryptography_key_types = (Ed25519PublicKey,)
-    required = ("crv", josepy.JWK.type_field_name, "x")
+    required = ("crv", JWK.type_field_name, "x")
     key: Ed25519PublicKey
 
     def public_key(self) -> JWKOKP:
@@ -56,7 +57,7 @@ class JWKOKP(josepy.JWK):
         return cls(key=_ed25519_key(dict(jobj)))
 
 
-def read_jwk(jwk: JsonObject) -> josepy.JWK:
+def read_jwk(jwk: JsonObject) -> JWK:
     """Return the public key that a `jwk` header member spells out; refuse others as badPublicKey (RFC 8555 §6.2).
 
     Taken are RSA keys of 2048 to 4096 bits, EC keys on P-256 and P-384, and Ed25519 keys. Members that say nothing of
@@ -70,23 +71,23 @@ def read_jwk(jwk: JsonObject) -> josepy.JWK:
         raise Refusal(RefusalKind.BAD_PUBLIC_KEY, "the JWK's numbers form no key of its type") from error
 
 
-def read_jwk_text(text: str) -> josepy.JWK:
+def read_jwk_text(text: str) -> JWK:
     """Return the public key of a JWK in JSON."""
     return read_jwk(read_object(text.encode("utf-8"), "the JWK"))
 
 
-def algorithm_of(jwk: josepy.JWK) -> str:
+def algorithm_of(jwk: JWK) -> str:
     """Return the one algorithm that the key signs with."""
     match jwk:
         case JWKOKP():
             return "EdDSA"
-        case josepy.JWKRSA():
+        case JWKRSA():
             return "RS256"
         case _:
             return "ES256" if jwk.key.curve.key_size == _CURVES["P-256"][0].key_size else "ES384"
 
 
-def verifies(jwk: josepy.JWK, signed: bytes, signature: bytes) -> bool:
+def verifies(jwk: JWK, signed: bytes, signature: bytes) -> bool:
     """Tell whether the key made the signature (RFC 7518 §3, RFC 8037 §3.1)."""
     if isinstance(jwk, JWKOKP):
         try:
@@ -94,16 +95,16 @@ def verifies(jwk: josepy.JWK, signed: bytes, signature: bytes) -> bool:
         except InvalidSignature:
             return False
         return True
-    algorithm = josepy.JWASignature.from_json(algorithm_of(jwk))
+    algorithm = JWASignature.from_json(algorithm_of(jwk))
     return bool(algorithm.verify(jwk.key, signed, signature))
 
 
-def _read_by_type(jwk: JsonObject) -> josepy.JWK:
+def _read_by_type(jwk: JsonObject) -> JWK:
     match jwk.get("kty"):
         case "EC":
-            return josepy.JWKEC(key=_ec_key(jwk))
+            return JWKEC(key=_ec_key(jwk))
         case "RSA":
-            return josepy.JWKRSA(key=_rsa_key(jwk))
+            return JWKRSA(key=_rsa_key(jwk))
         case "OKP":
             return JWKOKP(key=_ed25519_key(jwk))
         case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-import josepy
+from josepy.jwk import JWK
 
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.web import jwk as jwks
@@ -57,7 +57,7 @@ class FlattenedJws:
         return _text(self.header, "kid")
 
     @property
-    def jwk(self) -> josepy.JWK:
+    def jwk(self) -> JWK:
         """The public key of a request that `jwk` identifies; refuses bad ones as badPublicKey."""
         value = self.header["jwk"]
         if not isinstance(value, dict):
@@ -69,7 +69,7 @@ class FlattenedJws:
         """The URL that the client meant (RFC 8555 §6.4)."""
         return _text(self.header, "url")
 
-    def verify(self, key: josepy.JWK) -> None:
+    def verify(self, key: JWK) -> None:
         """Check that `key` made the signature, by the key's one algorithm."""
         expected = jwks.algorithm_of(key)
         if self.header["alg"] != expected:

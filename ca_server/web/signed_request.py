@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import NoReturn, TypeVar
 
 import falcon
-import josepy
+from josepy.jwk import JWK
 
 from ca_server import issuing
 from ca_server.errors import Refusal, RefusalKind
@@ -74,7 +74,7 @@ class AccountRequest(SignedRequest):
 class KeyRequest(SignedRequest):
     """A request that the key in its own header signed; the key may be anybody's."""
 
-    jwk: josepy.JWK
+    jwk: JWK
 
 
 class SignedRequests:
