@@ -1,7 +1,7 @@
 """Refusals as problem documents: the one table of types and statuses (RFC 8555 §6.7, RFC 9457).
 
-A type that IANA does not list in "ACME Error Types" is our own URI, under the project's arc; see
-docs/reference/problems.md.
+A type that IANA does not list in "ACME Error Types" is our own URI: the project's UUID and a name
+(docs/reference/problems.md).
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from typing import Any
 from ca_server.errors import RefusalKind
 from ca_server.orders import Problem
 from ca_server.web.jwk import ALGORITHMS
-from stir.certificate import OID_ARC
 
 CONTENT_TYPE = "application/problem+json"
 
 _ACME = "urn:ietf:params:acme:error:"
-_OWN = f"urn:oid:{OID_ARC}.2."
+_OWN = "urn:uuid:16980791-0ad8-4e83-a8fc-e5cc693db089#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ PROBLEM_TYPES: dict[RefusalKind, ProblemType] = {
     RefusalKind.REJECTED_IDENTIFIER: _acme("rejectedIdentifier", HTTPStatus.FORBIDDEN),
     RefusalKind.REQUEST_TOO_LARGE: _acme("malformed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     RefusalKind.SERVER_INTERNAL: _acme("serverInternal", HTTPStatus.INTERNAL_SERVER_ERROR),
-    RefusalKind.SMS_NOT_DELIVERED: ProblemType(_OWN + "1", HTTPStatus.BAD_GATEWAY),
+    RefusalKind.SMS_NOT_DELIVERED: ProblemType(_OWN + "smsNotDelivered", HTTPStatus.BAD_GATEWAY),
     RefusalKind.UNAUTHORIZED: _acme("unauthorized", HTTPStatus.FORBIDDEN),
     RefusalKind.UNSUPPORTED_CONTACT: _acme("unsupportedContact"),
     RefusalKind.UNSUPPORTED_IDENTIFIER: _acme("unsupportedIdentifier"),

@@ -16,6 +16,7 @@ HEADER = {"alg": "ES256", "jwk": SIGNER.jwk, "nonce": "n", "url": "https://ca.ex
 
 
 def kind_of(envelope: dict[str, Any]) -> RefusalKind:
+    """Return the kind of refusal that the envelope meets."""
     with pytest.raises(Refusal) as refused:
         FlattenedJws.parse(envelope)
     return refused.value.kind

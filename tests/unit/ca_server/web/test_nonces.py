@@ -21,9 +21,11 @@ class SpentNonces:
     """Remembers in memory."""
 
     def __init__(self) -> None:
+        """Remember nothing yet."""
         self.spent: dict[str, datetime] = {}
 
     def spend(self, nonce_id: str, expires_at: datetime) -> bool:
+        """Remember the nonce; True the first time."""
         if nonce_id in self.spent:
             return False
         self.spent[nonce_id] = expires_at
@@ -34,17 +36,21 @@ class Clock:
     """A clock that is set by hand."""
 
     def __init__(self) -> None:
+        """Start at noon."""
         self.now = START
 
     def __call__(self) -> datetime:
+        """Return the time that was set."""
         return self.now
 
 
 def nonces(clock: Clock, *, key: bytes = KEY, store: SpentNonces | None = None, reject_good: float = 0) -> Nonces:
+    """Return a front end's nonces."""
     return Nonces(key, store or SpentNonces(), clock=clock, random_bytes=os.urandom, reject_good=reject_good)
 
 
 def refusal_of(nonces: Nonces, text: str) -> Refusal:
+    """Return why the nonce is refused."""
     with pytest.raises(Refusal) as refused:
         nonces.spend(nonces.recognise(text))
     return refused.value

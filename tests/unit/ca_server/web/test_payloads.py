@@ -12,6 +12,7 @@ from ca_server.web.payloads import read_contacts, read_time
 
 
 def refusal_of(*contacts: str) -> RefusalKind:
+    """Return the kind of refusal that the contacts meet."""
     with pytest.raises(Refusal) as refused:
         read_contacts(contacts)
     return refused.value.kind

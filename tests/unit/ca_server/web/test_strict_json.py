@@ -12,27 +12,25 @@ from hypothesis import strategies as st
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.web.strict_json import MAX_DEPTH, read_as, read_base64url, read_object, write_base64url
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
-    max_leaves=8,
-)
+texts = st.text(st.characters(codec="utf-8"))
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+json_values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(texts, scalars, max_size=3)
 
 
 def refusal_of(data: bytes) -> Refusal:
+    """Return why the text is refused as malformed."""
     with pytest.raises(Refusal) as refused:
         read_object(data, "the text")
     assert refused.value.kind is RefusalKind.MALFORMED
     return refused.value
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8")), json_values, max_size=4))
+@given(st.dictionaries(texts, json_values, max_size=4))
 def test_an_object_reads_as_it_was_written(value: dict[str, object]) -> None:
     """Every shallow JSON object reads back equal, with its characters escaped or not."""
     for ascii_only in (True, False):
         text = json.dumps(value, ensure_ascii=ascii_only).encode()
-        with contextlib.suppress(Refusal):
-            assert read_object(text, "the text") == value
+        assert read_object(text, "the text") == value
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]",:\\u0d1ae ', max_size=60).map(str.encode))
