@@ -137,6 +137,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: str = "sqlite:///answerback.db"
     log: Log = Log()
     terms_of_service: str | None = None
+    """The URL of the terms that a client agrees to, or the terms themselves, which are then served at /terms."""
     website: str | None = None
     folder: Path = Path()
 

@@ -166,10 +166,9 @@ def _check_policy(config: Config) -> None:
         )
 
 
-def _check_links(config: Config) -> None:
-    for key, url in (("terms_of_service", config.terms_of_service), ("website", config.website)):
-        if url is not None and not url.startswith(("https://", "http://")):
-            _fail(key, "write a whole URL, beginning with https://")
+def _check_website(config: Config) -> None:
+    if config.website is not None and not config.website.startswith(("https://", "http://")):
+        _fail("website", "write a whole URL, beginning with https://")
 
 
 _CHECKS: tuple[Callable[[Config], None], ...] = (
@@ -179,7 +178,7 @@ _CHECKS: tuple[Callable[[Config], None], ...] = (
     _check_keys,
     _check_routes,
     _check_policy,
-    _check_links,
+    _check_website,
 )
 
 

@@ -1,4 +1,4 @@
-"""From the `[keys]` of a configuration to the key store that it names."""
+"""From the settings of an authority to the key store that they name, and to the issuer that signs with its key."""
 
 from __future__ import annotations
 
@@ -8,13 +8,47 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
 from ca_server.config import Config, Keys
 from ca_server.errors import ConfigurationError, KeyStoreError
 from ca_server.signing.file_key_store import FileKeyStore
+from ca_server.signing.issuer import Issuer
 from ca_server.signing.key_store import KeyStore
+from stir.certificate import AuthorityCertificate, read_pem_chain
+from stir.errors import CertificateProfileError
 
 KeyStoreFactory = Callable[[Mapping[str, Any], Path], KeyStore]
 """What `module:attribute` names: called with the `[keys.options]` and the folder that relative paths start from."""
+
+
+def open_issuer(config: Config) -> Issuer:
+    """Return the issuer that the settings describe, its key unlocked. Call it after a fork.
+
+    Raises ConfigurationError where the certificates form no chain, KeyStoreError where the key does not open.
+    """
+    certificate, *chain = read_authorities(config)
+    key = open_key_store(config).open(config.authority.key)
+    return Issuer(certificate, tuple(chain), key, config.public_url, config.authority.crl_shards)
+
+
+def read_authorities(config: Config) -> tuple[x509.Certificate, ...]:
+    """Return the issuing certificate and those above it, up to the anchor; raise ConfigurationError.
+
+    Each must be in the profile and signed by the next, and the last by itself.
+    """
+    paths = {"authority.certificate": config.authority.certificate}
+    paths |= {f"authority.chain[{index}]": path for index, path in enumerate(config.authority.chain)}
+    chain = tuple(_read_authority(key, path) for key, path in paths.items())
+    for (key, path), certificate, issuer in zip(paths.items(), chain, (*chain[1:], chain[-1]), strict=True):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, TypeError, ValueError) as error:
+            whom = "by the next in authority.chain" if certificate is not issuer else "by itself, as an anchor is"
+            msg = f"{key}: the certificate in {path} is not signed {whom}"
+            raise ConfigurationError(msg) from error
+    return chain
 
 
 def open_key_store(config: Config) -> KeyStore:
@@ -53,6 +87,22 @@ def passphrase_in(path: Path) -> bytes:
         msg = f"the passphrase file {path} is empty; write the passphrase on its first line"
         raise KeyStoreError(msg)
     return lines[0]
+
+
+def _read_authority(key: str, path: Path) -> x509.Certificate:
+    try:
+        chain = read_pem_chain(path.read_bytes())
+        if len(chain) != 1:
+            msg = f"{key}: {path} must hold one certificate, and holds {len(chain)}"
+            raise ConfigurationError(msg)
+        AuthorityCertificate.read(chain[0])
+    except OSError as error:
+        msg = f"{key}: {path} cannot be read: {error.strerror}"
+        raise ConfigurationError(msg) from error
+    except CertificateProfileError as error:
+        msg = f"{key}: {path} is no certificate of an authority: {error}"
+        raise ConfigurationError(msg) from error
+    return chain[0]
 
 
 def _foreign_store(keys: Keys) -> KeyStoreFactory:
