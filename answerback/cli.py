@@ -85,7 +85,7 @@ def _explained(missing: ModuleNotFoundError, command: str) -> Exception:
     return Failure(f"answerback {name} needs {module}, which is not installed: pip install '{wanted}'")
 
 
-@click.command(cls=FrontDoor)
+@click.command("answerback", cls=FrontDoor)
 @click.version_option(package_name="answerback")
 def front_door() -> None:
     """Certificates for telephone numbers, from the authorities that you choose to believe."""
