@@ -1,0 +1,497 @@
+"""What a user believes: rules over plain facts about a call, its token and the certificates behind it.
+
+Nothing here reads a file, a clock or a certificate. `trust_store` gathers the facts and asks the rules in the order of
+`Rule`; the first that does not pass decides. So a deny of the user's stands above every constraint, and a constraint
+above the mere presence of an anchor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import NoReturn
+
+from policies.errors import PolicyError
+from stir.passport import Passport
+from stir.telephone_number import NumberPrefix, TelephoneNumber
+from stir.tn_auth_list import TnAuthList
+
+
+class Outcome(StrEnum):
+    """What is said of a call in the end."""
+
+    VERIFIED = "verified"
+    """An anchor of the user's leads to the caller's number, and no rule forbids."""
+    UNVERIFIED = "unverified"
+    """Nothing is wrong, but no anchor of the user's leads to it: nobody whom the user believes vouches for it."""
+    REFUSED = "refused"
+    """A rule forbids to believe it."""
+
+
+class Purpose(StrEnum):
+    """What the caller's number is used for."""
+
+    CALL = "call"
+    MESSAGE = "message"
+
+
+class RevocationMode(StrEnum):
+    """What to do where no usable revocation list is at hand."""
+
+    REQUIRED = "required"
+    """Refuse."""
+    WHEN_AVAILABLE = "when-available"
+    """Believe: certificates live for days only."""
+
+
+class RevocationState(StrEnum):
+    """What the revocation lists say of a certificate."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+class Rule(StrEnum):
+    """The rules by name, in the order in which they are asked."""
+
+    DENIED_NUMBER = "denied-number"
+    TOKEN = "token"  # noqa: S105  # the name of a rule
+    KIND = "kind"
+    CALLER = "caller"
+    CALLED = "called"
+    FRESHNESS = "freshness"
+    MESSAGE_TEXT = "message-text"
+    CHAIN = "chain"
+    CERTIFIED_NUMBER = "certified-number"
+    SIGNATURE = "signature"
+    DENIED_CERTIFICATE = "denied-certificate"
+    ANCHOR = "anchor"
+    VALIDITY = "validity"
+    PATH = "path"
+    NUMBERS_COVERED = "numbers-covered"
+    ANCHOR_NUMBERS = "anchor-numbers"
+    ISSUED_NOT_AFTER = "issued-not-after"
+    UNTIL = "until"
+    REVOCATION = "revocation"
+    DUPLICATE = "duplicate"
+
+
+QUESTIONS: Mapping[Rule, str] = {
+    Rule.DENIED_NUMBER: "Is the number free of your denies?",
+    Rule.TOKEN: "Is there a well-formed signed token?",
+    Rule.KIND: "Is the token of the kind for this use?",
+    Rule.CALLER: "Does the token name the number that the call came from?",
+    Rule.CALLED: "Does the token name the number that was called?",
+    Rule.FRESHNESS: "Was the token signed just now?",
+    Rule.MESSAGE_TEXT: "Is the message the one that was signed?",
+    Rule.CHAIN: "Does the token bring well-formed certificates, each signed by the next?",
+    Rule.CERTIFIED_NUMBER: "Is the first certificate for the caller's number?",
+    Rule.SIGNATURE: "Was the token signed with the key of that certificate?",
+    Rule.DENIED_CERTIFICATE: "Are the certificates free of your denies?",
+    Rule.ANCHOR: "Do the certificates lead to an anchor in your trust store?",
+    Rule.VALIDITY: "Is every certificate within its dates?",
+    Rule.PATH: "Does the path obey X.509, with the limits that its authorities set?",
+    Rule.NUMBERS_COVERED: "May every authority on the path speak for the number?",
+    Rule.ANCHOR_NUMBERS: "Do you believe this anchor for the number?",
+    Rule.ISSUED_NOT_AFTER: "Was the certificate issued while you still believe the anchor's work?",
+    Rule.UNTIL: "Do you still believe the anchor today?",
+    Rule.REVOCATION: "Is no certificate of the path revoked?",
+    Rule.DUPLICATE: "Is it the first time that this message comes in?",
+}
+"""What each rule asks, in words for people; "yes" passes."""
+
+PURPOSE_OF_KIND: Mapping[str | None, Purpose] = {None: Purpose.CALL, "msg": Purpose.MESSAGE}
+"""The known values of `ppt`: a plain PASSporT is for a call, `msg` for a message (RFC 9475)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of a call, by which rule, and where that stands.
+
+    `reason` is a sentence for people that holds no whole number. `anchor` is the name of the user's anchor that leads
+    to the call, None where none does. `source` is the line that decided, such as `trust.toml:12`; None where no line of
+    the user's did.
+    """
+
+    outcome: Outcome
+    rule: Rule
+    reason: str
+    anchor: str | None = None
+    source: str | None = None
+
+    def __bool__(self) -> NoReturn:
+        """Refuse: `if verdict:` would take unverified for true."""
+        msg = "a verdict is neither true nor false: compare its outcome"
+        raise TypeError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule found. `outcome` is what the rule makes of the whole, None where it passes."""
+
+    rule: Rule
+    reason: str
+    outcome: Outcome | None = None
+    anchor: str | None = None
+    source: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the next rule is to be asked."""
+        return self.outcome is None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How strictly the user looks at time and revocation. `sources` says where each value stands."""
+
+    revocation: RevocationMode = RevocationMode.WHEN_AVAILABLE
+    call_seconds: int = 60
+    """How old a call's token may be (RFC 8224 §6.2.1 recommends sixty seconds)."""
+    message_seconds: int = 24 * 60 * 60
+    """How old a message's token may be. Within this time the same message is believed once."""
+    skew_seconds: int = 10
+    """How far the caller's clock may run ahead."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def longest_age(self, purpose: Purpose) -> int:
+        """Return how old a token may be, in seconds."""
+        return self.call_seconds if purpose is Purpose.CALL else self.message_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Something that the user never believes: exactly one of a number, a prefix or a certificate.
+
+    `certificate` is the SHA-256, in hexadecimal, of a certificate or of its public key (SubjectPublicKeyInfo).
+    """
+
+    source: str
+    number: TelephoneNumber | None = None
+    prefix: NumberPrefix | None = None
+    certificate: str | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a deny of nothing, and one of several things."""
+        if [self.number, self.prefix, self.certificate].count(None) != 2:  # noqa: PLR2004  # all but one
+            msg = "a deny names exactly one of a number, a prefix or a certificate"
+            raise PolicyError(msg)
+
+    def forbids_number(self, number: TelephoneNumber) -> bool:
+        """Tell whether the number is one that the user never believes."""
+        return number == self.number or (self.prefix is not None and self.prefix.covers(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms the user believes an anchor.
+
+    `prefixes` are the numbers it is believed for, empty for all. The dates are whole days in UTC, and the last one
+    counts: `issued_not_after` is held against a certificate's notBefore and never against the clock, `until` against
+    the time of the call. `sources` says where each constraint stands, `source` where the anchor does.
+    """
+
+    name: str
+    operator: str
+    source: str
+    prefixes: tuple[NumberPrefix, ...] = ()
+    issued_not_after: date | None = None
+    until: date | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def source_of(self, constraint: str) -> str:
+        """Return the line at which a constraint stands."""
+        return self.sources.get(constraint, self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What is known of a call apart from its token: the numbers come from the signalling.
+
+    `body` is the MIME body of the message that came in, None where it is not at hand.
+    """
+
+    orig: TelephoneNumber
+    dest: TelephoneNumber
+    at: datetime
+    purpose: Purpose
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """One certificate of a path. `numbers` is None where it may speak for all.
+
+    `fingerprints` are all names that a deny may have for it; see `trust_store.fingerprints`.
+    """
+
+    title: str
+    not_before: datetime
+    not_after: datetime
+    numbers: TnAuthList | None
+    fingerprints: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PathFacts:
+    """A path from a number's certificate up to an anchor: that one first, the anchor last.
+
+    `fault` is what the X.509 verifier has against the path, None where it accepts it.
+    """
+
+    certificates: tuple[CertificateFacts, ...]
+    terms: Terms
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationFacts:
+    """What the revocation lists say of one certificate of a path, in a word and in a sentence."""
+
+    state: RevocationState
+    reason: str
+
+
+def denied_number(number: TelephoneNumber, denies: Iterable[Deny]) -> Finding:
+    """Refuse a number that the user denies, whoever vouches for it."""
+    for deny in denies:
+        if deny.forbids_number(number):
+            what = "this number" if deny.prefix is None else f"numbers that begin with {deny.prefix.e164}"
+            return _refused(Rule.DENIED_NUMBER, f"you deny {what}{_noted(deny)}", source=deny.source)
+    return Finding(Rule.DENIED_NUMBER, "you do not deny this number")
+
+
+def denied_certificate(certificates: Iterable[CertificateFacts], denies: Iterable[Deny]) -> Finding:
+    """Refuse certificates among which is one that the user denies."""
+    by_fingerprint = {deny.certificate: deny for deny in denies if deny.certificate is not None}
+    for certificate in certificates if by_fingerprint else ():
+        for fingerprint in sorted(certificate.fingerprints & by_fingerprint.keys()):
+            deny = by_fingerprint[fingerprint]
+            reason = f"you deny {certificate.title}{_noted(deny)}"
+            return _refused(Rule.DENIED_CERTIFICATE, reason, source=deny.source)
+    return Finding(Rule.DENIED_CERTIFICATE, "you deny none of the certificates")
+
+
+def on_statement(statement: Passport, call: CallFacts, settings: Settings) -> Iterator[Finding]:
+    """Hold what the token says against the call that came in (RFC 8224 §6.2, RFC 9475 §3)."""
+    yield _kind(statement, call)
+    yield _caller(statement, call)
+    yield _called(statement, call)
+    yield _freshness(statement, call, settings)
+    if call.purpose is Purpose.MESSAGE:
+        yield _message_text(statement, call)
+
+
+def certified_number(certified: TelephoneNumber, call: CallFacts) -> Finding:
+    """Refuse a certificate that is for another number than the call came from."""
+    if certified != call.orig:
+        reason = f"the certificate is for {certified.masked}, but the call came from {call.orig.masked}"
+        return _refused(Rule.CERTIFIED_NUMBER, reason)
+    return Finding(Rule.CERTIFIED_NUMBER, f"the certificate is for {certified.masked}")
+
+
+def on_path(path: PathFacts, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
+    """Hold a path that leads to an anchor against the dates, X.509, the numbers and the user's terms."""
+    terms = path.terms
+    reason = f"the certificates lead to {terms.name} ({terms.operator})"
+    yield Finding(Rule.ANCHOR, reason, anchor=terms.name, source=terms.source)
+    yield _validity(path, at)
+    yield _path(path)
+    yield _numbers_covered(path, number)
+    yield _anchor_numbers(terms, number)
+    yield _issued_not_after(terms, path.certificates[0])
+    yield _until(terms, at)
+
+
+def revocation(facts: Iterable[RevocationFacts], terms: Terms, settings: Settings) -> Finding:
+    """Refuse a path on which a certificate is revoked or, where the user requires it, may be without our knowing."""
+    source = settings.sources.get("revocation")
+    found = tuple(facts)
+    for fact in found:
+        if fact.state is RevocationState.REVOKED:
+            return _refused(Rule.REVOCATION, fact.reason, terms.name)
+    for fact in found:
+        if fact.state is RevocationState.UNKNOWN:
+            if settings.revocation is RevocationMode.REQUIRED:
+                return _refused(Rule.REVOCATION, fact.reason, terms.name, source)
+            return Finding(Rule.REVOCATION, f"not checked: {fact.reason}", anchor=terms.name, source=source)
+    return Finding(Rule.REVOCATION, "no certificate of the path is revoked", anchor=terms.name)
+
+
+def duplicate(*, first: bool, terms: Terms) -> Finding:
+    """Refuse a message that was believed before."""
+    if not first:
+        return _refused(Rule.DUPLICATE, "this very message came in before: it is a copy", terms.name)
+    return Finding(Rule.DUPLICATE, "this message did not come in before", anchor=terms.name)
+
+
+def in_order(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings up to and with the first that does not pass; later rules are not asked."""
+    for finding in findings:
+        yield finding
+        if not finding.passed:
+            return
+
+
+def verdict(findings: Iterable[Finding]) -> Verdict:
+    """Return the verdict of the rules that were asked: that of the first that did not pass.
+
+    Where all passed, the anchor decides; where none was found, nobody vouches, and nothing is verified.
+    """
+    anchor: Finding | None = None
+    for finding in findings:
+        if finding.outcome is not None:
+            return Verdict(finding.outcome, finding.rule, finding.reason, finding.anchor, finding.source)
+        if finding.rule is Rule.ANCHOR:
+            anchor = finding
+    if anchor is None:
+        return Verdict(Outcome.UNVERIFIED, Rule.ANCHOR, "no anchor was found that vouches for this")
+    return Verdict(Outcome.VERIFIED, Rule.ANCHOR, anchor.reason, anchor.anchor, anchor.source)
+
+
+def _kind(statement: Passport, call: CallFacts) -> Finding:
+    kind = f"a {statement.ppt!r} token" if statement.ppt is not None else "a plain token"
+    if PURPOSE_OF_KIND.get(statement.ppt) is not call.purpose:
+        return _refused(Rule.KIND, f"{kind} says nothing about a {call.purpose}")
+    return Finding(Rule.KIND, f"{kind} is for a {call.purpose}")
+
+
+def _caller(statement: Passport, call: CallFacts) -> Finding:
+    if statement.orig != call.orig:
+        reason = (
+            f"the {call.purpose} came from {call.orig.masked}, but the token was signed for {statement.orig.masked}"
+        )
+        return _refused(Rule.CALLER, reason)
+    return Finding(Rule.CALLER, f"the token names {call.orig.masked}, where the {call.purpose} came from")
+
+
+def _called(statement: Passport, call: CallFacts) -> Finding:
+    if call.dest.digits not in statement.dest:
+        reason = f"the token was signed for a {call.purpose} to somebody else than {call.dest.masked}"
+        return _refused(Rule.CALLED, reason)
+    return Finding(Rule.CALLED, f"the token names {call.dest.masked}, where the {call.purpose} went")
+
+
+def _freshness(statement: Passport, call: CallFacts, settings: Settings) -> Finding:
+    age = call.at.timestamp() - statement.issued_at
+    longest = settings.longest_age(call.purpose)
+    if age > longest:
+        source = settings.sources.get(f"{call.purpose}_seconds")
+        reason = f"the token is {_span(age)} old; a {call.purpose}'s may be {_span(longest)} old"
+        return _refused(Rule.FRESHNESS, reason, source=source)
+    if age < -settings.skew_seconds:
+        source = settings.sources.get("skew_seconds")
+        reason = f"the token is dated {_span(-age)} ahead of this clock; one of the two clocks is wrong"
+        return _refused(Rule.FRESHNESS, reason, source=source)
+    return Finding(Rule.FRESHNESS, f"the token is {_span(max(age, 0))} old")
+
+
+def _message_text(statement: Passport, call: CallFacts) -> Finding:
+    if call.body is None:
+        return Finding(Rule.MESSAGE_TEXT, "not compared: the message was not given, only its sender is judged")
+    if not statement.is_about(call.body):
+        return _refused(Rule.MESSAGE_TEXT, "the message is not the one that was signed")
+    return Finding(Rule.MESSAGE_TEXT, "the message is the one that was signed")
+
+
+def _validity(path: PathFacts, at: datetime) -> Finding:
+    """RFC 5280 §4.1.2.5: from notBefore through notAfter, in whole seconds."""
+    moment = at.replace(microsecond=0)
+    for certificate in path.certificates:
+        if moment < certificate.not_before:
+            begins = f"{certificate.not_before:%Y-%m-%d %H:%M:%S} UTC"
+            return _refused(Rule.VALIDITY, f"{certificate.title} is not valid before {begins}", path.terms.name)
+        if moment > certificate.not_after:
+            ended = f"{certificate.not_after:%Y-%m-%d %H:%M:%S} UTC"
+            return _refused(Rule.VALIDITY, f"{certificate.title} expired at {ended}", path.terms.name)
+    return Finding(Rule.VALIDITY, "every certificate is within its dates", anchor=path.terms.name)
+
+
+def _path(path: PathFacts) -> Finding:
+    if path.fault is not None:
+        return _refused(Rule.PATH, path.fault, path.terms.name)
+    return Finding(Rule.PATH, "the path obeys X.509 and the limits set in it", anchor=path.terms.name)
+
+
+def _numbers_covered(path: PathFacts, number: TelephoneNumber) -> Finding:
+    """RFC 9060 §4.1: an authority's numbers encompass those of what it issues; the number is among all of them."""
+    below = path.certificates[0].numbers
+    if below is None:
+        reason = f"{path.certificates[0].title} lists no number (RFC 8226 §9)"
+        return _refused(Rule.NUMBERS_COVERED, reason, path.terms.name)
+    for certificate in path.certificates:
+        own = certificate.numbers
+        if own is None:
+            continue
+        if not own.covers_number(number):
+            reason = f"{certificate.title} may not speak for {number.masked}: its TNAuthList does not list the number"
+            return _refused(Rule.NUMBERS_COVERED, reason, path.terms.name)
+        if not own.covers(below):
+            reason = f"{certificate.title} certified numbers below it that are not its own (RFC 9060 §4.1)"
+            return _refused(Rule.NUMBERS_COVERED, reason, path.terms.name)
+        below = own
+    return Finding(Rule.NUMBERS_COVERED, f"every authority may speak for {number.masked}", anchor=path.terms.name)
+
+
+def _anchor_numbers(terms: Terms, number: TelephoneNumber) -> Finding:
+    source = terms.source_of("prefixes")
+    if not terms.prefixes:
+        return Finding(Rule.ANCHOR_NUMBERS, f"you believe {terms.name} for all numbers", anchor=terms.name)
+    allowed = ", ".join(prefix.e164 for prefix in terms.prefixes)
+    if not any(prefix.covers(number) for prefix in terms.prefixes):
+        reason = f"you believe {terms.name} only for numbers that begin with {allowed}"
+        return _refused(Rule.ANCHOR_NUMBERS, reason, terms.name, source)
+    return Finding(Rule.ANCHOR_NUMBERS, f"you believe {terms.name} for {allowed}", anchor=terms.name, source=source)
+
+
+def _issued_not_after(terms: Terms, leaf: CertificateFacts) -> Finding:
+    last = terms.issued_not_after
+    if last is None:
+        return Finding(Rule.ISSUED_NOT_AFTER, "you set no such date", anchor=terms.name)
+    source = terms.source_of("issued_not_after")
+    if leaf.not_before >= _end_of(last):
+        reason = (
+            f"the certificate was issued on {leaf.not_before:%Y-%m-%d}, "
+            f"and you believe {terms.name} only for what it issued up to {last}"
+        )
+        return _refused(Rule.ISSUED_NOT_AFTER, reason, terms.name, source)
+    return Finding(Rule.ISSUED_NOT_AFTER, f"it was issued no later than {last}", anchor=terms.name, source=source)
+
+
+def _until(terms: Terms, at: datetime) -> Finding:
+    last = terms.until
+    if last is None:
+        return Finding(Rule.UNTIL, "you set no such date", anchor=terms.name)
+    source = terms.source_of("until")
+    if at >= _end_of(last):
+        return _refused(Rule.UNTIL, f"you believed {terms.name} until {last}", terms.name, source)
+    return Finding(Rule.UNTIL, f"you believe {terms.name} until {last}", anchor=terms.name, source=source)
+
+
+def _refused(rule: Rule, reason: str, anchor: str | None = None, source: str | None = None) -> Finding:
+    return Finding(rule, reason, Outcome.REFUSED, anchor, source)
+
+
+def _noted(deny: Deny) -> str:
+    return f" ({deny.note})" if deny.note else ""
+
+
+def _end_of(day: date) -> datetime:
+    """Return the first moment after a day in UTC; the end of time for the last day that there is."""
+    if day == date.max:
+        return datetime.max.replace(tzinfo=UTC)
+    return datetime.combine(day + timedelta(days=1), time.min, UTC)
+
+
+def _span(seconds: float) -> str:
+    """Say a length of time in one unit."""
+    whole = math.ceil(seconds)
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if whole >= 2 * size:
+            return f"{whole // size} {unit}s"
+    return f"{whole} second{'' if whole == 1 else 's'}"

@@ -1,0 +1,27 @@
+"""Whom does this user believe? Anchors, limits and denies in `trust.toml`, and the verdict on a call or a message.
+
+    TrustStore.load().judge(Call(token, orig=caller, dest=own_number, at=now))
+
+Read `store` first; `path` builds and verifies the way from a number's certificate to an anchor, `policies.belief` holds
+the rules, `trust_file` is the format of `trust.toml` and `editing` changes it.
+"""
+
+from policies.belief import Finding, Outcome, Purpose, Rule, Verdict
+from trust_store.anchors import Anchor
+from trust_store.errors import TrustStoreError
+from trust_store.home import TrustHome
+from trust_store.store import Call, Explanation, TrustStore
+
+__all__ = [
+    "Anchor",
+    "Call",
+    "Explanation",
+    "Finding",
+    "Outcome",
+    "Purpose",
+    "Rule",
+    "TrustHome",
+    "TrustStore",
+    "TrustStoreError",
+    "Verdict",
+]

@@ -1,0 +1,60 @@
+"""Anchors: the authorities' certificates at which the user's belief begins.
+
+An anchor is usually a root, and may be any authority's certificate: then the path ends there, and the authorities
+above it do not matter. `cryptography` would also take a number's certificate for an anchor, so that is refused here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.x509.verification import Store
+
+from policies.belief import CertificateFacts, Terms
+from stir.certificate import AuthorityCertificate
+from stir.errors import CertificateProfileError
+from trust_store.errors import AnchorError
+from trust_store.fingerprints import all_fingerprints, sha256_of
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """An authority's certificate with the user's terms for it. Raises AnchorError where it is no authority's."""
+
+    terms: Terms
+    certificate: x509.Certificate
+    authority: AuthorityCertificate = field(init=False, repr=False, compare=False)
+    store: Store = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the certificate, and make the verifier's store of just this anchor."""
+        try:
+            authority = AuthorityCertificate.read(self.certificate)
+        except CertificateProfileError as error:
+            msg = f"it cannot be an anchor: {error}"
+            raise AnchorError(msg) from error
+        object.__setattr__(self, "authority", authority)
+        object.__setattr__(self, "store", Store([self.certificate]))
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the certificate, in hexadecimal: by this the user knows the anchor."""
+        return sha256_of(self.certificate)
+
+    def require(self, sha256: str) -> None:
+        """Refuse another certificate than the one that the user named; raise AnchorError."""
+        if self.sha256 != sha256:
+            msg = f"its SHA-256 is {self.sha256}, which is not the one that was asked for"
+            raise AnchorError(msg)
+
+
+def authority_facts(authority: AuthorityCertificate, *, fingerprints: bool) -> CertificateFacts:
+    """Return what the rules need to know of an authority's certificate, its fingerprints only where asked for."""
+    return CertificateFacts(
+        title=f"the authority {authority.common_name}",
+        not_before=authority.not_before,
+        not_after=authority.not_after,
+        numbers=authority.numbers,
+        fingerprints=all_fingerprints(authority.certificate) if fingerprints else frozenset(),
+    )

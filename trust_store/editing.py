@@ -1,0 +1,234 @@
+"""Changes to `trust.toml` that the user asks for. Whatever they do not concern stays as it stands, comments and all.
+
+A change is made line by line on the text, under a lock, held against the file's format, and put in place in one step: a
+killed process leaves the old file or the new one. A comment right above an entry belongs to it and goes with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TypeAlias
+
+from stir.certificate import write_pem_chain
+from trust_store import trust_file
+from trust_store.anchors import Anchor
+from trust_store.errors import AnchorError, TrustFileError
+from trust_store.home import TrustHome
+from trust_store.lines import Lines, Statement
+from trust_store.trust_file import AnchorEntry, DenyEntry
+
+Value: TypeAlias = str | date | tuple[str, ...]
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_BEGINNING = """\
+# Whom you believe when a call or message says which number it comes from.
+# This file is yours: only you, and the `answerback trust` commands that you give, change it.
+# docs/reference/trust-toml.md explains every key.
+"""
+
+
+def add_anchor(home: TrustHome, anchor: Anchor) -> None:
+    """Believe an authority on the anchor's terms; raise AnchorError where its name or certificate is there already."""
+    terms = anchor.terms
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        for entry in text.content.anchor:
+            if anchor.sha256 == entry.sha256 or terms.name == entry.name:
+                msg = f"{home.trust_file} has {entry.name} already: remove it first, or choose another name"
+                raise AnchorError(msg)
+        values: dict[str, Value | None] = {
+            "name": terms.name,
+            "operator": terms.operator,
+            "sha256": anchor.sha256,
+            "prefixes": tuple(prefix.e164 for prefix in terms.prefixes),
+            "issued_not_after": terms.issued_not_after,
+            "until": terms.until,
+        }
+        changed = text.with_entry("anchor", values)
+        # The certificate first: an entry without its certificate would make the whole store unreadable.
+        _write(home.anchors / f"{anchor.sha256}.pem", write_pem_chain([anchor.certificate]))
+        changed.write()
+
+
+def remove_anchor(home: TrustHome, name: str) -> None:
+    """Stop believing an authority; raise AnchorError where there is no anchor of that name."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        index, entry = _anchor_named(text, name)
+        text.without_entry("anchor", index).write()
+        with contextlib.suppress(OSError):  # a certificate that no entry names is not believed
+            (home.anchors / f"{entry.sha256}.pem").unlink(missing_ok=True)
+
+
+def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) -> None:
+    """Set an anchor's constraints: `prefixes`, `issued_not_after`, `until`; None takes one away.
+
+    Raises AnchorError where there is no anchor of that name.
+    """
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        index, _ = _anchor_named(text, name)
+        for key, value in values.items():
+            text = text.with_value(("anchor", index, key), value)
+        text.write()
+
+
+def add_deny(home: TrustHome, deny: DenyEntry) -> bool:
+    """Never believe what the entry names; tell whether that is new."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        if any(_is_of_the_same(entry, deny) for entry in text.content.deny):
+            return False
+        values = {key: getattr(deny, key) for key in deny.__struct_fields__}
+        text.with_entry("deny", values).write()
+        return True
+
+
+def remove_deny(home: TrustHome, deny: DenyEntry) -> bool:
+    """Take a deny back; tell whether there was one."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        found = [index for index, entry in enumerate(text.content.deny) if _is_of_the_same(entry, deny)]
+        for index in reversed(found):
+            text = text.without_entry("deny", index)
+        text.write()
+        return bool(found)
+
+
+class _Text:
+    """The text of a `trust.toml` that is valid, and what can be done to it. Each change makes another, valid text."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.content = trust_file.parse_content(text, path)
+        self._lines = _LINE.findall(text)
+        self._statements = Lines.of(text).statements
+
+    @classmethod
+    def read(cls, path: Path) -> _Text:
+        text = trust_file.read_text(path)
+        return cls(path, _BEGINNING if text is None else text)
+
+    def write(self) -> None:
+        _write(self.path, "".join(self._lines).encode())
+
+    def with_entry(self, kind: str, values: Mapping[str, Value | None]) -> _Text:
+        """Append a `[[kind]]`."""
+        written = [_assignment(key, value) for key, value in values.items() if value]
+        return self._with(len(self._lines), len(self._lines), ["\n", f"[[{kind}]]\n", *written])
+
+    def without_entry(self, kind: str, index: int) -> _Text:
+        """Take a `[[kind]]` away, with the comment right above it and the empty lines around it."""
+        first, last = self._above(self._header(kind, index).first) - 1, self._last_line(kind, index)
+        while last < len(self._lines) and not self._lines[last].strip():
+            last += 1
+        while last == len(self._lines) and first and not self._lines[first - 1].strip():
+            first -= 1
+        return self._with(first, last, [])
+
+    def with_value(self, path: tuple[str, int, str], value: Value | None) -> _Text:
+        """Set a key of an entry, or take it away with None; a comment behind a value that is replaced stays."""
+        kind, index, key = path
+        own = [one for one in self._statements if one.path == path]
+        if value is None:
+            return self._with(own[0].first - 1, own[0].last, []) if own else self
+        if own:
+            return self._with(own[0].first - 1, own[0].last, [_assignment(key, value, own[0].comment)])
+        last = self._last_line(kind, index)
+        return self._with(last, last, [_assignment(key, value)])
+
+    def _header(self, kind: str, index: int) -> Statement:
+        for statement in self._statements:
+            if statement.is_header and statement.path == (kind, index):
+                return statement
+        msg = f"{self.path}: the entries are not written as [[{kind}]]; change the file by hand"
+        raise TrustFileError(msg)
+
+    def _last_line(self, kind: str, index: int) -> int:
+        header = self._header(kind, index)
+        return max(one.last for one in self._statements if one.path[:2] == header.path)
+
+    def _above(self, line: int) -> int:
+        """Return the first of the lines of comment right above a line."""
+        while line > 1 and self._lines[line - 2].lstrip().startswith("#"):
+            line -= 1
+        return line
+
+    def _with(self, first: int, last: int, lines: list[str]) -> _Text:
+        """Return the text with other lines in place of those from index `first` up to `last`."""
+        before = self._lines[:first]
+        if lines and before and not before[-1].endswith("\n"):
+            before[-1] += "\n"
+        return _Text(self.path, "".join((*before, *lines, *self._lines[last:])))
+
+
+def _anchor_named(text: _Text, name: str) -> tuple[int, AnchorEntry]:
+    for index, entry in enumerate(text.content.anchor):
+        if entry.name == name:
+            return index, entry
+    msg = f"{text.path} has no anchor {name!r}: `answerback trust list` shows those that it has"
+    raise AnchorError(msg)
+
+
+def _is_of_the_same(one: DenyEntry, other: DenyEntry) -> bool:
+    return (one.number, one.prefix, one.certificate) == (other.number, other.prefix, other.certificate)
+
+
+def _assignment(key: str, value: Value, comment: str = "") -> str:
+    return f"{key} = {_written(value)}{'  ' if comment else ''}{comment}\n"
+
+
+def _written(value: Value) -> str:
+    """Write a value as TOML."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return f"[{', '.join(_written(one) for one in value)}]"
+    if not value.isprintable():
+        msg = "names and notes are plain text, without line breaks or control characters"
+        raise TrustFileError(msg)
+    return json.dumps(value, ensure_ascii=False)  # printable text is the same in JSON and in TOML
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put a file in its place, or leave the old one there: never half of it."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other processes from changing the file; the lock ends with the process that holds it."""
+    lock = path.with_name(f".{path.name}.lock")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}"
+        raise TrustFileError(msg) from error

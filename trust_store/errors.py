@@ -1,0 +1,28 @@
+"""The errors of this room. What is wrong with a call is no error: it is a verdict."""
+
+
+class TrustStoreError(Exception):
+    """The trust store cannot be used or changed as asked.
+
+    TrustStoreError
+    ├── TrustFileError        trust.toml, or a file that it names, cannot be read as what it is
+    ├── AnchorError           a certificate that cannot be an anchor, or an anchor that is not there
+    ├── FetchError            a document could not be had from the network
+    └── MemoryFileError       the memory of messages that came in cannot be used
+    """
+
+
+class TrustFileError(TrustStoreError):
+    """`trust.toml`, or a certificate beside it, is missing or damaged. The message names the file and the line."""
+
+
+class AnchorError(TrustStoreError):
+    """A certificate that cannot be an anchor, or a name that no anchor has."""
+
+
+class FetchError(TrustStoreError):
+    """A document could not be fetched, or must not be."""
+
+
+class MemoryFileError(TrustStoreError):
+    """The file that remembers messages cannot be read or written."""

@@ -1,0 +1,188 @@
+"""From a number's certificate up to an anchor: `cryptography`'s verifier, one for each anchor.
+
+A presented chain is ordered, each certificate signed by the next (RFC 7515 §4.1.6, RFC 8555 §9.1), and no authority's
+name comes twice in it. So there is one way through it for each anchor, and a hostile chain cannot make the verifier
+search. The verifier holds that way to RFC 5280: signatures, dates, basicConstraints, keyUsage, extKeyUsage,
+nameConstraints on the ENUM names, path lengths, critical extensions. What it does not know (TNAuthLists, revocation,
+the user's terms) is `policies.belief`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, VerificationError
+
+from policies.belief import CertificateFacts, PathFacts
+from stir import tn_auth_list
+from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertificate
+from stir.errors import CertificateProfileError
+from trust_store.anchors import Anchor, authority_facts
+from trust_store.fingerprints import all_fingerprints
+
+
+class _TnAuthListExtension(x509.ExtensionType):
+    """Tells the verifier that this extension is known, critical or not: the rules read it themselves."""
+
+    oid = x509.ObjectIdentifier(tn_auth_list.OID)
+
+    def public_bytes(self) -> bytes:
+        """Return nothing: this class stands for the extension's type, never for a value."""
+        return b""
+
+
+_AUTHORITY_POLICY = ExtensionPolicy.webpki_defaults_ca().may_be_present(
+    _TnAuthListExtension, Criticality.AGNOSTIC, None
+)
+_LEAF_POLICY = ExtensionPolicy.webpki_defaults_ee().may_be_present(_TnAuthListExtension, Criticality.AGNOSTIC, None)
+
+_FAULTS: Mapping[str, str] = {
+    "no permitted name constraints matched SAN": "an authority on the path may not certify this number: "
+    "it is outside its nameConstraints (RFC 5280 §4.2.1.10)",
+    "excluded name constraint matched SAN": "an authority on the path may not certify this number: "
+    "its nameConstraints exclude it (RFC 5280 §4.2.1.10)",
+    "unsupported name constraint": "an authority's nameConstraints are of a kind that cannot be checked, "
+    "so nothing below it is believed (RFC 5280 §4.2.1.10)",
+    "path length": "more authorities follow one another than one of them allows (RFC 5280 §4.2.1.9)",
+}
+"""What the verifier says, as far as it can still say it of certificates that obey the profile, in plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedChain:
+    """The certificates that came with a token or a file: the number's own, and those of the authorities above it.
+
+    Raises CertificateProfileError where one is outside the profile, or they are no chain. Signatures are not verified
+    by that.
+    """
+
+    certificates: tuple[x509.Certificate, ...]
+    leaf: NumberCertificate
+    authorities: tuple[AuthorityCertificate, ...]
+
+    @classmethod
+    def read(cls, certificates: Sequence[x509.Certificate]) -> Self:
+        """Read the certificates, the number's own first."""
+        if not 1 <= len(certificates) <= LONGEST_CHAIN:
+            msg = f"a chain has 1 to {LONGEST_CHAIN} certificates"
+            raise CertificateProfileError(msg)
+        leaf = NumberCertificate.read(certificates[0])
+        authorities = tuple(AuthorityCertificate.read(certificate) for certificate in certificates[1:])
+        _require_order(certificates)
+        return cls(tuple(certificates), leaf, authorities)
+
+    @property
+    def is_signed_throughout(self) -> bool:
+        """Whether each certificate is signed by the next."""
+        return all(_is_signed_by(*pair) for pair in pairwise(self.certificates))
+
+    def facts(self, *, fingerprints: bool) -> tuple[CertificateFacts, ...]:
+        """Return what the rules need to know of the certificates, their fingerprints only where asked for."""
+        leaf = self.leaf
+        own = CertificateFacts(
+            title="the number's certificate",
+            not_before=leaf.not_before,
+            not_after=leaf.not_after,
+            numbers=leaf.numbers,
+            fingerprints=all_fingerprints(leaf.certificate) if fingerprints else frozenset(),
+        )
+        above = (authority_facts(authority, fingerprints=fingerprints) for authority in self.authorities)
+        return (own, *above)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltPath:
+    """A way from the number's certificate to an anchor.
+
+    `certificates` begins with the number's own and ends with the anchor's; `crl_urls` says for each but the anchor's
+    where its issuer's revocation list is. The facts' `fault` tells what the verifier has against it.
+    """
+
+    anchor: Anchor
+    certificates: tuple[x509.Certificate, ...]
+    crl_urls: tuple[tuple[str, ...], ...]
+    facts: PathFacts
+
+    def is_in_time(self, at: datetime) -> bool:
+        """Tell whether every certificate is within its dates; what the verifier found stands only while they are."""
+        moment = at.replace(microsecond=0)
+        return all(facts.not_before <= moment <= facts.not_after for facts in self.facts.certificates)
+
+
+class PathBuilder:
+    """Finds the paths from presented chains to the anchors of one trust store. Threads may share it."""
+
+    def __init__(self, anchors: Iterable[Anchor], *, fingerprints: bool = False) -> None:
+        """Take the anchors, in the order in which they are tried; `fingerprints` where certificates are denied."""
+        self._by_name: dict[x509.Name, list[tuple[Anchor, CertificateFacts]]] = {}
+        self._fingerprints = fingerprints
+        for anchor in anchors:
+            facts = authority_facts(anchor.authority, fingerprints=fingerprints)
+            self._by_name.setdefault(anchor.certificate.subject, []).append((anchor, facts))
+
+    def facts_of(self, chain: PresentedChain) -> tuple[CertificateFacts, ...]:
+        """Return what the rules need to know of the certificates of a chain."""
+        return chain.facts(fingerprints=self._fingerprints)
+
+    def build(self, chain: PresentedChain, facts: tuple[CertificateFacts, ...], at: datetime) -> tuple[BuiltPath, ...]:
+        """Return the paths that lead to an anchor by their signatures, with or without fault.
+
+        At most one for each anchor, those through fewer certificates first. `facts` are those of the chain.
+        """
+        found: list[BuiltPath] = []
+        for length, certificate in enumerate(chain.certificates, start=1):
+            if length > 1 and certificate.issuer == certificate.subject:
+                break  # a root leads only to itself, and the certificate below it has led there already
+            for anchor, anchor_facts in self._by_name.get(certificate.issuer, ()):
+                path = _verified(chain, length, anchor, (*facts[:length], anchor_facts), at)
+                found.extend(() if path is None else (path,))
+        return tuple(found)
+
+
+def _require_order(certificates: Sequence[x509.Certificate]) -> None:
+    """RFC 7515 §4.1.6: each certificate certifies the one before it."""
+    for below, above in pairwise(certificates):
+        if below.issuer != above.subject:
+            msg = "the certificates are no chain: each is to be issued by the next"
+            raise CertificateProfileError(msg)
+    if len({certificate.subject for certificate in certificates}) != len(certificates):
+        msg = "the certificates go in a circle: one authority's name comes twice"
+        raise CertificateProfileError(msg)
+
+
+def _verified(
+    chain: PresentedChain, length: int, anchor: Anchor, facts: tuple[CertificateFacts, ...], at: datetime
+) -> BuiltPath | None:
+    """Hold one path to RFC 5280; None where it does not lead to the anchor, which only has the right name."""
+    below = chain.certificates[:length]
+    builder = PolicyBuilder().store(anchor.store).time(at.astimezone(UTC)).max_chain_depth(LONGEST_CHAIN)
+    verifier = builder.extension_policies(ca_policy=_AUTHORITY_POLICY, ee_policy=_LEAF_POLICY).build_client_verifier()
+    fault: str | None = None
+    try:
+        verifier.verify(below[0], list(below[1:]))
+    except VerificationError as error:
+        if not all(_is_signed_by(*pair) for pair in pairwise((*below, anchor.certificate))):
+            return None
+        fault = _in_plain_words(error)
+    urls = (chain.leaf.crl_urls, *(authority.crl_urls for authority in chain.authorities))
+    return BuiltPath(anchor, (*below, anchor.certificate), urls[:length], PathFacts(facts, anchor.terms, fault))
+
+
+def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
+def _in_plain_words(error: VerificationError) -> str:
+    told = str(error)
+    known = (words for sign, words in _FAULTS.items() if sign in told)
+    return next(known, f"the path does not obey X.509: {told.removeprefix('validation failed: ')}")

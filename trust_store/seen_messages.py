@@ -1,0 +1,121 @@
+"""The memory of messages that were believed, so that a copy is not believed again.
+
+A message's token is good for a day, not for a minute, and whoever sees it could send it again. Two texts can carry the
+same token, so a message is known by what its token states and by who received it, never by the token's text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from stir.passport import Passport
+from stir.telephone_number import TelephoneNumber
+from trust_store.errors import MemoryFileError
+
+_PATIENCE = 5.0
+_MOST_IN_MEMORY = 100_000
+
+
+class SeenMessages(Protocol):
+    """What `TrustStore` asks: is this the first time? Times are seconds since 1970."""
+
+    def is_known(self, key: bytes) -> bool:
+        """Tell whether a message came in before, and remember nothing."""
+        ...
+
+    def is_first(self, key: bytes, expires: float, now: datetime) -> bool:
+        """Tell whether a message comes in for the first time, and remember it until `expires`; atomically."""
+        ...
+
+
+def message_key(passport: Passport, received_by: TelephoneNumber) -> bytes:
+    """Return the name of a message: SHA-256 over what its token states and over the number that received it."""
+    stated = [
+        passport.orig.digits,
+        passport.dest,
+        passport.dest_uris,
+        passport.issued_at,
+        passport.ppt,
+        passport.message_integrity,
+        received_by.digits,
+    ]
+    return hashlib.sha256(json.dumps(stated).encode("ascii")).digest()
+
+
+class MessagesInMemory:
+    """A memory that ends with the process, and forgets the oldest of more than 100,000 messages."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._lock = threading.Lock()
+        self._expires: dict[bytes, float] = {}
+
+    def is_known(self, key: bytes) -> bool:
+        """Tell whether a message came in before."""
+        with self._lock:
+            return key in self._expires
+
+    def is_first(self, key: bytes, expires: float, now: datetime) -> bool:
+        """Tell whether a message comes in for the first time, and remember it."""
+        with self._lock:
+            if key in self._expires:
+                return False
+            self._expires[key] = expires
+            if len(self._expires) > _MOST_IN_MEMORY:
+                self._make_room(now)
+            return True
+
+    def _make_room(self, now: datetime) -> None:
+        kept = {key: expires for key, expires in self._expires.items() if expires >= now.timestamp()}
+        while len(kept) > _MOST_IN_MEMORY:
+            del kept[next(iter(kept))]
+        self._expires = kept
+
+
+class MessagesInFile:
+    """A memory in an SQLite file, which processes may share. It holds hashes and times only."""
+
+    def __init__(self, path: Path) -> None:
+        """Use the file, which need not exist yet."""
+        self._path = path
+
+    def is_known(self, key: bytes) -> bool:
+        """Tell whether a message came in before; raise MemoryFileError."""
+        if not self._path.exists():
+            return False
+        try:
+            with closing(self._open()) as database:
+                return database.execute("SELECT 1 FROM seen WHERE key = ?", (key,)).fetchone() is not None
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+
+    def is_first(self, key: bytes, expires: float, now: datetime) -> bool:
+        """Tell whether a message comes in for the first time, and remember it; raise MemoryFileError."""
+        try:
+            with closing(self._open()) as database, database:
+                database.execute("DELETE FROM seen WHERE expires < ?", (now.timestamp(),))
+                added = database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, expires))
+                return added.rowcount == 1
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path.touch(mode=0o600)
+        database = sqlite3.connect(self._path, timeout=_PATIENCE)
+        try:
+            database.execute("CREATE TABLE IF NOT EXISTS seen (key BLOB PRIMARY KEY, expires REAL NOT NULL)")
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _unusable(self, error: Exception) -> MemoryFileError:
+        return MemoryFileError(f"cannot use {self._path}: {error}; move it away to begin a new one")

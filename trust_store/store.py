@@ -1,0 +1,315 @@
+"""The verdict on a call, a message or a certificate, from one user's trust store.
+
+A `TrustStore` is a snapshot: it reads its files once and never changes, so that threads may share it. Load it again to
+see what the user has changed since.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, Self, TypeAlias
+
+from cryptography import x509
+
+from policies import belief
+from policies.belief import (
+    CallFacts,
+    CertificateFacts,
+    Deny,
+    Finding,
+    Outcome,
+    Purpose,
+    RevocationFacts,
+    RevocationState,
+    Rule,
+    Settings,
+    Verdict,
+)
+from stir.errors import CertificateProfileError, PassportError
+from stir.passport import SignedPassport
+from stir.telephone_number import TelephoneNumber
+from trust_store import trust_file
+from trust_store.anchors import Anchor
+from trust_store.home import TrustHome
+from trust_store.path import BuiltPath, PathBuilder, PresentedChain
+from trust_store.revocation_lists import Fetch, RevocationLists
+from trust_store.seen_messages import MessagesInFile, MessagesInMemory, SeenMessages, message_key
+
+REMEMBERED_CHAINS = 512
+"""How many chains a store remembers having verified."""
+
+
+class RevocationSource(Protocol):
+    """Who knows whether a certificate was revoked; see `RevocationLists`."""
+
+    def status(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, urls: tuple[str, ...], at: datetime
+    ) -> RevocationFacts:
+        """Return what is known of a certificate whose issuer publishes its list at each of the URLs."""
+        ...
+
+
+class NoRevocationLists:
+    """Knows nothing, and says so."""
+
+    def status(
+        self,
+        certificate: x509.Certificate,  # noqa: ARG002  # the Protocol's
+        issuer: x509.Certificate,  # noqa: ARG002
+        urls: tuple[str, ...],  # noqa: ARG002
+        at: datetime,  # noqa: ARG002
+    ) -> RevocationFacts:
+        """Return that nothing is known."""
+        return RevocationFacts(RevocationState.UNKNOWN, "its revocation list is not at hand")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call or message that came in, as the signalling tells it, with its token.
+
+    `orig` and `dest` are who called whom by the signalling, never by the token. `at` is the time of the call, aware of
+    its zone. `body` is the message's MIME body. `chain` is for a token that brings no certificates of its own, the
+    number's certificate first; otherwise it is not looked at.
+    """
+
+    token: str = field(repr=False)
+    orig: TelephoneNumber
+    dest: TelephoneNumber
+    at: datetime
+    purpose: Purpose = Purpose.CALL
+    body: bytes | None = field(default=None, repr=False)
+    chain: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a time without a zone, which would be another moment on another machine."""
+        _require_zone(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A verdict, with what each rule found that was asked, in order. The rules after the deciding one were not."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+_Examined: TypeAlias = tuple[PresentedChain, tuple[CertificateFacts, ...], tuple[BuiltPath, ...]]
+
+
+class TrustStore:
+    """Whom one user believes: anchors on the user's terms, denies and settings.
+
+    `judge` asks nobody over the network: it uses the revocation lists that are at hand, unless it was loaded with a
+    way to fetch them. No token and no chain makes it raise.
+    """
+
+    def __init__(
+        self,
+        anchors: Iterable[Anchor] = (),
+        denies: Iterable[Deny] = (),
+        settings: Settings | None = None,
+        *,
+        file: Path = Path("trust.toml"),
+        revocation: RevocationSource | None = None,
+        seen: SeenMessages | None = None,
+    ) -> None:
+        """Take the parts of a store; `load` reads them from the user's files."""
+        self.anchors = tuple(anchors)
+        self.denies = tuple(denies)
+        self.settings = settings or Settings()
+        self.file = file
+        self._revocation = revocation or NoRevocationLists()
+        self._seen = seen or MessagesInMemory()
+        denies_certificates = any(deny.certificate is not None for deny in self.denies)
+        self._paths = PathBuilder(self.anchors, fingerprints=denies_certificates)
+        self._remembered: OrderedDict[tuple[x509.Certificate, ...], _Examined] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, path: Path | None = None, *, fetch: Fetch | None = None) -> Self:
+        """Read the user's store, or the one of the `trust.toml` at `path`; one that is missing is empty.
+
+        With `fetch`, such as `trust_store.fetching.fetch`, `judge` asks for revocation lists once a path is otherwise
+        believed. Raises TrustFileError.
+        """
+        home = TrustHome.of_user() if path is None else TrustHome.beside(path)
+        anchors, denies, settings = trust_file.load(home)
+        return cls(
+            anchors,
+            denies,
+            settings,
+            file=home.trust_file,
+            revocation=RevocationLists(home.revocation_lists, fetch),
+            seen=MessagesInFile(home.seen_messages),
+        )
+
+    def judge(self, call: Call) -> Verdict:
+        """Return the verdict on a call or message; one that is verified is remembered, and is a copy the next time.
+
+        Raises MemoryFileError where a message cannot be remembered.
+        """
+        first = self._seen.is_first
+        return self._explain(self._about_call(call, lambda key, expires: first(key, expires, call.at))).verdict
+
+    def explain(self, call: Call) -> Explanation:
+        """Return the verdict on a call or message with what each rule found. Nothing is remembered by that."""
+        return self._explain(self._about_call(call, lambda key, _: not self._seen.is_known(key)))
+
+    def judge_chain(self, chain: Sequence[x509.Certificate], at: datetime) -> Verdict:
+        """Return the verdict on a number's certificate, given first, with those of the authorities above it."""
+        return self.explain_chain(chain, at).verdict
+
+    def explain_chain(self, chain: Sequence[x509.Certificate], at: datetime) -> Explanation:
+        """Return the verdict on a number's certificate with what each rule found."""
+        _require_zone(at)
+        return self._explain(self._about_chain(tuple(chain), at))
+
+    @staticmethod
+    def _explain(findings: Iterable[Finding]) -> Explanation:
+        found = tuple(belief.in_order(findings))
+        return Explanation(belief.verdict(found), found)
+
+    # What each rule finds, in the order of `Rule`. A generator is left at its first finding that does not pass.
+
+    def _about_call(self, call: Call, is_first: Callable[[bytes, float], bool]) -> Iterator[Finding]:
+        facts = CallFacts(call.orig, call.dest, call.at, call.purpose, call.body)
+        yield belief.denied_number(call.orig, self.denies)
+        try:
+            signed = SignedPassport.parse(call.token)
+        except PassportError as error:
+            yield _refused(Rule.TOKEN, str(error))
+            return
+        yield Finding(Rule.TOKEN, "the token is well formed")
+        yield from belief.on_statement(signed.passport, facts, self.settings)
+        presented = signed.chain or call.chain
+        if not presented:
+            yield _nobody_vouches()
+            return
+        examined = self._examined(presented, call.at)
+        if isinstance(examined, Finding):
+            yield examined
+            return
+        yield Finding(Rule.CHAIN, "the certificates are well formed, and each is signed by the next")
+        leaf = examined[0].leaf
+        yield belief.certified_number(leaf.number, facts)
+        yield _signature(signed, examined[0])
+        anchored = yield from self._about_paths(examined, leaf.number, call.at)
+        if anchored is not None and call.purpose is Purpose.MESSAGE:
+            expires = signed.passport.issued_at + self.settings.message_seconds + self.settings.skew_seconds
+            first = is_first(message_key(signed.passport, call.dest), expires)
+            yield belief.duplicate(first=first, terms=anchored.facts.terms)
+
+    def _about_chain(self, chain: tuple[x509.Certificate, ...], at: datetime) -> Iterator[Finding]:
+        examined = self._examined(chain, at)
+        if isinstance(examined, Finding):
+            yield examined
+            return
+        number = examined[0].leaf.number
+        yield belief.denied_number(number, self.denies)
+        yield Finding(Rule.CHAIN, "the certificates are well formed, and each is signed by the next")
+        yield from self._about_paths(examined, number, at)
+
+    def _about_paths(
+        self, examined: _Examined, number: TelephoneNumber, at: datetime
+    ) -> Generator[Finding, None, BuiltPath | None]:
+        """Yield what is found on the first path that passes, and return it; or on the first that does not."""
+        _, presented, paths = examined
+        denied = belief.denied_certificate(presented, self.denies)
+        if not paths or not denied.passed:
+            yield denied
+            yield self._no_anchor()
+            return None
+        tried: list[tuple[BuiltPath, tuple[Finding, ...]]] = []
+        for path in paths:
+            found = tuple(belief.in_order(self._about_path(path, number, at)))
+            if found[-1].passed:
+                yield from found
+                return path
+            tried.append((path, found))
+        yield from _together(tried)
+        return None
+
+    def _about_path(self, path: BuiltPath, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
+        yield belief.denied_certificate(path.facts.certificates, self.denies)
+        yield from belief.on_path(path.facts, number, at)
+        yield belief.revocation(self._revocations(path, at), path.facts.terms, self.settings)
+
+    def _revocations(self, path: BuiltPath, at: datetime) -> Iterator[RevocationFacts]:
+        """Ask for each certificate below the anchor; an authority's that names no list cannot be asked for."""
+        for index, urls in enumerate(path.crl_urls):
+            if urls or index == 0:
+                certificate, issuer = path.certificates[index : index + 2]
+                yield self._revocation.status(certificate, issuer, urls, at)
+
+    def _no_anchor(self) -> Finding:
+        if not self.anchors:
+            reason = "your trust store is empty, so nobody is believed yet: add an anchor with `answerback trust add`"
+        else:
+            reason = "no anchor in your trust store leads to these certificates"
+        return Finding(Rule.ANCHOR, reason, Outcome.UNVERIFIED, source=self.file.name)
+
+    # Chains that were verified before.
+
+    def _examined(self, chain: tuple[x509.Certificate, ...], at: datetime) -> _Examined | Finding:
+        """Return the paths from a chain, or what is wrong with it in itself."""
+        with self._lock:
+            remembered = self._remembered.get(chain)
+        if remembered is not None and all(path.is_in_time(at) for path in remembered[2]):
+            return remembered
+        return self._newly_examined(chain, at)
+
+    def _newly_examined(self, chain: tuple[x509.Certificate, ...], at: datetime) -> _Examined | Finding:
+        try:
+            presented = PresentedChain.read(chain)
+        except CertificateProfileError as error:
+            return _refused(Rule.CHAIN, str(error))
+        facts = self._paths.facts_of(presented)
+        paths = self._paths.build(presented, facts, at)
+        if not paths and not presented.is_signed_throughout:
+            return _refused(Rule.CHAIN, "a certificate was not signed by the next one, or was changed since")
+        examined = presented, facts, paths
+        # What the verifier found depends on the time only by the dates, so a path without fault stays one within them.
+        if paths and all(path.facts.fault is None for path in paths):
+            self._remember(chain, examined)
+        return examined
+
+    def _remember(self, chain: tuple[x509.Certificate, ...], examined: _Examined) -> None:
+        with self._lock:
+            self._remembered[chain] = examined
+            if len(self._remembered) > REMEMBERED_CHAINS:
+                self._remembered.popitem(last=False)
+
+
+def _signature(signed: SignedPassport, presented: PresentedChain) -> Finding:
+    try:
+        signed.verify(presented.leaf.public_key)
+    except PassportError as error:
+        return _refused(Rule.SIGNATURE, str(error))
+    return Finding(Rule.SIGNATURE, "the token was signed with the certificate's key")
+
+
+def _together(tried: list[tuple[BuiltPath, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
+    """Return the findings on the first path, whose last says what stands against the others as well."""
+    *passed, decisive = tried[0][1]
+    others = (f"; nor by {path.facts.terms.name}: {found[-1].reason}" for path, found in tried[1:])
+    return (*passed, replace(decisive, reason="".join((decisive.reason, *others))))
+
+
+def _nobody_vouches() -> Finding:
+    reason = "the token brings no certificates, so nobody vouches for it: give them beside it"
+    return Finding(Rule.CHAIN, reason, Outcome.UNVERIFIED)
+
+
+def _refused(rule: Rule, reason: str) -> Finding:
+    return Finding(rule, reason, Outcome.REFUSED)
+
+
+def _require_zone(at: datetime) -> None:
+    if at.tzinfo is None:
+        msg = "the time of a call is aware of its zone, such as datetime.now(UTC)"
+        raise ValueError(msg)
