@@ -5,13 +5,24 @@ An empty policy refuses: no country is allowed until the operator names it.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Annotated
 
 import msgspec
 
+from policies.numbering_plan import country_of, is_in_plan, is_premium
+from stir.telephone_number import NumberPrefix, TelephoneNumber
+
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 CodeDigits = Annotated[int, msgspec.Meta(ge=6, le=10)]
+_FREE_DIGITS = 3
+"""How many last digits the numbers of one `prefix` bucket differ in."""
+_COUNTRIES = "policy.countries"
+_PLAN = "numbering plan"
+
 Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$", examples=["US"])]
 Prefix = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{0,14}$", examples=["+881"])]
 
@@ -26,6 +37,14 @@ class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def refill(self) -> timedelta:
         """The time in which one token comes back."""
         return timedelta(seconds=self.refill_seconds)
+
+    def wait(self, full_at: datetime, now: datetime) -> timedelta:
+        """Return how long until a token is there, of a bucket that will be full at `full_at`; zero where one is."""
+        return max(timedelta(), full_at - now - (self.burst - 1) * self.refill)
+
+    def taken(self, full_at: datetime, now: datetime) -> datetime:
+        """Return when the bucket will be full once a token was taken from it (the generic cell rate algorithm)."""
+        return max(full_at, now) + self.refill
 
 
 class SmsCaps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,3 +83,91 @@ class IssuancePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a proof of the number serves further orders of the same account without another SMS."""
     order_hours: PositiveInt = 24
     sms: SmsCaps = SmsCaps()
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether a number may be certified.
+
+    `rule` is the key of the policy that decided, `reason` a sentence for whoever asked, and `country` the ISO 3166
+    country of the number, where it has one.
+    """
+
+    allowed: bool
+    rule: str
+    reason: str
+    country: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A token bucket that an ask takes from. `key` holds a number or an address: do not log or keep it in clear."""
+
+    rule: str
+    key: str
+    cap: Cap
+
+    def __repr__(self) -> str:
+        """Hide the key."""
+        return f"Bucket({self.rule!r})"
+
+
+def decide(policy: IssuancePolicy, number: TelephoneNumber) -> Permission:
+    """Tell whether the authority certifies the number, by the first rule that refuses it."""
+    country = country_of(number)
+    for rule, reason in _objections(policy, number, country):
+        return Permission(allowed=False, rule=rule, reason=reason, country=country)
+    return Permission(allowed=True, rule=_COUNTRIES, reason=f"{country} is allowed.", country=country)
+
+
+def sms_buckets(
+    caps: SmsCaps, number: TelephoneNumber, country: str | None, account: str, address: str
+) -> list[Bucket]:
+    """Return the buckets that an SMS to the number takes one token from each.
+
+    `account` is the id of the account that asks, `address` the IP address that it asks from.
+    """
+    keys = (
+        ("number", caps.number, number.digits),
+        ("account", caps.account, account),
+        ("address", caps.address, _network(address)),
+        ("prefix", caps.prefix, number.digits[:-_FREE_DIGITS]),
+        ("country", caps.country, country or "none"),
+        ("everything", caps.everything, ""),
+    )
+    return [Bucket(f"policy.sms.{name}", f"{name}:{key}", cap) for name, cap, key in keys if cap is not None]
+
+
+def _objections(policy: IssuancePolicy, number: TelephoneNumber, country: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the rules that refuse the number, each with its reason."""
+    for prefix in policy.denied_prefixes:
+        if NumberPrefix.parse(prefix).covers(number):
+            yield "policy.denied_prefixes", f"This authority certifies no numbers that begin with {prefix}."
+    if not is_in_plan(number):
+        yield _PLAN, "The number is in no numbering plan; check it, and leave out any 0 after the country code."
+    if is_premium(number):
+        yield _PLAN, "The number is a premium-rate or shared-cost number, which this authority does not certify."
+    if not policy.countries:
+        yield _COUNTRIES, "This authority certifies no numbers yet: its operator has allowed no country."
+    if country is None:
+        yield _COUNTRIES, "The number belongs to no country, and this authority certifies by country."
+    elif country not in policy.countries:
+        allowed = ", ".join(policy.countries)
+        yield _COUNTRIES, f"This authority certifies no numbers of {country}, only of {allowed}."
+
+
+def _network(address: str) -> str:
+    """Return what one client may be assumed to hold: an IPv4 address or an IPv6 /64; any other text as it is."""
+    try:
+        read = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(read, IPv6Address):
+        return _mapped(read)
+    return str(read)
+
+
+def _mapped(address: IPv6Address) -> str:
+    """Return the /64, or the IPv4 address where the IPv6 address stands for one."""
+    mapped: IPv4Address | None = address.ipv4_mapped
+    return str(mapped) if mapped is not None else str(IPv6Network((int(address) >> 64 << 64, 64)))

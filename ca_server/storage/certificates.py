@@ -25,7 +25,10 @@ _ADD = """
         not_before, not_after, shard)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO NOTHING
 """
-_DELIVER = "UPDATE orders SET certificate_id = (SELECT id FROM certificates WHERE order_id = ?) WHERE id = ?"
+_DELIVER = """
+    UPDATE orders SET certificate_id = (SELECT id FROM certificates WHERE order_id = ?) WHERE id = ?
+    RETURNING certificate_id
+"""
 _REVOKE = "UPDATE certificates SET revoked_at = ?, revocation_reason = ? WHERE id = ? AND revoked_at IS NULL"
 _COMPROMISED = "SELECT 1 FROM certificates WHERE key_hash = ? AND revocation_reason = ? LIMIT 1"
 _TAKE_NUMBER = """
@@ -75,8 +78,8 @@ class Certificates:
 
     database: Database
 
-    def add(self, issued: IssuedCertificate) -> None:
-        """Keep a certificate and give it to its order; where the order has one, that one stays."""
+    def add(self, issued: IssuedCertificate) -> str:
+        """Keep a certificate, give it to its order, and return its id; where the order has one, that one stays."""
         certificate = issued.certificate
         self.database.run(
             _ADD,
@@ -94,7 +97,7 @@ class Certificates:
             to_column(certificate.not_after),
             certificate.shard,
         )
-        self.database.run(_DELIVER, certificate.order_id, certificate.order_id)
+        return str(self.database.rows(_DELIVER, certificate.order_id, certificate.order_id)[0][0])
 
     def get(self, certificate_id: str) -> Certificate | None:
         """Return the certificate of this id."""

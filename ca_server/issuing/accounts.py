@@ -1,0 +1,129 @@
+"""Accounts: made, found, changed, given up (RFC 8555 §7.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import NoReturn
+
+from josepy.jwk import JWK
+
+from ca_server.errors import Refusal, RefusalKind
+from ca_server.issuing.authority import CertificateAuthority, new_name
+from ca_server.orders import Account, Status
+
+MOST_CONTACTS = 10
+
+_MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$&'*+/=^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+", re.ASCII)
+_LONGEST_ADDRESS = 254
+
+
+def create_account(
+    ca: CertificateAuthority,
+    jwk: JWK,
+    contacts: tuple[str, ...],
+    terms_agreed: bool,
+    only_return_existing: bool,
+) -> tuple[Account, bool]:
+    """Return the account of a key, and whether it was made just now (RFC 8555 §7.3, §7.3.1).
+
+    An account that exists is returned as it is, whatever else the request says.
+    """
+    thumbprint = jwk.thumbprint()
+    existing = ca.storage.accounts.with_key(thumbprint)
+    if existing is not None:
+        return _require_valid(existing), False
+    if only_return_existing:
+        raise Refusal(
+            RefusalKind.ACCOUNT_DOES_NOT_EXIST, "no account has this key; make one without onlyReturnExisting"
+        )
+    _require_terms(ca, agreed=terms_agreed)
+    account = Account(
+        id=new_name(ca),
+        jwk=_canonical(jwk),
+        thumbprint=thumbprint,
+        contacts=_checked(contacts),
+        terms_agreed=terms_agreed,
+        created_at=ca.clock(),
+    )
+    if ca.storage.accounts.add(account):
+        return account, True
+    return create_account(ca, jwk, contacts, terms_agreed, only_return_existing=True)
+
+
+def account(ca: CertificateAuthority, account_id: str) -> Account:
+    """Return an account that may act; refuse an unknown or deactivated one."""
+    found = ca.storage.accounts.get(account_id)
+    if found is None:
+        raise Refusal(RefusalKind.ACCOUNT_DOES_NOT_EXIST, "there is no such account here; make one with newAccount")
+    return _require_valid(found)
+
+
+def update_account(ca: CertificateAuthority, account: Account, contacts: tuple[str, ...] | None) -> Account:
+    """Replace the contacts, unless they are None (RFC 8555 §7.3.2)."""
+    if contacts is None:
+        return account
+    ca.storage.accounts.set_contacts(account.id, _checked(contacts))
+    return dataclasses.replace(account, contacts=contacts)
+
+
+def deactivate_account(ca: CertificateAuthority, account: Account) -> Account:
+    """Give the account up for good, with all that it had under way (RFC 8555 §7.3.6). Its certificates stay valid."""
+    now = ca.clock()
+    with ca.storage.transaction():
+        ca.storage.accounts.deactivate(account.id, now)
+        ca.storage.authorizations.deactivate_of_account(account.id, now)
+    return dataclasses.replace(account, deactivated_at=now)
+
+
+def change_key(ca: CertificateAuthority, account: Account, new_jwk: JWK) -> Account:
+    """Put another key in the place of the account's (RFC 8555 §7.3.5).
+
+    Refuses a key that an account has already as a conflict, whose `location` is that account's id.
+    """
+    thumbprint, jwk = new_jwk.thumbprint(), _canonical(new_jwk)
+    holder = ca.storage.accounts.with_key(thumbprint)
+    if holder is not None:
+        _refuse_held(holder.id)
+    if not ca.storage.accounts.set_key(account.id, jwk, thumbprint):
+        return change_key(ca, account, new_jwk)
+    return dataclasses.replace(account, jwk=jwk, thumbprint=thumbprint)
+
+
+def _refuse_held(account_id: str) -> NoReturn:
+    detail = "this key is that of an account already; choose a new key"
+    raise Refusal(RefusalKind.CONFLICT, detail, location=account_id)
+
+
+def _require_valid(account: Account) -> Account:
+    if account.status is not Status.VALID:
+        detail = "this account was deactivated; make a new one with another key"
+        raise Refusal(RefusalKind.ACCOUNT_DEACTIVATED, detail)
+    return account
+
+
+def _require_terms(ca: CertificateAuthority, *, agreed: bool) -> None:
+    terms = ca.config.terms_of_service
+    if terms is not None and not agreed:
+        detail = f"agree to the terms of service at {terms} by setting termsOfServiceAgreed"
+        raise Refusal(RefusalKind.USER_ACTION_REQUIRED, detail)
+
+
+def _checked(contacts: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse contacts that are no mailto URL of one address without header fields (RFC 8555 §7.3)."""
+    if len(contacts) > MOST_CONTACTS:
+        raise Refusal(RefusalKind.INVALID_CONTACT, f"an account has at most {MOST_CONTACTS} contacts")
+    for contact in contacts:
+        scheme, colon, address = contact.partition(":")
+        if not colon or scheme.lower() != "mailto":
+            raise Refusal(
+                RefusalKind.UNSUPPORTED_CONTACT, "a contact is a mailto: URL; other schemes are not used here"
+            )
+        if len(address) > _LONGEST_ADDRESS or not _MAIL_ADDRESS.fullmatch(address):
+            raise Refusal(RefusalKind.INVALID_CONTACT, "a contact is mailto: and one plain address, without more")
+    return contacts
+
+
+def _canonical(jwk: JWK) -> str:
+    """Return the public key's JSON, members sorted and without white space, as RFC 7638 hashes it."""
+    return jwk.public_key().json_dumps(sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,49 @@
+"""The authority as its use cases see it, and what they share: names, and who may see what."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from ca_server.config import Config
+from ca_server.errors import Refusal, RefusalKind
+from ca_server.orders import Account
+from ca_server.signing.issuer import Issuer
+from ca_server.sms.routing import Routes
+from ca_server.storage import Storage
+
+_NAME_BYTES = 16
+
+
+@dataclass(frozen=True)
+class CertificateAuthority:
+    """One authority: its settings and what it works with. `ca_server.app` puts it together.
+
+    `clock` returns the aware time in UTC, `random_bytes` so many random bytes that nobody can guess.
+    """
+
+    config: Config
+    storage: Storage
+    issuer: Issuer
+    routes: Routes
+    clock: Callable[[], datetime]
+    random_bytes: Callable[[int], bytes]
+
+
+def new_name(ca: CertificateAuthority) -> str:
+    """Return a name that nobody guesses, for a URL: 128 random bits in 22 base64url characters."""
+    return base64.urlsafe_b64encode(ca.random_bytes(_NAME_BYTES)).rstrip(b"=").decode("ascii")
+
+
+def require_owner(account: Account, owner_id: str) -> None:
+    """Refuse an account that asks for another's object (RFC 8555 §6.2)."""
+    if account.id != owner_id:
+        raise Refusal(RefusalKind.UNAUTHORIZED, "this belongs to another account; sign with that account's key")
+
+
+def not_found(what: str) -> NoReturn:
+    """Refuse a request for something that does not exist."""
+    raise Refusal(RefusalKind.NOT_FOUND, f"there is no such {what} here; check the URL")

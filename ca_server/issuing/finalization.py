@@ -1,0 +1,189 @@
+"""Finalizing an order: the certificate is fixed, signed and kept, in this order (RFC 8555 §7.4).
+
+What it will say is kept before it is signed. Whoever finds it unsigned after a crash signs the same bytes
+(docs/decisions/0005-a-certificate-is-fixed-before-it-is-signed.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from josepy.jwk import JWKEC
+
+from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind, StorageError
+from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
+from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
+from ca_server.storage import IssuedCertificate
+from stir.certificate import NumberRequest
+from stir.errors import CertificateProfileError
+
+SIGNING_TIME = timedelta(seconds=30)
+"""After this long a certificate that was fixed and not kept is taken to be left behind by a crash."""
+
+_SERIAL_BYTES = 16
+_MOST_AT_ONCE = 100
+_NOT_SIGNED = Problem(
+    RefusalKind.SERVER_INTERNAL, "the certificate did not come out as it should, and was withheld; make a new order"
+)
+
+
+def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der: bytes) -> Order:
+    """Issue the certificate of an order that is ready, for the key in the request.
+
+    The order is returned as `processing` where the key store cannot sign now: it is signed later, without the client.
+    """
+    found = _ready(ca, account, ca.storage.orders.get(order_id))
+    request = _request(csr_der, found)
+    key_hash = _key_hash(request.public_key)
+    _require_fresh_key(ca, request, key_hash)
+    with ca.storage.transaction():
+        found = _ready(ca, account, ca.storage.orders.locked(order_id))
+        issuance = _issuance(ca, found, csr_der)
+        ca.storage.orders.reserve(order_id, issuance)
+    return _sign(ca, dataclasses.replace(found, issuance=issuance), issuance, request)
+
+
+def finish_reserved(ca: CertificateAuthority) -> int:
+    """Sign the certificates that a crash left behind, and return how many."""
+    finished = 0
+    for left in ca.storage.orders.reserved(ca.clock() - SIGNING_TIME, _MOST_AT_ONCE):
+        finished += complete(ca, left).status(ca.clock()) is Status.VALID
+    return finished
+
+
+def is_abandoned(order: Order, now: datetime) -> bool:
+    """Tell whether the order has waited for its certificate longer than signing takes."""
+    return order.status(now) is Status.PROCESSING and now >= _reserved(order).reserved_at + SIGNING_TIME
+
+
+def complete(ca: CertificateAuthority, order: Order) -> Order:
+    """Sign what was fixed for the order, and keep it: the same serial and the same bytes, however often."""
+    issuance = _reserved(order)
+    return _sign(ca, order, issuance, NumberRequest.read(issuance.csr))
+
+
+def certificate_chain(ca: CertificateAuthority, account: Account, certificate_id: str) -> bytes:
+    """Return a certificate and those between it and the anchor, in PEM, leaf first (RFC 8555 §7.4.2)."""
+    found = ca.storage.certificates.chain(certificate_id)
+    if found is None:
+        not_found("certificate")
+    owner_id, chain = found
+    require_owner(account, owner_id)
+    return chain
+
+
+def _ready(ca: CertificateAuthority, account: Account, order: Order | None) -> Order:
+    """Return the order if it may be finalized now (RFC 8555 §7.4: otherwise orderNotReady)."""
+    if order is None:
+        not_found("order")
+    require_owner(account, order.account_id)
+    status = order.status(ca.clock())
+    if status is not Status.READY:
+        advice = {
+            Status.PENDING: "complete its authorization first",
+            Status.PROCESSING: "its certificate is being signed; poll the order",
+            Status.VALID: "its certificate was issued; download it",
+        }.get(status, "make a new order")
+        raise Refusal(RefusalKind.ORDER_NOT_READY, f"the order is {status}: {advice}")
+    return order
+
+
+def _request(csr_der: bytes, order: Order) -> NumberRequest:
+    """Read the request, which names the order's number and nothing else, in both directions."""
+    try:
+        request = NumberRequest.read(csr_der)
+    except CertificateProfileError as error:
+        raise Refusal(RefusalKind.BAD_CSR, str(error)) from error
+    if request.number != order.numbers.single_number:
+        raise Refusal(RefusalKind.BAD_CSR, "the request is for another number than the order")
+    return request
+
+
+def _require_fresh_key(ca: CertificateAuthority, request: NumberRequest, key_hash: bytes) -> None:
+    """Refuse the key of an account (RFC 8555 §11.1), and one that was revoked because it leaked."""
+    if ca.storage.accounts.with_key(JWKEC(key=request.public_key).thumbprint()) is not None:
+        _refuse_key("the key in the request is an account's; make another for the certificate")
+    if ca.storage.certificates.is_compromised(key_hash):
+        _refuse_key("a certificate of this key was revoked because the key leaked; make a new key")
+
+
+def _refuse_key(detail: str) -> NoReturn:
+    raise Refusal(RefusalKind.BAD_CSR, detail)
+
+
+def _issuance(ca: CertificateAuthority, order: Order, csr_der: bytes) -> Issuance:
+    """Fix what the certificate will say. Times are whole seconds, as X.509 has no parts of them."""
+    policy, now = ca.config.policy, ca.clock().replace(microsecond=0)
+    not_before = order.not_before or now - timedelta(minutes=policy.backdate_minutes)
+    not_after = order.not_after or max(not_before, now) + timedelta(hours=policy.certificate_hours)
+    not_after = min(not_after.replace(microsecond=0), ca.issuer.not_after)
+    if not_after <= max(not_before, now):
+        raise Refusal(RefusalKind.ORDER_NOT_READY, "the certificate would have ended before now; make a new order")
+    proof = order.authorization.validated_by
+    if proof is None or proof.validation is None:  # a valid authorization has one
+        msg = "a valid authorization has no validated challenge"
+        raise StorageError(msg)
+    serial = _new_serial(ca)
+    return Issuance(
+        serial=serial,
+        csr=csr_der,
+        not_before=not_before.replace(microsecond=0),
+        not_after=not_after,
+        shard=serial % ca.config.authority.crl_shards,
+        validation=proof.validation,
+        reserved_at=ca.clock(),
+    )
+
+
+def _new_serial(ca: CertificateAuthority) -> int:
+    """Draw a serial of 128 random bits, which is never 0 (RFC 5280 §4.1.2.2)."""
+    while not (serial := int.from_bytes(ca.random_bytes(_SERIAL_BYTES), "big")):
+        pass
+    return serial
+
+
+def _sign(ca: CertificateAuthority, order: Order, issuance: Issuance, request: NumberRequest) -> Order:
+    """Sign and keep what was fixed. Whoever signs second finds the first one's certificate kept."""
+    try:
+        certificate = ca.issuer.sign_certificate(request.number, request.public_key, issuance)
+    except LintError:
+        ca.storage.orders.fail(order.id, _NOT_SIGNED)
+        raise
+    except KeyStoreError:
+        return order
+    name = new_name(ca)
+    issued = IssuedCertificate(
+        certificate=Certificate(
+            id=name,
+            serial=issuance.serial,
+            account_id=order.account_id,
+            order_id=order.id,
+            number=request.number,
+            der=certificate.public_bytes(Encoding.DER),
+            not_before=issuance.not_before,
+            not_after=issuance.not_after,
+            shard=issuance.shard,
+        ),
+        issuer=ca.issuer.id,
+        chain=ca.issuer.chain_pem(certificate),
+        key_hash=_key_hash(request.public_key),
+        issued_at=ca.clock(),
+    )
+    with ca.storage.transaction():
+        return dataclasses.replace(order, certificate_id=ca.storage.certificates.add(issued))
+
+
+def _reserved(order: Order) -> Issuance:
+    if order.issuance is None:
+        msg = f"nothing was fixed for order {order.id}"
+        raise StorageError(msg)
+    return order.issuance
+
+
+def _key_hash(public_key: ec.EllipticCurvePublicKey) -> bytes:
+    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()

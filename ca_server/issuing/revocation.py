@@ -1,0 +1,130 @@
+"""Revocation, and the CRLs that tell of it (RFC 8555 §7.6, RFC 5280 §5)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cryptography import x509
+from josepy.jwk import JWK, JWKEC
+
+from ca_server.errors import Refusal, RefusalKind
+from ca_server.issuing.authority import CertificateAuthority, not_found
+from ca_server.orders import Account, Certificate, RevocationList
+from ca_server.storage import NewList
+from stir.certificate import NumberCertificate, load_certificate
+from stir.errors import CertificateProfileError
+from stir.tn_auth_list import TnAuthList
+
+UNSPECIFIED = 0
+SUBSCRIBER_REASONS = frozenset({UNSPECIFIED, 1, 3, 4, 5})
+"""CRLReasons a client may give: unspecified, key compromise, affiliation changed, superseded, end of operation."""
+OPERATOR_REASONS = SUBSCRIBER_REASONS | {9}
+"""Those and privilege withdrawn: the number is somebody else's now, or should not have been certified."""
+CRL_REFRESH = timedelta(hours=1)
+CRL_LIFE = timedelta(hours=25)
+"""A day and a refresh: whoever fetches daily always holds a list that is in force."""
+
+
+def revoke(ca: CertificateAuthority, certificate_der: bytes, reason: int | None, requester: Account | JWK) -> None:
+    """Revoke a certificate and sign its CRL at once (RFC 8555 §7.6).
+
+    The requester is the account that it was issued to, another that holds a valid authorization for its number, or
+    whoever signs with the certificate's own key.
+    """
+    given = _load(certificate_der)
+    found = ca.storage.certificates.with_serial(given.serial_number)
+    if found is None or found.der != certificate_der:
+        not_found("certificate: this authority did not issue it, or not in this form")
+    _require_right(ca, found, given, requester)
+    _require_reason(reason, SUBSCRIBER_REASONS)
+    _revoke(ca, found, reason)
+
+
+def revoke_by_operator(ca: CertificateAuthority, serial: int, reason: int | None) -> Certificate:
+    """Revoke a certificate on the operator's word, and sign its CRL at once."""
+    found = ca.storage.certificates.with_serial(serial)
+    if found is None:
+        not_found("certificate")
+    _require_reason(reason, OPERATOR_REASONS)
+    _revoke(ca, found, reason)
+    return found
+
+
+def crl(ca: CertificateAuthority, shard: int) -> RevocationList:
+    """Return the CRL of a shard, signed anew where it is older than an hour or a revocation is not in it yet."""
+    if not 0 <= shard < ca.config.authority.crl_shards:
+        not_found("CRL")
+    newest = ca.storage.revocation_lists.get(ca.issuer.id, shard)
+    if newest is not None and ca.clock() < newest.this_update + CRL_REFRESH:
+        return newest
+    return _sign_anew(ca, shard)
+
+
+def refresh_crls(ca: CertificateAuthority) -> int:
+    """Sign the CRLs that are older than an hour, and return how many."""
+    signed = 0
+    for shard in range(ca.config.authority.crl_shards):
+        newest = ca.storage.revocation_lists.get(ca.issuer.id, shard)
+        if newest is None or ca.clock() >= newest.this_update + CRL_REFRESH:
+            _sign_anew(ca, shard)
+            signed += 1
+    return signed
+
+
+def _load(certificate_der: bytes) -> x509.Certificate:
+    try:
+        return load_certificate(certificate_der)
+    except CertificateProfileError as error:
+        raise Refusal(RefusalKind.MALFORMED, str(error)) from error
+
+
+def _require_right(
+    ca: CertificateAuthority, found: Certificate, given: x509.Certificate, requester: Account | JWK
+) -> None:
+    if isinstance(requester, Account):
+        numbers = TnAuthList.for_number(found.number)
+        if found.account_id == requester.id or ca.storage.authorizations.proves(requester.id, numbers, ca.clock()):
+            return
+        detail = "the account neither ordered this certificate nor holds a valid authorization for its number"
+        raise Refusal(RefusalKind.UNAUTHORIZED, detail)
+    key = NumberCertificate.read(given).public_key
+    if requester.public_key() != JWKEC(key=key):
+        raise Refusal(
+            RefusalKind.UNAUTHORIZED, "the request is signed neither by an account nor by the certificate's key"
+        )
+
+
+def _require_reason(reason: int | None, allowed: frozenset[int]) -> None:
+    if reason is not None and reason not in allowed:
+        listed = ", ".join(str(one) for one in sorted(allowed))
+        raise Refusal(RefusalKind.BAD_REVOCATION_REASON, f"a reason is one of {listed} (RFC 5280 §5.3.1)")
+
+
+def _revoke(ca: CertificateAuthority, found: Certificate, reason: int | None) -> None:
+    """Note the revocation and take a CRL's number for it in one transaction; then sign that CRL."""
+    now = ca.clock()
+    if now > found.not_after:
+        raise Refusal(RefusalKind.MALFORMED, "the certificate has expired; there is nothing left to revoke")
+    with ca.storage.transaction():
+        if not ca.storage.certificates.revoke(found.id, now, UNSPECIFIED if reason is None else reason):
+            raise Refusal(RefusalKind.ALREADY_REVOKED, "the certificate is revoked already")
+        issuer = ca.storage.certificates.issuer_of(found.id)
+        new = ca.storage.revocation_lists.begin(ca.issuer.id, found.shard, now) if issuer == ca.issuer.id else None
+    if new is not None:
+        _publish(ca, found.shard, new)
+
+
+def _sign_anew(ca: CertificateAuthority, shard: int) -> RevocationList:
+    with ca.storage.transaction():
+        new = ca.storage.revocation_lists.begin(ca.issuer.id, shard, ca.clock())
+    return _publish(ca, shard, new)
+
+
+def _publish(ca: CertificateAuthority, shard: int, new: NewList) -> RevocationList:
+    """Sign a list, and keep it unless one of a higher number was kept meanwhile."""
+    this_update = ca.clock().replace(microsecond=0)
+    next_update = this_update + CRL_LIFE
+    der = ca.issuer.sign_crl(shard, new.number, this_update, next_update, new.revocations)
+    signed = RevocationList(shard, new.number, der, this_update, next_update)
+    ca.storage.revocation_lists.publish(ca.issuer.id, signed)
+    return signed

@@ -1,0 +1,57 @@
+"""What the world's numbering plans say of a number: its country, and whether it can be anybody's.
+
+The plans are those of the `phonenumbers` library, which lives here and nowhere else. It guesses what people mean: it
+drops spaces, extensions and a stray trunk 0. An authority must not, so a number counts only if reading and writing it
+gives the same digits.
+"""
+
+from __future__ import annotations
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
+
+from stir.errors import TelephoneNumberError
+from stir.telephone_number import TelephoneNumber
+
+_NO_COUNTRY = "001"
+_PAID_BY_THE_SENDER = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
+
+
+def country_of(number: TelephoneNumber) -> str | None:
+    """Return the ISO 3166 code of the country whose plan has the number.
+
+    None where it is in no country's plan, or in one that belongs to no country, such as +800 or +881.
+    """
+    read = _read(number)
+    country = None if read is None else phonenumbers.region_code_for_number(read)
+    return None if country == _NO_COUNTRY else country
+
+
+def is_in_plan(number: TelephoneNumber) -> bool:
+    """Tell whether a numbering plan gives the number, exactly as its digits stand, to subscribers."""
+    read = _read(number)
+    return read is not None and phonenumbers.is_valid_number(read)
+
+
+def is_premium(number: TelephoneNumber) -> bool:
+    """Tell whether whoever sends to the number pays its holder, by the range that it was allotted in."""
+    read = _read(number)
+    return read is not None and phonenumbers.number_type(read) in _PAID_BY_THE_SENDER
+
+
+def parse_strictly(text: str) -> TelephoneNumber:
+    """Read `+12025550123`; raise TelephoneNumberError unless every program would read the same number from it."""
+    number = TelephoneNumber.parse(text)
+    if not is_in_plan(number):
+        msg = f"{number.masked} is in no numbering plan; check the country code, and leave out any 0 that follows it"
+        raise TelephoneNumberError(msg)
+    return number
+
+
+def _read(number: TelephoneNumber) -> PhoneNumber | None:
+    """Return the number as the library has it, unless the library changed it."""
+    try:
+        read = phonenumbers.parse(number.e164)
+    except NumberParseException:
+        return None
+    return read if phonenumbers.format_number(read, PhoneNumberFormat.E164) == number.e164 else None
