@@ -3,6 +3,6 @@
 `application` builds it; `signed_request` is what every POST goes through; `problems` holds the one table of errors.
 """
 
-from ca_server.web.application import build_web
+from ca_server.web.application import WebApp, build_web
 
-__all__ = ["build_web"]
+__all__ = ["WebApp", "build_web"]

@@ -10,14 +10,6 @@ import msgspec
 
 from ca_server.errors import Refusal, RefusalKind
 
-_MOST_CONTACTS = 10
-_LONGEST_CONTACT = 320
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
-_MAILTO = re.compile(
-    r"mailto:(?:[A-Za-z0-9.!#$&'*+/=^_`{|}~-]|%[0-9A-Fa-f]{2}){1,190}@"
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}",
-    re.ASCII | re.IGNORECASE,
-)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
@@ -84,19 +76,6 @@ class Revocation(msgspec.Struct, frozen=True):
 
     certificate: str
     reason: int | None = None
-
-
-def read_contacts(contacts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the contacts; each must be a mailto URL of one address without header fields (RFC 8555 §7.3)."""
-    if len(contacts) > _MOST_CONTACTS:
-        raise Refusal(RefusalKind.INVALID_CONTACT, f"an account has at most {_MOST_CONTACTS} contacts")
-    for contact in contacts:
-        if not contact.lower().startswith("mailto:") and _SCHEME.match(contact):
-            raise Refusal(RefusalKind.UNSUPPORTED_CONTACT, "a contact is a mailto: URL; no other scheme is used here")
-        if len(contact) > _LONGEST_CONTACT or not _MAILTO.fullmatch(contact):
-            detail = "a contact is mailto: and one e-mail address, without header fields"
-            raise Refusal(RefusalKind.INVALID_CONTACT, detail)
-    return contacts
 
 
 def read_time(text: str | None, what: str) -> datetime | None:

@@ -55,7 +55,7 @@ PROBLEM_TYPES: dict[RefusalKind, ProblemType] = {
     RefusalKind.SMS_NOT_DELIVERED: ProblemType(_OWN + "smsNotDelivered", HTTPStatus.BAD_GATEWAY),
     RefusalKind.UNAUTHORIZED: _acme("unauthorized", HTTPStatus.FORBIDDEN),
     RefusalKind.UNSUPPORTED_CONTACT: _acme("unsupportedContact"),
-    RefusalKind.UNSUPPORTED_IDENTIFIER: _acme("unsupportedIdentifier"),
+    RefusalKind.UNSUPPORTED_IDENTIFIER: _acme("unsupportedIdentifier", HTTPStatus.FORBIDDEN),
     RefusalKind.UNSUPPORTED_MEDIA_TYPE: _acme("malformed", HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     RefusalKind.USER_ACTION_REQUIRED: _acme("userActionRequired", HTTPStatus.FORBIDDEN),
 }

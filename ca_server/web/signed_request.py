@@ -129,17 +129,12 @@ class SignedRequests:
         return KeyRequest(jws.payload, key)
 
     def _account(self, kid: str) -> Account:
-        """Return the account that `kid` names; a deactivated one is refused with 401 (RFC 8555 §7.3.6)."""
+        """Return the account that `kid` names; an unknown or deactivated one is refused (RFC 8555 §6.2, §7.3.6)."""
         account_id = self._urls.account_id(kid)
         if account_id is None:
             detail = "the protected header's kid is not the URL of an account here; use the Location of newAccount"
             raise Refusal(RefusalKind.ACCOUNT_DOES_NOT_EXIST, detail)
-        try:
-            return issuing.account(self._ca, account_id)
-        except Refusal as refusal:
-            if refusal.kind is RefusalKind.UNAUTHORIZED:
-                raise Refusal(RefusalKind.ACCOUNT_DEACTIVATED, refusal.detail) from refusal
-            raise
+        return issuing.account(self._ca, account_id)
 
 
 def _read_body(req: falcon.Request) -> bytes:

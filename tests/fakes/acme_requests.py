@@ -107,6 +107,11 @@ class AcmeRequests:
         self.signer = Signer(key)
         self.kid: str | None = None
 
+    @property
+    def thumbprint(self) -> bytes:
+        """The SHA-256 thumbprint of the account's key."""
+        return self.signer.thumbprint()
+
     def at(self, path: str) -> str:
         """Return the URL of a path."""
         return self.public_url + path

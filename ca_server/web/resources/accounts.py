@@ -34,7 +34,7 @@ class NewAccount:
         account, created = issuing.create_account(
             self.parts.ca,
             request.jwk,
-            payloads.read_contacts(payload.contact or ()),
+            payload.contact or (),
             payload.terms_of_service_agreed is True,
             payload.only_return_existing is True,
         )
@@ -60,9 +60,7 @@ class AccountResource:
     def _update(self, account: Account, update: payloads.AccountUpdate) -> Account:
         if update.status == Status.DEACTIVATED:
             return issuing.deactivate_account(self.parts.ca, account)
-        if update.contact is None:
-            return account
-        return issuing.update_account(self.parts.ca, account, payloads.read_contacts(update.contact))
+        return issuing.update_account(self.parts.ca, account, update.contact)
 
 
 @dataclass(frozen=True, slots=True)
