@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from acme_client.network import Connection as Connection
     from acme_client.progress import Progress as Progress
     from acme_client.progress import Step as Step
+    from acme_client.renew import renewal as renewal
+    from acme_client.revoke import revoke_held as revoke_held
     from acme_client.store import EnrolledCertificate as EnrolledCertificate
     from acme_client.store import Store as Store
 
@@ -50,8 +52,9 @@ _HOMES = {
     "Step": "progress",
     "Store": "store",
     "code_from_sms": "codes",
+    "renewal": "renew",
+    "revoke_held": "revoke",
 }
-"""Functions that share their module's name, `renew` and `revoke`, are imported from it: a package has one such name."""
 
 
 def __getattr__(name: str) -> object:

@@ -26,8 +26,11 @@ REPLY_CHARACTERS = 22
 LARGEST_MESSAGE = 4096
 """Characters that a source may give; an SMS of ten parts has 1530."""
 
-_BOUND_LINE = re.compile(r"@(\S+) #(\S+)(?: %\S+)?")
-"""The last line of a message, which phones read: `@host #code`, maybe with an embedding host (WICG)."""
+_BOUND_LINE = re.compile(r"@(?P<host>\S+) #(?P<code>\S+)(?: (?P<place>[1-9])/(?P<places>[1-9]))?(?: %\S+)?", re.ASCII)
+"""The last line of a message, which phones read: `@host #code`, perhaps with an embedding host (WICG).
+
+A code that travels in parts has its part's place after it: `@host #1234 1/2` (docs/reference/challenges.md).
+"""
 _REPLY = re.compile(rf"[A-Za-z0-9_-]{{{REPLY_CHARACTERS}}}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _FIRST_PAUSE = 0.05
@@ -236,26 +239,46 @@ def read_code(text: str, prompt: CodePrompt) -> str:
 def code_from_sms(text: str, host: str) -> str:
     """Return the code that a message binds to `host` in its last line, `@host #code`.
 
-    Where the text holds several messages, each with a part of the code, the parts are joined in their order. Raises
-    ForeignCode where any of them is bound to another host, UnusableCode where the text holds no such line.
+    Where an authority sends the code in parts, the text holds all messages, in any order. Raises ForeignCode where any
+    of them is bound to another host, UnusableCode where there is no such line or a part is missing.
     """
     lines = _bound_lines(text)
     if not lines:
         msg = f"the message has no line that begins with @{host} #"
         raise UnusableCode(msg)
-    for bound_to, _ in lines:
-        if bound_to.lower() != host.lower():
-            msg = (
-                f"the message holds a code for another host than {host}: give it to nobody. "
-                "Somebody may be using this enrolment to get a certificate for the number elsewhere"
-            )
-            raise ForeignCode(msg)
-    return "".join(code for _, code in lines)
+    if any(line.host.lower() != host.lower() for line in lines):
+        msg = (
+            f"the message holds a code for another host than {host}: give it to nobody. "
+            "Somebody may be using this enrolment to get a certificate for the number elsewhere"
+        )
+        raise ForeignCode(msg)
+    expected = [(place, lines[0].places) for place in range(1, lines[0].places + 1)]
+    parts = sorted(lines, key=lambda line: line.place)
+    if [(line.place, line.places) for line in parts] == expected:
+        return "".join(line.code for line in parts)
+    msg = "the code comes in several messages: give them all, each once"
+    if len(expected) == 1:
+        msg = "the text holds several codes: give the last message only"
+    raise UnusableCode(msg)
 
 
-def _bound_lines(text: str) -> list[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class _BoundCode:
+    """A code, or the part of one at `place` of `places`, and the host that it is for."""
+
+    host: str
+    code: str
+    place: int
+    places: int
+
+
+def _bound_lines(text: str) -> list[_BoundCode]:
     matches = (_BOUND_LINE.fullmatch(line.strip()) for line in text.splitlines())
-    return [(match[1], match[2]) for match in matches if match is not None]
+    return [
+        _BoundCode(match["host"], match["code"], int(match["place"] or 1), int(match["places"] or 1))
+        for match in matches
+        if match is not None
+    ]
 
 
 def _end(prompt: CodePrompt, clock: Clock) -> datetime:

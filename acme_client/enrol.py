@@ -42,15 +42,15 @@ class Enrolment:
     """One number to be enrolled with one authority.
 
     `ca` is the authority's address, `keys` the store in which keys, the order under way and the certificate are kept,
-    `codes` where the code comes from. `applicant` counts where there is no account yet. `patience` is how long the
-    authority may take over an answer or a certificate; a person may take as long as the code lives. With `force` a
-    certificate is ordered though a good one is held.
+    `codes` where the code comes from, None where no message shall be sent. `applicant` counts where there is no account
+    yet. `patience` is how long the authority may take over an answer or a certificate; a person may take as long as the
+    code lives. With `force` a certificate is ordered though a good one is held.
     """
 
     ca: str | AuthorityAddress
     number: TelephoneNumber
     keys: Store
-    codes: CodeSource
+    codes: CodeSource | None
     challenge: ChallengeKind = ChallengeKind.SMS_CODE
     applicant: Applicant = NOBODY
     connection: Connection = DIRECT

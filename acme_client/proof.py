@@ -25,12 +25,15 @@ _LONGEST_RESEND_WAIT = timedelta(minutes=15)
 
 @dataclass(slots=True)
 class Proof:
-    """One number to be proved to one authority. `patience` is how long the authority may take over an answer."""
+    """One number to be proved to one authority. `patience` is how long the authority may take over an answer.
+
+    Without a `source` no message is asked for: it would be sent for nothing.
+    """
 
     session: AcmeSession
     number: TelephoneNumber
     kind: ChallengeKind
-    source: CodeSource
+    source: CodeSource | None
     watch: Watcher
     patience: timedelta
     _state: SmsState = field(init=False)
@@ -48,22 +51,25 @@ class Proof:
         if standing != "pending":
             msg = f"{self._name} has closed the proof of {self.number.masked} ({standing}): start again"
             raise NotProved(msg)
+        if self.source is None:
+            msg = f"{self._name} asks for a proof of {self.number.masked} by SMS, and nobody is here to give the code"
+            raise CodeNotGiven(msg)
         self._state = challenges.choose(self.session, authorization, self.kind)
         self._require_own_host()
         notice = Notice.AGAIN
         if self._needs_message():
             self._ask()
             notice = Notice.FIRST
-        self._answer_until_right(notice)
+        self._answer_until_right(self.source, notice)
 
     @property
     def _name(self) -> str:
         return self.session.address.name
 
-    def _answer_until_right(self, notice: Notice) -> None:
+    def _answer_until_right(self, source: CodeSource, notice: Notice) -> None:
         detail = ""
         for _ in range(_MOST_PROMPTS):
-            given = self.source.code(self._prompt(notice, detail))
+            given = source.code(self._prompt(notice, detail))
             if isinstance(given, Resend):
                 notice, detail = self._resend()
                 continue

@@ -9,6 +9,8 @@ from acme_client.addresses import AuthorityAddress
 from acme_client.codes import CodeSource
 from acme_client.enrol import Enrolment
 from acme_client.network import DIRECT, Connection
+from acme_client.polling import SYSTEM_CLOCK, Clock
+from acme_client.progress import Watcher, unwatched
 from acme_client.store import EnrolledCertificate, State, Store
 
 
@@ -17,8 +19,20 @@ def due(store: Store, now: datetime) -> list[EnrolledCertificate]:
     return [held for held in store.certificates() if held.state(now) in {State.DUE, State.EXPIRED}]
 
 
-def renewal(held: EnrolledCertificate, store: Store, codes: CodeSource, connection: Connection = DIRECT) -> Enrolment:
-    """Return the enrolment that replaces a certificate, at its authority and reached as it was then."""
+def renewal(
+    held: EnrolledCertificate,
+    store: Store,
+    codes: CodeSource | None,
+    connection: Connection = DIRECT,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    watch: Watcher = unwatched,
+) -> Enrolment:
+    """Return the enrolment that replaces a certificate by a new one with a new key, at the same authority.
+
+    The authority is reached as it was when the account was made, unless `connection` says otherwise. The old
+    certificate counts until the new one is in.
+    """
     address = AuthorityAddress(held.ca)
     return Enrolment(
         ca=address,
@@ -26,12 +40,7 @@ def renewal(held: EnrolledCertificate, store: Store, codes: CodeSource, connecti
         keys=store,
         codes=codes,
         connection=stored_connection(store, address, connection),
+        clock=clock,
+        watch=watch,
         force=True,
     )
-
-
-def renew(
-    held: EnrolledCertificate, store: Store, codes: CodeSource, connection: Connection = DIRECT
-) -> EnrolledCertificate:
-    """Replace a certificate by a new one with a new key; the old one counts until the new one is in."""
-    return renewal(held, store, codes, connection).run()

@@ -22,7 +22,7 @@ class Reason(IntEnum):
     CESSATION_OF_OPERATION = 5
 
 
-def revoke(
+def revoke_held(
     held: EnrolledCertificate,
     store: Store,
     reason: Reason = Reason.UNSPECIFIED,

@@ -1,0 +1,128 @@
+"""`answerback certificates`, `renew` and `revoke`: what becomes of the certificates that are held."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from answerback.commands.enrol import report, run_all
+from answerback.failure import Failure
+from answerback.output import emit, json_option
+
+if TYPE_CHECKING:
+    from acme_client.store import EnrolledCertificate
+
+_REASONS = ("unspecified", "key-compromise", "superseded", "cessation-of-operation")
+_COLOURS = {"good": "green", "due": "yellow", "expired": "red", "revoked": "red"}
+
+
+@click.command()
+@json_option
+def certificates(as_json: bool) -> None:
+    """Show the certificates held here, one for each number and authority."""
+    from acme_client import Store  # noqa: PLC0415  # --help stays quick
+    from answerback.enrolling import described, failing  # noqa: PLC0415  # as above
+
+    with failing():
+        held = Store.open().certificates()
+    emit(as_json, {"certificates": [described(one) for one in held]}, lambda: _show(held))
+
+
+@click.command()
+@click.argument("number", required=False)
+@click.option("--ca", metavar="URL", help="Only the certificates from this authority.")
+@click.option("--force", is_flag=True, help="Renew what is not due yet, too.")
+@click.option("--code-command", metavar="COMMAND", help="Run this for a code, should one be needed.")
+@click.option(
+    "--code-file", type=click.Path(path_type=Path), help="Wait for this file for a code, should one be needed."
+)
+@click.option("--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM.")
+@json_option
+def renew(
+    number: str | None,
+    ca: str | None,
+    force: bool,
+    code_command: str | None,
+    code_file: Path | None,
+    ca_bundle: Path | None,
+    as_json: bool,
+) -> None:
+    """Renew the certificates that are in the last third of their life: all of them, or those of NUMBER.
+
+    Run it daily. No SMS is needed while the authority remembers the proof of the number; where one is, and nobody is
+    at the terminal to type its code, none is sent and the command fails.
+    """
+    from acme_client import Connection, Store  # noqa: PLC0415  # --help stays quick
+    from acme_client.renew import due, renewal  # noqa: PLC0415  # as above
+    from answerback.enrolling import Steps, chosen, code_source, failing  # noqa: PLC0415  # as above
+
+    steps, store = Steps(silent=as_json), Store.open()
+    with failing():
+        wanted = chosen(store.certificates(), number, ca)
+        if not force:
+            ripe = due(store, datetime.now(UTC))
+            wanted = [held for held in wanted if held in ripe]
+        attended = code_command or code_file or sys.stdin.isatty()
+        codes = code_source(code_command, code_file, steps) if attended else None
+        enrolments = [renewal(held, store, codes, Connection(ca_bundle=ca_bundle), watch=steps) for held in wanted]
+    if not enrolments and not as_json:
+        click.echo("Nothing is due.")
+        return
+    try:
+        report(*run_all(enrolments), as_json=as_json)
+    except click.Abort:
+        msg = "stopped; the certificates that were not renewed still count"
+        raise Failure(msg) from None
+    finally:
+        steps.close()
+
+
+@click.command()
+@click.argument("number")
+@click.option("--ca", metavar="URL", help="The authority, where several have certified the number.")
+@click.option("--reason", type=click.Choice(_REASONS), default=_REASONS[0], show_default=True, help="Why.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def revoke(number: str, ca: str | None, reason: str, yes: bool, as_json: bool) -> None:
+    """Revoke the certificate for NUMBER that is held here. This cannot be undone."""
+    from acme_client import Store  # noqa: PLC0415  # --help stays quick
+    from acme_client.revoke import Reason, revoke_held  # noqa: PLC0415  # as above
+    from answerback.enrolling import authority_name, chosen, described, failing  # noqa: PLC0415  # as above
+
+    store = Store.open()
+    with failing():
+        found = chosen(store.certificates(), number, ca)
+        if len(found) > 1:
+            names = ", ".join(authority_name(held.ca) for held in found)
+            msg = f"several authorities have certified this number: choose one of {names} with --ca"
+            raise Failure(msg)
+        held = found[0]
+        name = authority_name(held.ca)
+        if not yes and not click.confirm(f"Revoke the certificate for {held.number.e164} from {name}?", err=True):
+            msg = "nothing was revoked"
+            raise Failure(msg)
+        revoked = revoke_held(held, store, Reason[reason.replace("-", "_").upper()])
+    said = f"The certificate for {revoked.number.e164} from {name} is revoked."
+    emit(as_json, {"revoked": described(revoked)}, lambda: click.echo(said))
+
+
+def _show(held: list[EnrolledCertificate]) -> None:
+    """Print a table."""
+    from answerback.enrolling import authority_name  # noqa: PLC0415  # --help stays quick
+
+    if not held:
+        click.echo("No certificates are held here. Get one: answerback enrol +12025550123 --ca URL")
+        return
+    now = datetime.now(UTC)
+    rows = [(one.number.e164, authority_name(one.ca), f"{one.not_after:%Y-%m-%d %H:%M} UTC") for one in held]
+    titles = ("Number", "Authority", "Until")
+    widths = [max(len(title), *(len(row[column]) for row in rows)) for column, title in enumerate(titles)]
+    click.echo("  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)) + "  State")
+    for one, row in zip(held, rows, strict=True):
+        state = one.state(now).value
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(f"{cells}  {click.style(state, fg=_COLOURS[state])}")
