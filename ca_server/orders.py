@@ -6,7 +6,7 @@ the time, so that no two columns can contradict each other (RFC 8555 §7.1.6 dra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -181,7 +181,7 @@ class Issuance:
     """
 
     serial: int
-    csr: bytes
+    csr: bytes = field(repr=False)  # spells the number
     not_before: datetime
     not_after: datetime
     shard: int
@@ -233,7 +233,7 @@ class Certificate:
     account_id: str
     order_id: str
     number: TelephoneNumber
-    der: bytes
+    der: bytes = field(repr=False)  # spells the number
     not_before: datetime
     not_after: datetime
     shard: int
