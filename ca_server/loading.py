@@ -13,6 +13,7 @@ import msgspec
 from ca_server.config import Config, Keys, is_loopback
 from ca_server.errors import ConfigurationError
 from ca_server.sms.routing import Routes
+from ca_server.validation.message import check_message
 from policies.errors import PolicyFileError
 from policies.loading import load_toml
 
@@ -152,6 +153,10 @@ def _check_routes(config: Config) -> None:
     Routes.from_config(config.gateways, config.policy.min_routes)
 
 
+def _check_message(config: Config) -> None:
+    check_message(config.authority.name, config.host, config.policy.min_routes)
+
+
 def _check_policy(config: Config) -> None:
     policy = config.policy
     if policy.certificate_hours > policy.longest_certificate_hours:
@@ -177,6 +182,7 @@ _CHECKS: tuple[Callable[[Config], None], ...] = (
     _check_database,
     _check_keys,
     _check_routes,
+    _check_message,
     _check_policy,
     _check_website,
 )

@@ -121,6 +121,7 @@ def test_the_host_is_the_urls_without_its_port(url: str, host: str) -> None:
         (WORKING.replace("127.0.0.1:14000", "LOCALHOST"), "public_url: write it in its plain form, http://localhost:"),
         (WORKING.replace("14000", "80"), "public_url: write it in its plain form, http://127.0.0.1:"),
         (WORKING.replace("http://127.0.0.1:14000", "https://ca.example."), "public_url: write it in its plain form"),
+        (with_server(TLS, f"https://{'a' * 60}.{'b' * 60}.example"), "public_url: its host is too long for an SMS"),
         (with_server('bind = "8080"', "http://127.0.0.1"), "server.bind: '8080' is not an address and a port"),
         (with_server('bind = "0.0.0.0:80"', "http://127.0.0.1"), "server.bind: plain HTTP is served on this machine"),
         (with_server('trusted_proxies = ["proxy"]'), "server.trusted_proxies: "),

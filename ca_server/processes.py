@@ -1,0 +1,145 @@
+"""Processes of our own: one that tries something and tells, and two that live and end together."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+
+from ca_server.errors import CaServerError
+
+_log = structlog.stdlib.get_logger(__name__)
+
+_STEADY_SECONDS = 60.0
+_SHORTEST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_PR_SET_PDEATHSIG = 1
+_WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def in_child(task: Callable[[], object]) -> None:
+    """Run a task in a process of its own, and raise its CaServerError here, as one."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = ""
+        try:
+            task()
+        except CaServerError as error:
+            said = str(error)
+        except BaseException as error:  # noqa: BLE001  # nothing may run on in a copy of the parent
+            said = f"an outsider's part failed with {type(error).__name__}"
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        message = pipe.read().decode()
+    os.waitpid(child, 0)
+    if message:
+        raise CaServerError(message)
+
+
+class Child:
+    """A process that runs one function, whose result is its exit code. It is told to end when its parent dies."""
+
+    def __init__(self, run: Callable[[], int]) -> None:
+        """Remember what to run."""
+        self._run = run
+        self._pid = 0
+        self._started_at = -_STEADY_SECONDS
+        self._pause = 0.0
+        self.exit_code = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not been seen to end."""
+        return self._pid != 0
+
+    def start(self) -> None:
+        """Fork. A child that ended soon after its last start waits before it works, longer each time."""
+        now = time.monotonic()
+        is_steady = now - self._started_at >= _STEADY_SECONDS + self._pause
+        self._pause = 0.0 if is_steady else min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * self._pause))
+        self._started_at = now
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._live(parent)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, if it is running."""
+        if self._pid:
+            os.kill(self._pid, number)
+
+    def reap(self) -> None:
+        """Note its end, if it has ended."""
+        if not self._pid:
+            return
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if pid:
+            self._pid = 0
+            self.exit_code = os.waitstatus_to_exitcode(status)
+
+    def _live(self, parent: int) -> NoReturn:
+        """Run, and never return into the copy of the parent."""
+        code = 1
+        try:
+            for number in _WATCHED:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+            _end_with(parent)
+            time.sleep(self._pause)
+            code = self._run()
+        except Exception:  # noqa: BLE001  # the parent logs the exit code, and starts it again
+            _log.exception("process_failed")
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
+def supervise(leader: Child, follower: Child, *, on_start: Callable[[], object]) -> int:
+    """Run both until SIGTERM or SIGINT, or until the leader ends; return the leader's exit code.
+
+    The follower is started again whenever it ends. SIGHUP is the leader's. `on_start` is called once both run.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    try:
+        leader.start()
+        follower.start()
+        on_start()
+        _watch(leader, follower)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+    return leader.exit_code
+
+
+def _watch(leader: Child, follower: Child) -> None:
+    stopping = False
+    while leader.is_running or follower.is_running:
+        received = signal.sigwait(_WATCHED)
+        if received == signal.SIGHUP:
+            leader.send(signal.SIGHUP)
+        leader.reap()
+        follower.reap()
+        if received in (signal.SIGTERM, signal.SIGINT) or not leader.is_running:
+            stopping = True
+            leader.send(signal.SIGTERM)
+            follower.send(signal.SIGTERM)
+        elif not follower.is_running and not stopping:
+            _log.error("worker_ended", exit_code=follower.exit_code)
+            follower.start()
+
+
+def _end_with(parent: int) -> None:
+    """Ask the kernel to end this process when its parent dies; where it cannot (not Linux), the operator must."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,48 @@
+"""The worker's process: it sends what is queued, and keeps house, which nobody asks for."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import structlog
+
+from ca_server import issuing
+from ca_server.app import create_authority, create_worker
+from ca_server.config import Config
+from ca_server.errors import CaServerError
+from ca_server.issuing import CertificateAuthority
+
+_log = structlog.stdlib.get_logger(__name__)
+
+PERIOD = timedelta(minutes=1)
+"""How often the house is looked after; a CRL is signed only when that is due."""
+
+
+def run_worker(config: Config, stop: threading.Event, *, period: timedelta = PERIOD) -> None:
+    """Send SMS and keep the authority's house until `stop` is set, then finish what is under way.
+
+    Call it after a fork. Raises a CaServerError that says what to mend where the authority cannot be opened.
+    """
+    ca = create_authority(config)
+    worker = create_worker(ca)
+    upkeep = threading.Thread(target=_keep_up, args=(ca, stop, period), name="upkeep")
+    upkeep.start()
+    try:
+        worker.run(stop)
+    finally:
+        stop.set()
+        upkeep.join()
+        ca.storage.close()
+
+
+def _keep_up(ca: CertificateAuthority, stop: threading.Event, period: timedelta) -> None:
+    wait = 0.0
+    while not stop.wait(wait):
+        wait = period.total_seconds()
+        try:
+            issuing.keep_house(ca)
+        except CaServerError as error:
+            _log.error("upkeep_failed", error=type(error).__name__)
+        except Exception:  # noqa: BLE001  # the next turn comes: a worker that only sends SMS would let CRLs expire
+            _log.exception("upkeep_failed")
