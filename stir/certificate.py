@@ -300,7 +300,7 @@ class NumberRequest:
             request = x509.load_der_x509_csr(_require_size(der))
             public_key = _require_curve(request.public_key(), ec.SECP256R1)
             if request.signature_algorithm_oid not in _REQUEST_SIGNATURES or not request.is_signature_valid:
-                msg = "the certificate signing request is not signed by its own key with ECDSA and SHA-256"
+                msg = "the certificate signing request must be signed by its own key, with ECDSA and SHA-256 or longer"
                 raise CertificateProfileError(msg)
             return cls(_requested_number(request), public_key)
 
@@ -723,7 +723,7 @@ def _require_size(der: bytes) -> bytes:
 def _require_curve(key: object, *curves: type[ec.EllipticCurve]) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, curves):
         names = " or ".join(_CURVE_NAMES[curve] for curve in curves)
-        msg = f"the public key is on the curve {names}"
+        msg = f"the public key must be on the curve {names}"
         raise CertificateProfileError(msg)
     return key
 
