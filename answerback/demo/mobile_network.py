@@ -122,18 +122,11 @@ class MobileNetwork:
             phone.deliver(_decode(event.data_coding, event.short_message))
         return phone is not None
 
-    async def report(self, session: smpp34.Esme, event: smpp34.SubmitSmEvent, text: str) -> bool:
-        """Send a delivery receipt, and tell whether the sender acknowledged it."""
-        try:
-            response = await session.deliver_sm(
-                event.source_addr,
-                text.encode("ascii"),
-                source_addr=event.destination_addr,
-                esm_class=_RECEIPT,
-            )
-        except smpp34.SmppError:
-            return False
-        return response.is_success
+    async def report(self, session: smpp34.Esme, event: smpp34.SubmitSmEvent, text: str) -> None:
+        """Send a delivery receipt."""
+        await session.deliver_sm(
+            event.source_addr, text.encode("ascii"), source_addr=event.destination_addr, esm_class=_RECEIPT
+        )
 
     def _run(self) -> None:
         try:
@@ -164,9 +157,15 @@ class MobileNetwork:
                 if isinstance(event, smpp34.Esme):
                     self._sessions[event.session_id] = event
                 elif isinstance(event, smpp34.SubmitSmEvent):
-                    answers.create_task(self.answer(self._sessions[event.session_id], event))
+                    answers.create_task(self._answer(event))
                 else:
                     self._sessions.pop(event.session_id, None)
+
+    async def _answer(self, event: smpp34.SubmitSmEvent) -> None:
+        session = self._sessions.get(event.session_id)
+        if session is not None:
+            with contextlib.suppress(smpp34.SmppError):  # who sent the message has gone
+                await self.answer(session, event)
 
 
 def receipt_text(message_id: str, *, delivered: bool = True, date: str = "%y%m%d%H%M", text: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 
 
 def read_options(settings: Gateway, options: type[OptionsT]) -> OptionsT:
-    """Return the gateway's options as a value of the struct `options`.
+    """Return the gateway's options as a value of the struct `options`, where a `Path` is a string.
 
     Raises ConfigurationError, naming the gateway, the option and what is allowed, for one that is unknown, missing or
     of the wrong type. A value is never repeated in the message: it may be a secret.
@@ -28,7 +29,18 @@ def read_options(settings: Gateway, options: type[OptionsT]) -> OptionsT:
         )
         raise ConfigurationError(msg)
     try:
-        return msgspec.convert(settings.options, options)
+        return msgspec.convert(settings.options, options, dec_hook=_read_path)
     except msgspec.ValidationError as error:
         msg = f"gateway {settings.name!r}: options: {error}; its options are: {allowed}"
         raise ConfigurationError(msg) from error
+
+
+def _read_path(type_: type[object], value: object) -> object:
+    """Turn a string into the one type that TOML does not have."""
+    if not issubclass(type_, Path):
+        msg = f"{type_.__name__} has no form in TOML"
+        raise TypeError(msg)
+    if not isinstance(value, str) or not value or "\0" in value:
+        msg = "Expected a path: text that is not empty"
+        raise ValueError(msg)
+    return type_(value)

@@ -269,7 +269,7 @@ class SmppGateway:
     def _serve(self, link: SmppLink) -> None:
         """Submit and receive until the link is lost or the gateway closes, and leave nothing unsettled."""
         try:
-            while not self._stopping.is_set():
+            while not self._is_stopping():
                 self._submit_queued(link)
                 link.exchange(self._wake_reader)
             self._set_state(_State.CLOSED)
@@ -283,10 +283,14 @@ class SmppGateway:
             link.abandon()
             self._refuse_queued()
 
-    def _submit_queued(self, link: SmppLink) -> None:
+    def _is_stopping(self) -> bool:
+        """Tell whether to stop. What woke the thread is forgotten first: whatever it was about is looked at after."""
         with contextlib.suppress(BlockingIOError):
             while self._wake_reader.recv(1024):
                 pass
+        return self._stopping.is_set()
+
+    def _submit_queued(self, link: SmppLink) -> None:
         while not self._requests.empty():
             request = self._requests.get_nowait()
             link.submit(request.submission, request.answer)

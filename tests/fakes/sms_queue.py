@@ -67,11 +67,11 @@ class MemorySmsQueue:
             self.messages[sms.id] = queued
             return queued
 
-    def wait_for(self, sms_id: str, delivery: Delivery, timeout: float = 20.0) -> None:
-        """Wait until a message has come as far as `delivery`."""
+    def wait_for(self, sms_id: str, *deliveries: Delivery, timeout: float = 20.0) -> None:
+        """Wait until a message has come as far as one of `deliveries`."""
         with self._changed:
-            came = self._changed.wait_for(lambda: self.messages[sms_id].delivery is delivery, timeout)
-        assert came, f"{sms_id} is {self.messages[sms_id].delivery}, not {delivery}"
+            came = self._changed.wait_for(lambda: self.messages[sms_id].delivery in deliveries, timeout)
+        assert came, f"{sms_id} is {self.messages[sms_id].delivery}, not {deliveries}"
 
     def claim(self, now: datetime, lease: timedelta) -> ClaimedSms | None:
         """Take the message that waits longest."""
