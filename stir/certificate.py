@@ -345,7 +345,9 @@ def number_request(number: TelephoneNumber, key: ec.EllipticCurvePrivateKey) -> 
     return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
 
 
-def signature_hash(key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) -> hashes.HashAlgorithm:
+def signature_hash(
+    key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey,
+) -> hashes.SHA256 | hashes.SHA384:
     """Return the hash that an authority's key signs with: SHA-256 on P-256, SHA-384 on P-384 (RFC 5480 §4)."""
     return hashes.SHA384() if isinstance(key.curve, ec.SECP384R1) else hashes.SHA256()
 

@@ -16,7 +16,13 @@ from ca_server.errors import KeyStoreError, LintError
 from ca_server.orders import Issuance, Revocation
 from ca_server.signing.lint import lint_number_certificate, lint_revocation_list
 from ca_server.signing.revocation_list import RevocationListFields, revocation_list
-from stir.certificate import AuthorityCertificate, NumberCertificateFields, number_certificate, write_pem_chain
+from stir.certificate import (
+    AuthorityCertificate,
+    NumberCertificateFields,
+    number_certificate,
+    signature_hash,
+    write_pem_chain,
+)
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 
@@ -94,7 +100,7 @@ class Issuer:
         except CertificateProfileError as error:
             msg = f"the certificate to sign is outside the profile: {error}"
             raise LintError(msg) from error
-        certificate = builder.sign(self.key, self._hash, ecdsa_deterministic=True)
+        certificate = builder.sign(self.key, signature_hash(self.key), ecdsa_deterministic=True)
         lint_number_certificate(certificate, fields, self.certificate)
         return certificate
 
@@ -111,7 +117,9 @@ class Issuer:
             msg = f"there is no CRL shard {shard}: they are 0 to {self.crl_shards - 1}"
             raise LintError(msg)
         fields = RevocationListFields(self.crl_url(shard), number, this_update, next_update, tuple(revocations))
-        signed = revocation_list(fields, self.certificate).sign(self.key, self._hash, ecdsa_deterministic=True)
+        signed = revocation_list(fields, self.certificate).sign(
+            self.key, signature_hash(self.key), ecdsa_deterministic=True
+        )
         lint_revocation_list(signed, fields, self.certificate)
         return signed.public_bytes(serialization.Encoding.DER)
 
@@ -152,8 +160,3 @@ class Issuer:
     @cached_property
     def _authorities(self) -> tuple[AuthorityCertificate, ...]:
         return tuple(AuthorityCertificate.read(certificate) for certificate in (self.certificate, *self.chain))
-
-    @cached_property
-    def _hash(self) -> hashes.SHA256 | hashes.SHA384:
-        """The hash that goes with the issuing key's size (RFC 5480 §4)."""
-        return hashes.SHA384() if isinstance(self.key.curve, ec.SECP384R1) else hashes.SHA256()
