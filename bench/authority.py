@@ -127,7 +127,7 @@ class Number:
 
 def subjects(folder: Path) -> Iterator[Number]:
     """Give one new number after the other; their phones look into the folder's outbox."""
-    phones = Phones(folder / "outbox")
+    phones = Phones(folder / "ca" / "outbox")
     return (Number(TelephoneNumber.parse(f"+1202{2000000 + number}"), phones) for number in itertools.count())
 
 
