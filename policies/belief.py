@@ -88,7 +88,7 @@ QUESTIONS: Mapping[Rule, str] = {
     Rule.CALLED: "Does the token name the number that was called?",
     Rule.FRESHNESS: "Was the token signed just now?",
     Rule.MESSAGE_TEXT: "Is the message the one that was signed?",
-    Rule.CHAIN: "Does the token bring well-formed certificates, each signed by the next?",
+    Rule.CHAIN: "Are there well-formed certificates, each issued by the next?",
     Rule.CERTIFIED_NUMBER: "Is the first certificate for the caller's number?",
     Rule.SIGNATURE: "Was the token signed with the key of that certificate?",
     Rule.DENIED_CERTIFICATE: "Are the certificates free of your denies?",
@@ -131,7 +131,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule found. `outcome` is what the rule makes of the whole, None where it passes."""
+    """What one rule found. `outcome` is what the rule makes of the whole, None where it passes.
+
+    `anchor` is told by the rule that finds it; those after it are about the path to that anchor.
+    """
 
     rule: Rule
     reason: str
@@ -262,8 +265,8 @@ def denied_number(number: TelephoneNumber, denies: Iterable[Deny]) -> Finding:
     for deny in denies:
         if deny.forbids_number(number):
             what = "this number" if deny.prefix is None else f"numbers that begin with {deny.prefix.e164}"
-            return _refused(Rule.DENIED_NUMBER, f"you deny {what}{_noted(deny)}", source=deny.source)
-    return Finding(Rule.DENIED_NUMBER, "you do not deny this number")
+            return _refused(Rule.DENIED_NUMBER, f"you deny {what}{_noted(deny)}", deny.source)
+    return _NUMBER_NOT_DENIED
 
 
 def denied_certificate(certificates: Iterable[CertificateFacts], denies: Iterable[Deny]) -> Finding:
@@ -272,9 +275,8 @@ def denied_certificate(certificates: Iterable[CertificateFacts], denies: Iterabl
     for certificate in certificates if by_fingerprint else ():
         for fingerprint in sorted(certificate.fingerprints & by_fingerprint.keys()):
             deny = by_fingerprint[fingerprint]
-            reason = f"you deny {certificate.title}{_noted(deny)}"
-            return _refused(Rule.DENIED_CERTIFICATE, reason, source=deny.source)
-    return Finding(Rule.DENIED_CERTIFICATE, "you deny none of the certificates")
+            return _refused(Rule.DENIED_CERTIFICATE, f"you deny {certificate.title}{_noted(deny)}", deny.source)
+    return _CERTIFICATES_NOT_DENIED
 
 
 def on_statement(statement: Passport, call: CallFacts, settings: Settings) -> Iterator[Finding]:
@@ -290,9 +292,9 @@ def on_statement(statement: Passport, call: CallFacts, settings: Settings) -> It
 def certified_number(certified: TelephoneNumber, call: CallFacts) -> Finding:
     """Refuse a certificate that is for another number than the call came from."""
     if certified != call.orig:
-        reason = f"the certificate is for {certified.masked}, but the call came from {call.orig.masked}"
+        reason = f"the certificate is for {certified.masked}, but the {call.purpose} came from {call.orig.masked}"
         return _refused(Rule.CERTIFIED_NUMBER, reason)
-    return Finding(Rule.CERTIFIED_NUMBER, f"the certificate is for {certified.masked}")
+    return _CALLER_IS_CERTIFIED
 
 
 def on_path(path: PathFacts, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
@@ -301,33 +303,32 @@ def on_path(path: PathFacts, number: TelephoneNumber, at: datetime) -> Iterator[
     reason = f"the certificates lead to {terms.name} ({terms.operator})"
     yield Finding(Rule.ANCHOR, reason, anchor=terms.name, source=terms.source)
     yield _validity(path, at)
-    yield _path(path)
+    yield _WITHIN_X509 if path.fault is None else _refused(Rule.PATH, path.fault)
     yield _numbers_covered(path, number)
     yield _anchor_numbers(terms, number)
     yield _issued_not_after(terms, path.certificates[0])
     yield _until(terms, at)
 
 
-def revocation(facts: Iterable[RevocationFacts], terms: Terms, settings: Settings) -> Finding:
+def revocation(facts: Iterable[RevocationFacts], settings: Settings) -> Finding:
     """Refuse a path on which a certificate is revoked or, where the user requires it, may be without our knowing."""
-    source = settings.sources.get("revocation")
-    found = tuple(facts)
-    for fact in found:
+    unknown: RevocationFacts | None = None
+    for fact in facts:
         if fact.state is RevocationState.REVOKED:
-            return _refused(Rule.REVOCATION, fact.reason, terms.name)
-    for fact in found:
+            return _refused(Rule.REVOCATION, fact.reason)
         if fact.state is RevocationState.UNKNOWN:
-            if settings.revocation is RevocationMode.REQUIRED:
-                return _refused(Rule.REVOCATION, fact.reason, terms.name, source)
-            return Finding(Rule.REVOCATION, f"not checked: {fact.reason}", anchor=terms.name, source=source)
-    return Finding(Rule.REVOCATION, "no certificate of the path is revoked", anchor=terms.name)
+            unknown = unknown or fact
+    if unknown is None:
+        return _NOT_REVOKED
+    source = settings.sources.get("revocation")
+    if settings.revocation is RevocationMode.REQUIRED:
+        return _refused(Rule.REVOCATION, unknown.reason, source)
+    return Finding(Rule.REVOCATION, f"not checked: {unknown.reason}", source=source)
 
 
-def duplicate(*, first: bool, terms: Terms) -> Finding:
+def duplicate(*, first: bool) -> Finding:
     """Refuse a message that was believed before."""
-    if not first:
-        return _refused(Rule.DUPLICATE, "this very message came in before: it is a copy", terms.name)
-    return Finding(Rule.DUPLICATE, "this message did not come in before", anchor=terms.name)
+    return _FIRST_TIME if first else _refused(Rule.DUPLICATE, "this very message came in before: it is a copy")
 
 
 def in_order(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -346,7 +347,8 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
     anchor: Finding | None = None
     for finding in findings:
         if finding.outcome is not None:
-            return Verdict(finding.outcome, finding.rule, finding.reason, finding.anchor, finding.source)
+            name = None if anchor is None else anchor.anchor
+            return Verdict(finding.outcome, finding.rule, finding.reason, name, finding.source)
         if finding.rule is Rule.ANCHOR:
             anchor = finding
     if anchor is None:
@@ -354,8 +356,25 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
     return Verdict(Outcome.VERIFIED, Rule.ANCHOR, anchor.reason, anchor.anchor, anchor.source)
 
 
+_NUMBER_NOT_DENIED = Finding(Rule.DENIED_NUMBER, "you do not deny this number")
+_CALLER_IS_NAMED = Finding(Rule.CALLER, "the token names the number that this came from")
+_CALLED_IS_NAMED = Finding(Rule.CALLED, "the token names the number that this went to")
+_TEXT_NOT_GIVEN = Finding(Rule.MESSAGE_TEXT, "not compared: only the sender is judged, as the message was not given")
+_TEXT_AS_SIGNED = Finding(Rule.MESSAGE_TEXT, "the message is the one that was signed")
+_CALLER_IS_CERTIFIED = Finding(Rule.CERTIFIED_NUMBER, "the certificate is for the number that this came from")
+_CERTIFICATES_NOT_DENIED = Finding(Rule.DENIED_CERTIFICATE, "you deny none of the certificates")
+_WITHIN_DATES = Finding(Rule.VALIDITY, "every certificate is within its dates")
+_WITHIN_X509 = Finding(Rule.PATH, "the path obeys X.509 and the limits set in it")
+_NUMBER_COVERED = Finding(Rule.NUMBERS_COVERED, "every authority on the path may speak for the number")
+_FOR_ALL_NUMBERS = Finding(Rule.ANCHOR_NUMBERS, "you believe the anchor for all numbers")
+_NO_LAST_ISSUE = Finding(Rule.ISSUED_NOT_AFTER, "you set no such date")
+_NO_LAST_DAY = Finding(Rule.UNTIL, "you set no such date")
+_NOT_REVOKED = Finding(Rule.REVOCATION, "no certificate of the path is revoked")
+_FIRST_TIME = Finding(Rule.DUPLICATE, "this message did not come in before")
+
+
 def _kind(statement: Passport, call: CallFacts) -> Finding:
-    kind = f"a {statement.ppt!r} token" if statement.ppt is not None else "a plain token"
+    kind = "a plain token" if statement.ppt is None else f"a {statement.ppt!r} token"
     if PURPOSE_OF_KIND.get(statement.ppt) is not call.purpose:
         return _refused(Rule.KIND, f"{kind} says nothing about a {call.purpose}")
     return Finding(Rule.KIND, f"{kind} is for a {call.purpose}")
@@ -363,18 +382,16 @@ def _kind(statement: Passport, call: CallFacts) -> Finding:
 
 def _caller(statement: Passport, call: CallFacts) -> Finding:
     if statement.orig != call.orig:
-        reason = (
-            f"the {call.purpose} came from {call.orig.masked}, but the token was signed for {statement.orig.masked}"
-        )
+        reason = f"the {call.purpose} came from {call.orig.masked}, but the token is signed for {statement.orig.masked}"
         return _refused(Rule.CALLER, reason)
-    return Finding(Rule.CALLER, f"the token names {call.orig.masked}, where the {call.purpose} came from")
+    return _CALLER_IS_NAMED
 
 
 def _called(statement: Passport, call: CallFacts) -> Finding:
     if call.dest.digits not in statement.dest:
         reason = f"the token was signed for a {call.purpose} to somebody else than {call.dest.masked}"
         return _refused(Rule.CALLED, reason)
-    return Finding(Rule.CALLED, f"the token names {call.dest.masked}, where the {call.purpose} went")
+    return _CALLED_IS_NAMED
 
 
 def _freshness(statement: Passport, call: CallFacts, settings: Settings) -> Finding:
@@ -383,20 +400,20 @@ def _freshness(statement: Passport, call: CallFacts, settings: Settings) -> Find
     if age > longest:
         source = settings.sources.get(f"{call.purpose}_seconds")
         reason = f"the token is {_span(age)} old; a {call.purpose}'s may be {_span(longest)} old"
-        return _refused(Rule.FRESHNESS, reason, source=source)
+        return _refused(Rule.FRESHNESS, reason, source)
     if age < -settings.skew_seconds:
         source = settings.sources.get("skew_seconds")
         reason = f"the token is dated {_span(-age)} ahead of this clock; one of the two clocks is wrong"
-        return _refused(Rule.FRESHNESS, reason, source=source)
+        return _refused(Rule.FRESHNESS, reason, source)
     return Finding(Rule.FRESHNESS, f"the token is {_span(max(age, 0))} old")
 
 
 def _message_text(statement: Passport, call: CallFacts) -> Finding:
     if call.body is None:
-        return Finding(Rule.MESSAGE_TEXT, "not compared: the message was not given, only its sender is judged")
+        return _TEXT_NOT_GIVEN
     if not statement.is_about(call.body):
         return _refused(Rule.MESSAGE_TEXT, "the message is not the one that was signed")
-    return Finding(Rule.MESSAGE_TEXT, "the message is the one that was signed")
+    return _TEXT_AS_SIGNED
 
 
 def _validity(path: PathFacts, at: datetime) -> Finding:
@@ -405,76 +422,69 @@ def _validity(path: PathFacts, at: datetime) -> Finding:
     for certificate in path.certificates:
         if moment < certificate.not_before:
             begins = f"{certificate.not_before:%Y-%m-%d %H:%M:%S} UTC"
-            return _refused(Rule.VALIDITY, f"{certificate.title} is not valid before {begins}", path.terms.name)
+            return _refused(Rule.VALIDITY, f"{certificate.title} is not valid before {begins}")
         if moment > certificate.not_after:
             ended = f"{certificate.not_after:%Y-%m-%d %H:%M:%S} UTC"
-            return _refused(Rule.VALIDITY, f"{certificate.title} expired at {ended}", path.terms.name)
-    return Finding(Rule.VALIDITY, "every certificate is within its dates", anchor=path.terms.name)
-
-
-def _path(path: PathFacts) -> Finding:
-    if path.fault is not None:
-        return _refused(Rule.PATH, path.fault, path.terms.name)
-    return Finding(Rule.PATH, "the path obeys X.509 and the limits set in it", anchor=path.terms.name)
+            return _refused(Rule.VALIDITY, f"{certificate.title} expired at {ended}")
+    return _WITHIN_DATES
 
 
 def _numbers_covered(path: PathFacts, number: TelephoneNumber) -> Finding:
     """RFC 9060 §4.1: an authority's numbers encompass those of what it issues; the number is among all of them."""
     below = path.certificates[0].numbers
     if below is None:
-        reason = f"{path.certificates[0].title} lists no number (RFC 8226 §9)"
-        return _refused(Rule.NUMBERS_COVERED, reason, path.terms.name)
+        return _refused(Rule.NUMBERS_COVERED, f"{path.certificates[0].title} lists no number (RFC 8226 §9)")
     for certificate in path.certificates:
         own = certificate.numbers
         if own is None:
             continue
         if not own.covers_number(number):
             reason = f"{certificate.title} may not speak for {number.masked}: its TNAuthList does not list the number"
-            return _refused(Rule.NUMBERS_COVERED, reason, path.terms.name)
+            return _refused(Rule.NUMBERS_COVERED, reason)
         if not own.covers(below):
             reason = f"{certificate.title} certified numbers below it that are not its own (RFC 9060 §4.1)"
-            return _refused(Rule.NUMBERS_COVERED, reason, path.terms.name)
+            return _refused(Rule.NUMBERS_COVERED, reason)
         below = own
-    return Finding(Rule.NUMBERS_COVERED, f"every authority may speak for {number.masked}", anchor=path.terms.name)
+    return _NUMBER_COVERED
 
 
 def _anchor_numbers(terms: Terms, number: TelephoneNumber) -> Finding:
-    source = terms.source_of("prefixes")
     if not terms.prefixes:
-        return Finding(Rule.ANCHOR_NUMBERS, f"you believe {terms.name} for all numbers", anchor=terms.name)
+        return _FOR_ALL_NUMBERS
+    source = terms.source_of("prefixes")
     allowed = ", ".join(prefix.e164 for prefix in terms.prefixes)
     if not any(prefix.covers(number) for prefix in terms.prefixes):
         reason = f"you believe {terms.name} only for numbers that begin with {allowed}"
-        return _refused(Rule.ANCHOR_NUMBERS, reason, terms.name, source)
-    return Finding(Rule.ANCHOR_NUMBERS, f"you believe {terms.name} for {allowed}", anchor=terms.name, source=source)
+        return _refused(Rule.ANCHOR_NUMBERS, reason, source)
+    return Finding(Rule.ANCHOR_NUMBERS, f"you believe {terms.name} for {allowed}", source=source)
 
 
 def _issued_not_after(terms: Terms, leaf: CertificateFacts) -> Finding:
     last = terms.issued_not_after
     if last is None:
-        return Finding(Rule.ISSUED_NOT_AFTER, "you set no such date", anchor=terms.name)
+        return _NO_LAST_ISSUE
     source = terms.source_of("issued_not_after")
     if leaf.not_before >= _end_of(last):
         reason = (
             f"the certificate was issued on {leaf.not_before:%Y-%m-%d}, "
             f"and you believe {terms.name} only for what it issued up to {last}"
         )
-        return _refused(Rule.ISSUED_NOT_AFTER, reason, terms.name, source)
-    return Finding(Rule.ISSUED_NOT_AFTER, f"it was issued no later than {last}", anchor=terms.name, source=source)
+        return _refused(Rule.ISSUED_NOT_AFTER, reason, source)
+    return Finding(Rule.ISSUED_NOT_AFTER, f"it was issued no later than {last}", source=source)
 
 
 def _until(terms: Terms, at: datetime) -> Finding:
     last = terms.until
     if last is None:
-        return Finding(Rule.UNTIL, "you set no such date", anchor=terms.name)
+        return _NO_LAST_DAY
     source = terms.source_of("until")
     if at >= _end_of(last):
-        return _refused(Rule.UNTIL, f"you believed {terms.name} until {last}", terms.name, source)
-    return Finding(Rule.UNTIL, f"you believe {terms.name} until {last}", anchor=terms.name, source=source)
+        return _refused(Rule.UNTIL, f"you believed {terms.name} until {last}", source)
+    return Finding(Rule.UNTIL, f"you believe {terms.name} until {last}", source=source)
 
 
-def _refused(rule: Rule, reason: str, anchor: str | None = None, source: str | None = None) -> Finding:
-    return Finding(rule, reason, Outcome.REFUSED, anchor, source)
+def _refused(rule: Rule, reason: str, source: str | None = None) -> Finding:
+    return Finding(rule, reason, Outcome.REFUSED, source=source)
 
 
 def _noted(deny: Deny) -> str:

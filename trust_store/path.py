@@ -9,11 +9,12 @@ the user's terms) is `policies.belief`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
-from typing import Self
+from typing import Self, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -25,6 +26,9 @@ from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertific
 from stir.errors import CertificateProfileError
 from trust_store.anchors import Anchor, authority_facts
 from trust_store.fingerprints import all_fingerprints
+
+REMEMBERED_AUTHORITIES = 256
+"""How many authorities' certificates a store remembers having read."""
 
 
 class _TnAuthListExtension(x509.ExtensionType):
@@ -55,27 +59,48 @@ _FAULTS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class NamedAuthority:
+    """An authority's certificate with its names, which are slow to read."""
+
+    certificate: AuthorityCertificate
+    subject: x509.Name
+    issuer: x509.Name
+
+    @classmethod
+    def read(cls, certificate: x509.Certificate) -> Self:
+        """Read a certificate; raise CertificateProfileError where it is no authority's."""
+        return cls(AuthorityCertificate.read(certificate), certificate.subject, certificate.issuer)
+
+
+ReadAuthority: TypeAlias = Callable[[x509.Certificate], NamedAuthority]
+
+
+@dataclass(frozen=True, slots=True)
 class PresentedChain:
     """The certificates that came with a token or a file: the number's own, and those of the authorities above it.
 
-    Raises CertificateProfileError where one is outside the profile, or they are no chain. Signatures are not verified
-    by that.
+    `issuers` are the names of those that issued them. Signatures are not verified by reading.
     """
 
     certificates: tuple[x509.Certificate, ...]
     leaf: NumberCertificate
     authorities: tuple[AuthorityCertificate, ...]
+    issuers: tuple[x509.Name, ...]
 
     @classmethod
-    def read(cls, certificates: Sequence[x509.Certificate]) -> Self:
-        """Read the certificates, the number's own first."""
+    def read(cls, certificates: Sequence[x509.Certificate], read: ReadAuthority | None = None) -> Self:
+        """Read the certificates, the number's own first; `read` may be one that remembers.
+
+        Raises CertificateProfileError where one is outside the profile, or they are no chain.
+        """
         if not 1 <= len(certificates) <= LONGEST_CHAIN:
             msg = f"a chain has 1 to {LONGEST_CHAIN} certificates"
             raise CertificateProfileError(msg)
         leaf = NumberCertificate.read(certificates[0])
-        authorities = tuple(AuthorityCertificate.read(certificate) for certificate in certificates[1:])
-        _require_order(certificates)
-        return cls(tuple(certificates), leaf, authorities)
+        above = [(read or NamedAuthority.read)(certificate) for certificate in certificates[1:]]
+        issuers = (certificates[0].issuer, *(authority.issuer for authority in above))
+        _require_order([authority.subject for authority in above], issuers)
+        return cls(tuple(certificates), leaf, tuple(authority.certificate for authority in above), issuers)
 
     @property
     def is_signed_throughout(self) -> bool:
@@ -121,10 +146,15 @@ class PathBuilder:
     def __init__(self, anchors: Iterable[Anchor], *, fingerprints: bool = False) -> None:
         """Take the anchors, in the order in which they are tried; `fingerprints` where certificates are denied."""
         self._by_name: dict[x509.Name, list[tuple[Anchor, CertificateFacts]]] = {}
+        self._read = lru_cache(REMEMBERED_AUTHORITIES)(NamedAuthority.read)
         self._fingerprints = fingerprints
         for anchor in anchors:
             facts = authority_facts(anchor.authority, fingerprints=fingerprints)
             self._by_name.setdefault(anchor.certificate.subject, []).append((anchor, facts))
+
+    def read(self, certificates: Sequence[x509.Certificate]) -> PresentedChain:
+        """Read certificates as a chain; raise CertificateProfileError where they are none."""
+        return PresentedChain.read(certificates, self._read)
 
     def facts_of(self, chain: PresentedChain) -> tuple[CertificateFacts, ...]:
         """Return what the rules need to know of the certificates of a chain."""
@@ -136,22 +166,20 @@ class PathBuilder:
         At most one for each anchor, those through fewer certificates first. `facts` are those of the chain.
         """
         found: list[BuiltPath] = []
-        for length, certificate in enumerate(chain.certificates, start=1):
-            if length > 1 and certificate.issuer == certificate.subject:
-                break  # a root leads only to itself, and the certificate below it has led there already
-            for anchor, anchor_facts in self._by_name.get(certificate.issuer, ()):
+        # A root at the end of a chain was issued in the name of the one before: where that leads to, it led before.
+        for length, issuer in enumerate(dict.fromkeys(chain.issuers), start=1):
+            for anchor, anchor_facts in self._by_name.get(issuer, ()):
                 path = _verified(chain, length, anchor, (*facts[:length], anchor_facts), at)
                 found.extend(() if path is None else (path,))
         return tuple(found)
 
 
-def _require_order(certificates: Sequence[x509.Certificate]) -> None:
-    """RFC 7515 §4.1.6: each certificate certifies the one before it."""
-    for below, above in pairwise(certificates):
-        if below.issuer != above.subject:
-            msg = "the certificates are no chain: each is to be issued by the next"
-            raise CertificateProfileError(msg)
-    if len({certificate.subject for certificate in certificates}) != len(certificates):
+def _require_order(above: Sequence[x509.Name], issuers: Sequence[x509.Name]) -> None:
+    """RFC 7515 §4.1.6: each certificate certifies the one before it. `above` are the authorities' own names."""
+    if list(issuers[: len(above)]) != list(above):
+        msg = "the certificates are no chain: each is to be issued by the next"
+        raise CertificateProfileError(msg)
+    if len(set(above)) != len(above):
         msg = "the certificates go in a circle: one authority's name comes twice"
         raise CertificateProfileError(msg)
 

@@ -184,7 +184,7 @@ class TrustStore:
         except PassportError as error:
             yield _refused(Rule.TOKEN, str(error))
             return
-        yield Finding(Rule.TOKEN, "the token is well formed")
+        yield _WELL_FORMED
         yield from belief.on_statement(signed.passport, facts, self.settings)
         presented = signed.chain or call.chain
         if not presented:
@@ -194,7 +194,7 @@ class TrustStore:
         if isinstance(examined, Finding):
             yield examined
             return
-        yield Finding(Rule.CHAIN, "the certificates are well formed, and each is signed by the next")
+        yield _IS_CHAIN
         leaf = examined[0].leaf
         yield belief.certified_number(leaf.number, facts)
         yield _signature(signed, examined[0])
@@ -202,7 +202,7 @@ class TrustStore:
         if anchored is not None and call.purpose is Purpose.MESSAGE:
             expires = signed.passport.issued_at + self.settings.message_seconds + self.settings.skew_seconds
             first = is_first(message_key(signed.passport, call.dest), expires)
-            yield belief.duplicate(first=first, terms=anchored.facts.terms)
+            yield belief.duplicate(first=first)
 
     def _about_chain(self, chain: tuple[x509.Certificate, ...], at: datetime) -> Iterator[Finding]:
         examined = self._examined(chain, at)
@@ -211,7 +211,7 @@ class TrustStore:
             return
         number = examined[0].leaf.number
         yield belief.denied_number(number, self.denies)
-        yield Finding(Rule.CHAIN, "the certificates are well formed, and each is signed by the next")
+        yield _IS_CHAIN
         yield from self._about_paths(examined, number, at)
 
     def _about_paths(
@@ -237,7 +237,7 @@ class TrustStore:
     def _about_path(self, path: BuiltPath, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
         yield from belief.on_path(path.facts, number, at)
-        yield belief.revocation(self._revocations(path, at), path.facts.terms, self.settings)
+        yield belief.revocation(self._revocations(path, at), self.settings)
 
     def _revocations(self, path: BuiltPath, at: datetime) -> Iterator[RevocationFacts]:
         """Ask for each certificate below the anchor; an authority's that names no list cannot be asked for."""
@@ -265,7 +265,7 @@ class TrustStore:
 
     def _newly_examined(self, chain: tuple[x509.Certificate, ...], at: datetime) -> _Examined | Finding:
         try:
-            presented = PresentedChain.read(chain)
+            presented = self._paths.read(chain)
         except CertificateProfileError as error:
             return _refused(Rule.CHAIN, str(error))
         facts = self._paths.facts_of(presented)
@@ -285,12 +285,17 @@ class TrustStore:
                 self._remembered.popitem(last=False)
 
 
+_WELL_FORMED = Finding(Rule.TOKEN, "the token is well formed")
+_IS_CHAIN = Finding(Rule.CHAIN, "the certificates are well formed, and each names the next as its issuer")
+_IS_SIGNED = Finding(Rule.SIGNATURE, "the token was signed with the certificate's key")
+
+
 def _signature(signed: SignedPassport, presented: PresentedChain) -> Finding:
     try:
         signed.verify(presented.leaf.public_key)
     except PassportError as error:
         return _refused(Rule.SIGNATURE, str(error))
-    return Finding(Rule.SIGNATURE, "the token was signed with the certificate's key")
+    return _IS_SIGNED
 
 
 def _together(tried: list[tuple[BuiltPath, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
