@@ -112,6 +112,12 @@ class AcmeRequests:
         """The SHA-256 thumbprint of the account's key."""
         return self.signer.thumbprint()
 
+    @property
+    def account(self) -> str:
+        """The account's URL."""
+        assert self.kid is not None, "this client has no account"
+        return self.kid
+
     def at(self, path: str) -> str:
         """Return the URL of a path."""
         return self.public_url + path
@@ -130,14 +136,14 @@ class AcmeRequests:
         """Return a fresh nonce."""
         return str(self.http.simulate_head("/acme/new-nonce").headers["replay-nonce"])
 
-    def header(self, url: str, *, by_key: bool = False, **overrides: object) -> Json:
+    def header(self, url: str, /, *, by_key: bool = False, **overrides: object) -> Json:
         """Return the protected header of a request; an override of None leaves the member out."""
         by = {"jwk": self.signer.jwk} if by_key or self.kid is None else {"kid": self.kid}
         whole = {"alg": self.signer.algorithm, "nonce": self.nonce(), "url": url} | by | overrides
         return {name: value for name, value in whole.items() if value is not None}
 
     def post(
-        self, url: str, payload: object = None, *, by_key: bool = False, **overrides: object
+        self, url: str, payload: object = None, /, *, by_key: bool = False, **overrides: object
     ) -> falcon.testing.Result:
         """Send a signed request; `overrides` replace members of its protected header."""
         header = self.header(url, by_key=by_key, **overrides)

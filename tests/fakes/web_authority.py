@@ -1,71 +1,32 @@
-"""A whole authority without sockets: real web room, steps, database, signatures; clock and phone are ours."""
+"""An authority on the web without sockets: all its rooms and a real database; the clock and the phones are ours."""
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import falcon.testing
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca_server.app import create_authority
-from ca_server.config import Authority, Config, Gateway, Server
 from ca_server.storage import Storage
 from ca_server.web import build_web
-from policies.issuance import IssuancePolicy
-from stir.certificate import number_request
 from stir.key_authorization import digest
 from stir.telephone_number import TelephoneNumber
-from stir.tn_auth_list import TnAuthList
-from tests.fakes.acme_requests import AcmeRequests, Json, PrivateKey, base64url, p256_key
-from tests.fakes.authority import NOW, make_issuer
+from tests.fakes.acme_requests import AcmeRequests, Json, PrivateKey, base64url
+from tests.fakes.issuing_authority import NUMBER, OTHER_NUMBER, IssuingAuthority
+from tests.fakes.issuing_authority import csr as csr_der
+from tests.fakes.issuing_authority import identifier as identifier_pair
 
-NUMBER = TelephoneNumber.parse("+12025550123")
-OTHER_NUMBER = TelephoneNumber.parse("+12025550124")
+__all__ = ["NUMBER", "OTHER_NUMBER", "PUBLIC_URL", "SMS_CODE", "SMS_REPLY", "Proof", "WebAuthority"]
+
 PUBLIC_URL = "https://ca.example"
 SMS_CODE = "sms-code-00"
 SMS_REPLY = "sms-reply-00"
 
-_BOUND_LINE = re.compile(r"@ca\.example #(\S+)")
-_LEASE = timedelta(minutes=1)
-
-
-class HandClock:
-    """A clock that moves only when told to."""
-
-    def __init__(self, now: datetime = NOW) -> None:
-        """Start at a moment."""
-        self.now = now
-
-    def __call__(self) -> datetime:
-        """Return the time."""
-        return self.now
-
-    def advance(self, **duration: float) -> None:
-        """Move on by `seconds=…`, `minutes=…` and so on."""
-        self.now += timedelta(**duration)
-
-
-def config(**changes: Any) -> Config:  # noqa: ANN401 - any of the settings
-    """Return the settings of an authority that certifies numbers of the United States."""
-    gateway = Gateway(name="one", type="outbox", operator="Example Telecom", sender="ExampleCA")
-    whole: dict[str, Any] = {
-        "public_url": PUBLIC_URL,
-        "authority": Authority(name="Example CA", operator="Example Ltd", crl_shards=4),
-        "gateways": (gateway,),
-        "policy": IssuancePolicy(countries=("US",)),
-        "server": Server(),
-    }
-    return Config(**(whole | changes))
-
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """An order on its way, as its client sees it."""
+    """An order on its way, as its client saw it when it was made."""
 
     order: Json
     order_url: str
@@ -78,33 +39,25 @@ class Proof:
         return found
 
 
-class WebAuthority:
-    """An authority on the web, and the phone of every number."""
+class WebAuthority(IssuingAuthority):
+    """An authority on the web, and what clients do most there."""
 
     def __init__(self, storage: Storage, *, reject_good_nonces: float = 0, **changes: Any) -> None:  # noqa: ANN401
         """Build it over a database, with changes to its settings."""
-        self.clock = HandClock()
-        self.config = config(**changes)
-        self.ca = create_authority(
-            self.config,
-            clock=self.clock,
-            random_bytes=os.urandom,
-            storage=storage,
-            issuer=make_issuer(self.config.public_url),
-        )
+        super().__init__(storage, **changes)
         self.app = build_web(self.ca, reject_good_nonces=reject_good_nonces)
 
-    def client(self, key: PrivateKey | None = None) -> AcmeRequests:
+    def stranger(self, key: PrivateKey | None = None) -> AcmeRequests:
         """Return a client without an account."""
-        return AcmeRequests(self.app, self.config.public_url, key)
+        return AcmeRequests(self.app, self.ca.config.public_url, key)
 
     def registered(self, key: PrivateKey | None = None) -> AcmeRequests:
         """Return a client with an account."""
-        client = self.client(key)
+        client = self.stranger(key)
         assert client.register(termsOfServiceAgreed=True).status_code in {200, 201}
         return client
 
-    def order(self, client: AcmeRequests, number: TelephoneNumber = NUMBER) -> Proof:
+    def ordered(self, client: AcmeRequests, number: TelephoneNumber = NUMBER) -> Proof:
         """Order a certificate for a number."""
         result = client.post(client.at("/acme/new-order"), {"identifiers": [identifier(number)]})
         assert result.status_code == 201, result.text
@@ -112,47 +65,47 @@ class WebAuthority:
         authorization = client.post(authorization_url).json
         return Proof(result.json, result.headers["location"], authorization, authorization_url)
 
-    def code(self) -> str:
-        """Return the code in the next SMS that leaves the queue; the phone has it then."""
-        claim = self.ca.storage.sms.claim(self.clock(), _LEASE)
-        assert claim is not None, "no SMS is in the queue"
-        self.ca.storage.sms.sent(claim, "one", f"id-{claim.sms.id}", self.clock())
-        bound = _BOUND_LINE.search(claim.sms.text)
-        assert bound is not None, "the SMS binds no code to the authority's host"
-        return bound[1]
+    def asked(self, client: AcmeRequests, challenge: Json) -> str:
+        """Ask for an SMS, and return the code in it."""
+        assert client.post(challenge["url"], {}).status_code == 200
+        return self.received()
 
-    def prove(self, client: AcmeRequests, proof: Proof, type_: str = SMS_CODE) -> falcon.testing.Result:
+    def proved(self, client: AcmeRequests, proof: Proof, type_: str = SMS_CODE) -> falcon.testing.Result:
         """Ask for an SMS, and answer with what it carries."""
         challenge = proof.challenge(type_)
-        assert client.post(challenge["url"], {}).status_code == 200
-        return client.post(challenge["url"], {"digest": digest(self.code(), challenge["token"], client.thumbprint)})
+        code = self.asked(client, challenge)
+        return client.post(challenge["url"], answer(client, challenge, code))
 
-    def ready(self, client: AcmeRequests, number: TelephoneNumber = NUMBER) -> Proof:
-        """Order, and prove the number: the order is ready."""
-        proof = self.order(client, number)
-        assert self.prove(client, proof).json["status"] == "valid"
+    def made_ready(self, client: AcmeRequests, number: TelephoneNumber = NUMBER) -> Proof:
+        """Order, and prove the number where that is needed: the order is ready."""
+        proof = self.ordered(client, number)
+        if proof.authorization["status"] == "pending":
+            assert self.proved(client, proof).json["status"] == "valid"
         return proof
 
-    def issue(
-        self,
-        client: AcmeRequests,
-        number: TelephoneNumber = NUMBER,
-        key: ec.EllipticCurvePrivateKey | None = None,
+    def issued(
+        self, client: AcmeRequests, number: TelephoneNumber = NUMBER, key: ec.EllipticCurvePrivateKey | None = None
     ) -> Json:
         """Go all the way, and return the valid order."""
-        proof = self.ready(client, number)
+        proof = self.made_ready(client, number)
         result = client.post(proof.order["finalize"], {"csr": csr(number, key)})
         assert result.status_code == 200, result.text
-        assert result.json["status"] == "valid", result.text
         order: Json = result.json
+        assert order["status"] == "valid", result.text
         return order
+
+
+def answer(client: AcmeRequests, challenge: Json, code: str) -> Json:
+    """Return the payload that answers a challenge with a code."""
+    return {"digest": digest(code, challenge["token"], client.thumbprint)}
 
 
 def identifier(number: TelephoneNumber) -> Json:
     """Return the ACME identifier of a number."""
-    return {"type": "TNAuthList", "value": TnAuthList.for_number(number).identifier}
+    type_, value = identifier_pair(number)
+    return {"type": type_, "value": value}
 
 
 def csr(number: TelephoneNumber = NUMBER, key: ec.EllipticCurvePrivateKey | None = None) -> str:
     """Return a certificate request for a number, as finalize takes it."""
-    return base64url(number_request(number, key or p256_key()).public_bytes(Encoding.DER))
+    return base64url(csr_der(number, key))
