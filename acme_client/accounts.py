@@ -199,5 +199,5 @@ def _resource(session: AcmeSession) -> messages.RegistrationResource:
 
 def _details(found: messages.RegistrationResource) -> AccountDetails:
     emails = tuple(plain(email) for email in found.body.emails)
-    status = "unknown" if found.body.status is None else plain(found.body.status.name)
-    return AccountDetails(url=plain(found.uri), status=status, emails=emails)
+    # acme leaves the status of an account as the text that came, unlike that of an order
+    return AccountDetails(url=plain(found.uri), status=plain(found.body.status or "unknown"), emails=emails)

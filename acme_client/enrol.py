@@ -147,6 +147,7 @@ class Enrolment:
         try:
             if orders.status(order) == "pending":
                 self._prove(session, order)
+                order = orders.look(session, order)
             self._report(Step.FINALIZING, f"waiting for the certificate from {self.address.name}")
             pem = orders.complete(session, self.number, order, key, self._new_patience())
             return self._stored(pem, key)

@@ -82,17 +82,23 @@ def complete(
     The signing request is the same bytes each time, so a request that a killed process sent may be sent again. Raises
     Refused where the order fails.
     """
+    finalized = False
     while True:
         match status(order):
             case "valid" if order.body.certificate:
                 return session.post(order.body.certificate).content
             case "invalid":
                 raise _failed(session, order)
-            case "ready":
-                order = _finalized(session, number, order, key)
-        if status(order) not in {"valid", "invalid"}:
-            patience.wait(session.headers, "this order")
-            order = _with_body(session, order, session.post(order.uri))
+            case "ready" if not finalized:
+                order, finalized = _finalized(session, number, order, key), True
+            case _:
+                patience.wait(session.headers, "this order")
+                order, finalized = look(session, order), False
+
+
+def look(session: AcmeSession, order: messages.OrderResource) -> messages.OrderResource:
+    """Return the order as it is now."""
+    return _with_body(session, order, session.post(order.uri))
 
 
 def status(order: messages.OrderResource) -> str:

@@ -20,12 +20,16 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The time and the art of letting it pass, so that tests can do both at once. `now` is aware."""
 
     now: Callable[[], datetime] = _utc_now
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = _sleep
 
 
 SYSTEM_CLOCK = Clock()

@@ -13,8 +13,6 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPResponse
 
-Timeout = float | tuple[float, float] | tuple[float, None] | None
-
 
 def response_to(
     request: requests.PreparedRequest, status: int, headers: Mapping[str, str], body: bytes
@@ -46,17 +44,8 @@ class WsgiAdapter(BaseAdapter):
         self.after = after
         self.requests: list[tuple[str, str]] = []
 
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Timeout = None,
-        verify: bool | str = True,
-        cert: Any = None,  # noqa: ANN401  # requests' own signature
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        """Ask the application."""
-        del stream, timeout, verify, cert, proxies
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # noqa: ANN401  # theirs
+        """Ask the application; how `requests` would like to be connected does not matter."""
         parts = urlsplit(request.url or "")
         method = request.method or "GET"
         self.requests.append((method, parts.path))

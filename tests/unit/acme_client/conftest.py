@@ -15,29 +15,29 @@ from tests.fakes.authority import make_issuer
 
 @pytest.fixture
 def number() -> TelephoneNumber:
-    """A number from the range that is kept free for examples."""
+    """Return a number from the range that is kept free for examples."""
     return TelephoneNumber.parse("+12025550123")
 
 
 @pytest.fixture
 def address() -> AuthorityAddress:
-    """An authority's address."""
+    """Return an authority's address."""
     return AuthorityAddress.parse("ca.example")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store in a folder of its own."""
+    """Return a store in a folder of its own."""
     return Store(tmp_path / "home")
 
 
 @pytest.fixture
 def key() -> ec.EllipticCurvePrivateKey:
-    """A new P-256 key."""
+    """Return a new P-256 key."""
     return new_key()
 
 
 @pytest.fixture
 def issuer() -> Issuer:
-    """An authority that signs."""
+    """Return an authority that signs."""
     return make_issuer()

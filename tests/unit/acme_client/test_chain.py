@@ -23,7 +23,7 @@ from tests.fakes.authority import NOW, make_authority_certificate, make_issuance
 
 @pytest.fixture
 def leaf(issuer: Issuer, number: TelephoneNumber, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """The certificate of the number and the key."""
+    """Return the certificate of the number and the key."""
     return issuer.sign_certificate(number, key.public_key(), make_issuance())
 
 

@@ -109,7 +109,10 @@ def test_a_code_is_read_as_people_write_it(text: str) -> None:
     assert read_code(text, prompt()) == "12345678"
 
 
-@pytest.mark.parametrize("text", ["1234567", "123456789", "1234567a", "１２３４５６７８", "#12345678", "x" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["1234567", "123456789", "1234567a", "\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18", "#12345678", "x" * 5000],
+)
 def test_what_can_be_no_code_is_refused_before_it_costs_a_try(text: str) -> None:
     """A text of another length or alphabet is an UnusableCode: it need not be sent to know that."""
     with pytest.raises(UnusableCode):
@@ -206,7 +209,7 @@ def undelivered() -> CodePrompt:
 
 @pytest.mark.parametrize(
     "source",
-    [lambda folder: CommandCodes(["true"]), lambda folder: FileCodes(folder / "code")],
+    [lambda _: CommandCodes(["true"]), lambda folder: FileCodes(folder / "code")],
 )
 def test_no_program_waits_for_a_message_that_was_not_delivered(
     source: Callable[[Path], CommandCodes | FileCodes], tmp_path: Path
