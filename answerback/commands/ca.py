@@ -1,0 +1,489 @@
+"""`answerback ca`: an authority from its first key to its last revocation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import click
+from cryptography import x509
+
+from answerback.failure import Failure
+from answerback.output import emit, json_option
+from ca_server import checkup, issuing, serve
+from ca_server.app import create_authority, open_storage, system_clock
+from ca_server.audit import configure_log
+from ca_server.config import PASSPHRASE_VARIABLE
+from ca_server.errors import CaServerError, Refusal, RefusalKind
+from ca_server.initialise import Initialised, NewAuthority, initialise
+from ca_server.issuing import CertificateAuthority
+from ca_server.loading import load_config
+from ca_server.orders import Account, Certificate, Delivery, RevocationList
+from ca_server.signing.loading import passphrase_in
+from policies.numbering_plan import parse_strictly
+from stir.certificate import AuthorityCertificate, write_pem_chain
+from stir.errors import StirError
+from stir.telephone_number import NumberPrefix, TelephoneNumber
+
+CONFIG_VARIABLE = "ANSWERBACK_CA_CONFIG"
+_PAGE = 200
+_REASONS = {
+    "unspecified": 0,
+    "key-compromise": 1,
+    "affiliation-changed": 3,
+    "superseded": 4,
+    "cessation-of-operation": 5,
+    "privilege-withdrawn": 9,
+}
+
+ParsedT = TypeVar("ParsedT", TelephoneNumber, NumberPrefix)
+
+_config = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("ca.toml"),
+    show_default=True,
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    help="The authority's settings.",
+)
+_limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many to show.")
+_after = click.option("--after", metavar="ID", help="Show those after this one.")
+
+
+@click.group()
+def ca() -> None:
+    """Run an authority: keys, ACME server, SMS, revocation."""
+    configure_log("warning")
+
+
+@ca.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", help="What people read in the SMS and in certificates.")
+@click.option("--operator", help="Who runs the authority.")
+@click.option("--public-url", help="Where clients will reach the server, such as https://ca.example.")
+@click.option(
+    "--number-prefix", "prefixes", multiple=True, metavar="+1202", help="Certify these numbers only. May be repeated."
+)
+@click.option(
+    "--country", "countries", multiple=True, metavar="US", help="Certify this country's numbers. May be repeated."
+)
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="The file whose first line encrypts the keys.")
+@click.option("--unencrypted-keys", is_flag=True, help="Leave the keys open to whoever reads their files.")
+@click.option(
+    "--gateway",
+    type=click.Choice(["smpp", "outbox"]),
+    default="smpp",
+    show_default=True,
+    help="How SMS are sent; outbox sends none and writes files instead.",
+)
+@click.option("--sender", default="answerback", show_default=True, help="What the phone shows as the sender.")
+@click.option("--bind", help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]")
+@json_option
+def init(  # noqa: PLR0913, PLR0917  # an argument for each option
+    folder: Path,
+    name: str | None,
+    operator: str | None,
+    public_url: str | None,
+    prefixes: tuple[str, ...],
+    countries: tuple[str, ...],
+    passphrase_file: Path | None,
+    unencrypted_keys: bool,
+    gateway: Literal["smpp", "outbox"],
+    sender: str,
+    bind: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new authority in FOLDER: keys, certificates, settings and database."""
+    if unencrypted_keys and passphrase_file is not None:
+        msg = "give --passphrase-file or --unencrypted-keys, not both"
+        raise Failure(msg)
+    with _failing():
+        new = NewAuthority(
+            name=_asked(name, "--name", "Name of the authority, for people to read"),
+            operator=_asked(operator, "--operator", "Operator of the authority"),
+            public_url=(url := _asked(public_url, "--public-url", "Public URL, such as https://ca.example")),
+            prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
+            countries=countries,
+            passphrase=None if unencrypted_keys else _passphrase(passphrase_file),
+            passphrase_file=passphrase_file,
+            gateway=gateway,
+            sender=sender,
+            bind=bind or _default_bind(url),
+        )
+        made = initialise(folder, new, system_clock)
+    data = {"config": str(made.config), "keys": str(made.keys), "anchor": _authority_data(made.anchor)}
+    emit(as_json, data, lambda: _tell_next_steps(made, new))
+
+
+@ca.command(name="serve")
+@_config
+@click.option("--with-worker", is_flag=True, help="Send SMS too: everything that a small authority needs.")
+@json_option
+def serve_command(path: Path, with_worker: bool, as_json: bool) -> None:
+    """Serve ACME until it is stopped."""
+
+    def announce(url: str) -> None:
+        click.echo(json.dumps({"listening": url}) if as_json else f"listening on {url}")
+        sys.stdout.flush()
+
+    with _failing():
+        code = serve.serve(load_config(path), announce, with_worker=with_worker)
+    if code:
+        msg = "the server ended with an error; its log says which"
+        raise Failure(msg)
+
+
+@ca.command()
+@_config
+@json_option
+def worker(path: Path, as_json: bool) -> None:
+    """Send SMS, sign CRLs anew and tidy up, until it is stopped."""
+
+    def announce() -> None:
+        click.echo(json.dumps({"working": True}) if as_json else "sending SMS")
+        sys.stdout.flush()
+
+    with _failing():
+        serve.work(load_config(path), announce)
+
+
+@ca.command()
+@_config
+@json_option
+def check(path: Path, as_json: bool) -> None:
+    """Look whether everything that serving needs is there."""
+    findings = []
+    for finding in checkup.check(path, system_clock()):
+        findings.append(finding)
+        if not as_json:
+            click.echo(f"{'ok    ' if finding.is_ok else 'FAILED'} {finding.name}{_after_colon(finding.detail)}")
+            if finding.warning:
+                click.echo(f"       warning: {finding.warning}")
+    failed = [finding.name for finding in findings if not finding.is_ok]
+    if as_json:
+        rows = [{"name": one.name, "ok": one.is_ok, "detail": one.detail, "warning": one.warning} for one in findings]
+        click.echo(json.dumps({"ok": not failed, "findings": rows}, ensure_ascii=False, indent=2))
+        sys.exit(bool(failed))
+    if failed:
+        msg = f"{', '.join(failed)} must be mended; then run `answerback ca check` again"
+        raise Failure(msg)
+
+
+@ca.command()
+@_config
+@_limit
+@_after
+@json_option
+def accounts(path: Path, limit: int, after: str | None, as_json: bool) -> None:
+    """List the accounts, oldest first."""
+    with _failing():
+        found = open_storage(load_config(path)).accounts.page(after, limit)
+    emit(as_json, {"accounts": [_account_data(one) for one in found]}, lambda: _tell_accounts(found))
+
+
+@ca.command()
+@_config
+@click.option("--number", metavar="NUMBER", help="Only those of this number, such as +12025550123.")
+@click.option("--show-numbers", is_flag=True, help="Print whole numbers instead of masked ones.")
+@_limit
+@_after
+@json_option
+def certificates(
+    path: Path, number: str | None, show_numbers: bool, limit: int, after: str | None, as_json: bool
+) -> None:
+    """List the certificates that were issued, oldest first."""
+    with _failing():
+        storage = open_storage(load_config(path))
+        if number is None:
+            found = storage.certificates.page(after, limit)
+        else:
+            found = storage.certificates.of_number(TelephoneNumber.parse(number))
+    now = system_clock()
+    rows = [_certificate_data(one, now, show_number=show_numbers) for one in found]
+    emit(as_json, {"certificates": rows}, lambda: _tell_certificates(rows))
+
+
+@ca.command()
+@click.argument("serial")
+@click.option("--reason", type=click.Choice(list(_REASONS)), default="unspecified", show_default=True)
+@_config
+@json_option
+def revoke(serial: str, reason: str, path: Path, as_json: bool) -> None:
+    """Revoke the certificate of SERIAL, and sign its CRL at once."""
+    with _failing(), _authority(path) as authority:
+        revoked = issuing.revoke_by_operator(authority, _serial(serial), _REASONS[reason])
+        url = authority.issuer.crl_url(revoked.shard)
+    data = {"serial": _hex(revoked.serial), "reason": reason, "crl": url}
+    emit(as_json, data, lambda: click.echo(f"revoked {_hex(revoked.serial)}; it stands in {url}"))
+
+
+@ca.command()
+@_config
+@click.option("--refresh", is_flag=True, help="First sign those that are older than an hour.")
+@click.option("--shard", type=click.IntRange(0), help="Only this one.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the shard's CRL here, in DER.")
+@json_option
+def crl(path: Path, refresh: bool, shard: int | None, output: Path | None, as_json: bool) -> None:
+    """Show the CRLs, and sign them anew where asked."""
+    if output is not None and shard is None:
+        msg = "say which CRL to write with --shard"
+        raise Failure(msg)
+    with _failing(), _authority(path) as authority:
+        if refresh:
+            issuing.refresh_crls(authority)
+        shards = range(authority.issuer.crl_shards) if shard is None else (shard,)
+        lists = [issuing.crl(authority, one) for one in shards]
+        rows = [_list_data(one, authority) for one in lists]
+    if output is not None:
+        output.write_bytes(lists[0].der)
+    emit(as_json, {"crls": rows}, lambda: _tell_lists(rows))
+
+
+@ca.command()
+@_config
+@json_option
+def keys(path: Path, as_json: bool) -> None:
+    """Show the authority's certificates, and where their keys are."""
+    with _failing():
+        found = checkup.authority_keys(load_config(path))
+    rows = [
+        {
+            "role": one.role,
+            "key": one.key,
+            "file": None if one.file is None else str(one.file),
+            "here": one.is_here,
+            **_authority_data(one.certificate),
+        }
+        for one in found
+    ]
+    emit(as_json, {"keys": rows}, lambda: _tell_keys(found))
+
+
+@ca.group()
+def sms() -> None:
+    """Try the SMS gateways."""
+
+
+@sms.command(name="test")
+@click.argument("number")
+@_config
+@click.option("--gateway", help="The gateway to try.  [default: the first]")
+@click.option("--patience", type=click.IntRange(1), default=30, show_default=True, help="Seconds to wait for delivery.")
+@json_option
+def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_json: bool) -> None:
+    """Send a real SMS, without a code, to NUMBER."""
+    with _failing():
+        result = checkup.send_test_sms(
+            load_config(path),
+            parse_strictly(number),
+            system_clock(),
+            gateway_name=gateway,
+            patience=timedelta(seconds=patience),
+        )
+    if result.delivery is Delivery.FAILED:
+        msg = f"gateway {result.gateway} took the message, and reports that it was not delivered"
+        raise Failure(msg)
+    data = {"gateway": result.gateway, "messageId": result.message_id, "delivery": result.delivery}
+    told = "delivered" if result.delivery is Delivery.DELIVERED else f"taken, and no receipt came in {patience} s"
+    emit(as_json, data, lambda: click.echo(f"gateway {result.gateway}: {told} (id {result.message_id})"))
+
+
+@ca.command()
+@_config
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the PEM here.")
+@json_option
+def export_anchor(path: Path, output: Path | None, as_json: bool) -> None:
+    """Print the certificate that users are to believe, in PEM, and its fingerprint on standard error."""
+    with _failing():
+        found = checkup.anchor(load_config(path))
+    pem = write_pem_chain((found.certificate,)).decode("ascii")
+    if output is not None:
+        output.write_text(pem, encoding="ascii")
+
+    def tell() -> None:
+        click.echo(f"SHA-256: {found.fingerprint.hex()}", err=True)
+        if output is None:
+            click.echo(pem, nl=False)
+
+    emit(as_json, {**_authority_data(found), "pem": pem}, tell)
+
+
+# What the commands share
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Tell the rooms' errors as the command's."""
+    try:
+        yield
+    except Refusal as refusal:
+        detail = refusal.detail.partition(";")[0] if refusal.kind is RefusalKind.NOT_FOUND else refusal.detail
+        raise Failure(detail) from refusal
+    except (CaServerError, StirError) as error:
+        raise Failure(str(error)) from error
+
+
+@contextlib.contextmanager
+def _authority(path: Path) -> Iterator[CertificateAuthority]:
+    authority = create_authority(load_config(path))
+    try:
+        yield authority
+    finally:
+        authority.storage.close()
+
+
+def _asked(value: str | None, option: str, question: str) -> str:
+    if value is not None:
+        return value
+    if not sys.stdin.isatty():
+        msg = f"give {option}, or run this at a terminal to be asked"
+        raise Failure(msg)
+    answer: str = click.prompt(question, err=True)
+    return answer
+
+
+def _passphrase(file: Path | None) -> bytes:
+    if file is not None:
+        return passphrase_in(file)
+    if os.environ.get(PASSPHRASE_VARIABLE):
+        return os.environb[PASSPHRASE_VARIABLE.encode()]
+    if not sys.stdin.isatty():
+        msg = (
+            f"give --passphrase-file, or set {PASSPHRASE_VARIABLE}; "
+            "--unencrypted-keys goes without, and leaves the keys open to whoever reads their files"
+        )
+        raise Failure(msg)
+    answer: str = click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=True, err=True)
+    return answer.encode()
+
+
+def _default_bind(public_url: str) -> str:
+    """Return where a server of a local URL listens: there; behind a proxy: anywhere on this machine."""
+    scheme, _, host = public_url.partition("://")
+    if scheme != "http":
+        return "127.0.0.1:14000"
+    return host if host.rpartition(":")[2].isdigit() and not host.endswith("]") else f"{host}:80"
+
+
+def _serial(text: str) -> int:
+    try:
+        return int(text.replace(":", ""), 16)
+    except ValueError as error:
+        msg = "a serial number is in hexadecimal, as `answerback ca certificates` prints it"
+        raise Failure(msg) from error
+
+
+def _hex(serial: int) -> str:
+    return f"{serial:032x}"
+
+
+def _after_colon(text: str) -> str:
+    return f": {text}" if text else ""
+
+
+def _authority_data(authority: AuthorityCertificate) -> dict[str, object]:
+    return {
+        "name": authority.common_name,
+        "operator": authority.organization,
+        "sha256": authority.fingerprint.hex(),
+        "notAfter": authority.not_after.isoformat(),
+    }
+
+
+def _account_data(account: Account) -> dict[str, object]:
+    return {
+        "id": account.id,
+        "status": account.status,
+        "contacts": list(account.contacts),
+        "createdAt": account.created_at.isoformat(),
+    }
+
+
+def _certificate_data(certificate: Certificate, now: datetime, *, show_number: bool) -> dict[str, object]:
+    revoked = certificate.revoked_at
+    status = "revoked" if revoked else "expired" if now > certificate.not_after else "valid"
+    return {
+        "id": certificate.id,
+        "serial": _hex(certificate.serial),
+        "number": certificate.number.e164 if show_number else certificate.number.masked,
+        "status": status,
+        "notBefore": certificate.not_before.isoformat(),
+        "notAfter": certificate.not_after.isoformat(),
+        "account": certificate.account_id,
+        "shard": certificate.shard,
+        "revokedAt": revoked.isoformat() if revoked else None,
+        "reason": certificate.revocation_reason,
+    }
+
+
+def _list_data(one: RevocationList, authority: CertificateAuthority) -> dict[str, object]:
+    return {
+        "shard": one.shard,
+        "url": authority.issuer.crl_url(one.shard),
+        "number": one.number,
+        "entries": len(x509.load_der_x509_crl(one.der)),
+        "thisUpdate": one.this_update.isoformat(),
+        "nextUpdate": one.next_update.isoformat(),
+    }
+
+
+# What people read
+
+
+def _tell_next_steps(made: Initialised, new: NewAuthority) -> None:
+    click.echo(f"{new.name} is made, in {made.config.parent}.")
+    click.echo(f"Its anchor, for users to believe, has the SHA-256 fingerprint\n  {made.anchor.fingerprint.hex()}")
+    click.echo("Next:")
+    for number, step in enumerate(_next_steps(made, new), start=1):
+        click.echo(f"  {number}. {step}")
+
+
+def _next_steps(made: Initialised, new: NewAuthority) -> Iterator[str]:
+    config = made.config
+    if new.passphrase is None:
+        yield "The keys are NOT encrypted: let nobody else read this folder, nor its backups."
+    elif new.passphrase_file is None:
+        yield f"Keep the passphrase safe; the server reads it from the environment variable {PASSPHRASE_VARIABLE}."
+    yield f"Move {made.keys / 'root.key'} to a place that is never online; only the next issuing certificate needs it."
+    if new.gateway == "outbox":
+        yield "NO SMS IS SENT: `outbox` writes files, for development. Name a real gateway before you certify anybody."
+    else:
+        yield f"Fill in your SMS provider under [[gateways]] in {config}."
+    if not new.countries:
+        yield f"Name the countries whose numbers you certify, under [policy] in {config}: there are none yet."
+    yield f"Look whether all is well: answerback ca check --config {config}"
+    yield f"Serve: answerback ca serve --with-worker --config {config}"
+    yield f"Give users the anchor: answerback ca export-anchor --config {config}"
+
+
+def _tell_accounts(found: list[Account]) -> None:
+    for one in found:
+        click.echo(f"{one.id}  {one.status:<11}  {one.created_at:%Y-%m-%d %H:%M}  {' '.join(one.contacts)}")
+    click.echo(f"{len(found)} accounts", err=True)
+
+
+def _tell_certificates(rows: list[dict[str, object]]) -> None:
+    for row in rows:
+        click.echo(f"{row['serial']}  {row['number']}  {row['status']:<7}  until {row['notAfter']}")
+    click.echo(f"{len(rows)} certificates", err=True)
+
+
+def _tell_lists(rows: list[dict[str, object]]) -> None:
+    for row in rows:
+        click.echo(f"{row['url']}  number {row['number']}, {row['entries']} entries, good until {row['nextUpdate']}")
+
+
+def _tell_keys(found: tuple[checkup.AuthorityKey, ...]) -> None:
+    for one in found:
+        where = "in a store of your own" if one.file is None else one.file if one.is_here else "not on this machine"
+        click.echo(f"{one.role}: {one.certificate.common_name}, until {one.certificate.not_after:%Y-%m-%d}")
+        click.echo(f"  SHA-256 {one.certificate.fingerprint.hex()}")
+        click.echo(f"  key {one.key!r}: {where}")

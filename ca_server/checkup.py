@@ -1,0 +1,197 @@
+"""What an operator looks at: whether everything that the authority needs is there, its keys, and a real test SMS."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from ca_server.app import create_authority
+from ca_server.config import Config, Gateway
+from ca_server.errors import CaServerError, ConfigurationError, SmsUnavailable
+from ca_server.loading import load_config
+from ca_server.orders import Delivery
+from ca_server.signing.file_key_store import FileKeyStore
+from ca_server.signing.loading import open_issuer, read_authorities
+from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
+from ca_server.sms.loading import open_gateway
+from ca_server.storage import Storage
+from stir.certificate import AuthorityCertificate
+from stir.telephone_number import TelephoneNumber
+
+SOON = timedelta(days=90)
+"""A certificate of the authority that ends within this is worth a warning: users must be given the next one."""
+_SMS_LIFE = timedelta(minutes=5)
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, whether it will do, and what to say of it: the mistake, or a `warning` though it will do."""
+
+    name: str
+    is_ok: bool
+    detail: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class AuthorityKey:
+    """A certificate of the authority and where its key is: `file` is None in a store that has no files."""
+
+    role: str
+    key: str
+    certificate: AuthorityCertificate
+    file: Path | None
+    is_here: bool
+
+
+@dataclass(frozen=True)
+class TestSms:
+    """What became of a test SMS; `delivery` is as far as the gateway's receipts told in time."""
+
+    gateway: str
+    message_id: str
+    delivery: Delivery
+
+
+def check(path: Path, now: datetime) -> Iterator[Finding]:
+    """Look at everything that serving needs, one finding after the other; change nothing but the database's version."""
+    try:
+        config = load_config(path)
+    except CaServerError as error:
+        yield Finding("configuration", is_ok=False, detail=str(error))
+        return
+    yield Finding("configuration", is_ok=True, warning=_warn_of_settings(config))
+    yield _look("certificates", lambda: _look_at_certificates(config, now))
+    yield _look("key", lambda: _look_at_key(config))
+    yield _look("database", lambda: _look_at_database(config))
+    for gateway in config.gateways:
+        yield _look(f"gateway {gateway.name}", lambda gateway=gateway: _look_at_gateway(config, gateway))  # type: ignore[misc]
+
+
+def _look(name: str, look: Callable[[], str]) -> Finding:
+    """Return the finding of one look, which returns a warning or raises."""
+    try:
+        return Finding(name, is_ok=True, warning=look())
+    except CaServerError as error:
+        return Finding(name, is_ok=False, detail=str(error))
+
+
+def _warn_of_settings(config: Config) -> str:
+    if not config.policy.countries:
+        return "policy.countries is empty, so every number is refused; name the countries that you certify"
+    return ""
+
+
+def _look_at_certificates(config: Config, now: datetime) -> str:
+    chain = read_authorities(config)
+    first = min(chain, key=lambda certificate: certificate.not_valid_after_utc)
+    end = first.not_valid_after_utc
+    name = AuthorityCertificate.read(first).common_name
+    if any(now < certificate.not_valid_before_utc for certificate in chain):
+        msg = "a certificate of the authority is not valid yet; is the clock of this machine right?"
+        raise ConfigurationError(msg)
+    if now >= end:
+        msg = f"the certificate of {name} ended on {end:%Y-%m-%d}; nothing can be issued under it"
+        raise ConfigurationError(msg)
+    return f"the certificate of {name} ends on {end:%Y-%m-%d}; prepare the next" if now >= end - SOON else ""
+
+
+def _look_at_key(config: Config) -> str:
+    open_issuer(config)
+    return "the keys are not encrypted" if config.keys.unencrypted else ""
+
+
+def _look_at_database(config: Config) -> str:
+    storage = Storage.open(config.database)
+    try:
+        create_authority(config, storage=storage, issuer=open_issuer(config))
+    finally:
+        storage.close()
+    return ""
+
+
+def _look_at_gateway(config: Config, gateway: Gateway) -> str:
+    open_gateway(gateway, config.folder)
+    return "outbox is no real SMS: no phone gets anything" if gateway.type == "outbox" else ""
+
+
+def authority_keys(config: Config) -> tuple[AuthorityKey, ...]:
+    """Return the authority's certificates, and whether each one's key is here; nothing is unlocked."""
+    chain = read_authorities(config)
+    names = [config.authority.key, *(path.stem for path in config.authority.chain)]
+    return tuple(
+        _authority_key(config, name, certificate, is_anchor=certificate is chain[-1])
+        for name, certificate in zip(names, chain, strict=True)
+    )
+
+
+def _authority_key(config: Config, name: str, certificate: x509.Certificate, *, is_anchor: bool) -> AuthorityKey:
+    file = FileKeyStore(config.keys.directory, None).path(name) if config.keys.store == "file" else None
+    role = "anchor" if is_anchor else "issuing" if name == config.authority.key else "intermediate"
+    return AuthorityKey(role, name, AuthorityCertificate.read(certificate), file, file is None or file.is_file())
+
+
+def anchor(config: Config) -> AuthorityCertificate:
+    """Return the certificate that users are given."""
+    return AuthorityCertificate.read(read_authorities(config)[-1])
+
+
+def send_test_sms(
+    config: Config, number: TelephoneNumber, now: datetime, *, gateway_name: str | None = None, patience: timedelta
+) -> TestSms:
+    """Send an SMS without a code over one gateway, and wait up to `patience` for it to be taken and delivered.
+
+    Raises SmsError where the gateway does not take it, ConfigurationError where there is no such gateway.
+    """
+    gateway = open_gateway(_settings_of(config, gateway_name), config.folder)
+    text = f"This is a test message of {config.authority.name}. It carries no code."
+    sms = OutgoingSms(secrets.token_hex(8), number, text, now + _SMS_LIFE)
+    receipts: dict[str, Delivery] = {}
+    came = threading.Condition()
+
+    def keep(receipt: DeliveryReceipt) -> None:
+        with came:
+            receipts[receipt.message_id] = receipt.delivery
+            came.notify_all()
+
+    deadline = time.monotonic() + patience.total_seconds()
+    gateway.start(keep)
+    try:
+        message_id = _send_patiently(gateway, sms, deadline)
+        with came:
+            came.wait_for(
+                lambda: receipts.get(message_id) in (Delivery.DELIVERED, Delivery.FAILED),
+                timeout=max(0.0, deadline - time.monotonic()),
+            )
+    finally:
+        gateway.close()
+    return TestSms(gateway.name, message_id, receipts.get(message_id, Delivery.SENT))
+
+
+def _settings_of(config: Config, name: str | None) -> Gateway:
+    for gateway in config.gateways:
+        if name in (None, gateway.name):
+            return gateway
+    names = ", ".join(gateway.name for gateway in config.gateways)
+    msg = f"there is no gateway {name!r}; the gateways are: {names}"
+    raise ConfigurationError(msg)
+
+
+def _send_patiently(gateway: SmsGateway, sms: OutgoingSms, deadline: float) -> str:
+    """Try again while the gateway is not ready, as it is at first, until the deadline."""
+    while True:
+        try:
+            return gateway.send(sms)
+        except SmsUnavailable as error:
+            pause = error.retry_after.total_seconds() if error.retry_after else _RETRY_SECONDS
+            if time.monotonic() + pause >= deadline:
+                raise
+            time.sleep(pause)
