@@ -54,6 +54,7 @@ LARGEST_CERTIFICATE = 16 * 1024
 _TN_AUTH_LIST = x509.ObjectIdentifier(tn_auth_list.OID)
 _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 _ANY_POLICY = x509.ObjectIdentifier("2.5.29.32.0")
+_LONGEST_NAME = 64
 _LARGEST_SERIAL = 2**159 - 1  # 20 octets, the sign bit among them (RFC 5280 §4.1.2.2)
 _SIGNATURES = frozenset({SignatureAlgorithmOID.ECDSA_WITH_SHA256, SignatureAlgorithmOID.ECDSA_WITH_SHA384})
 _REQUEST_SIGNATURES = _SIGNATURES | {SignatureAlgorithmOID.ECDSA_WITH_SHA512}
@@ -171,7 +172,8 @@ class AuthorityFields:
         for url in (self.ca_issuers_url, self.crl_url):
             if url is not None:
                 _require_web_url(url)
-        _authority_name(self)
+        _require_name(self.common_name)
+        _require_name(self.organization)
 
     @property
     def numbers(self) -> TnAuthList | None:
@@ -449,13 +451,12 @@ def _authority_extensions(
 
 
 def _authority_name(fields: AuthorityFields) -> x509.Name:
-    with _profile_errors("the authority's name"):
-        return x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, fields.organization),
-                x509.NameAttribute(NameOID.COMMON_NAME, fields.common_name),
-            ]
-        )
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, fields.organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, fields.common_name),
+        ]
+    )
 
 
 def _require_may_delegate(issuer: AuthorityCertificate, fields: AuthorityFields) -> None:
@@ -743,6 +744,13 @@ def _require_life(not_before: datetime, not_after: datetime) -> None:
         raise CertificateProfileError(msg)
     if not_before >= not_after:
         msg = "a certificate's life ends after it begins"
+        raise CertificateProfileError(msg)
+
+
+def _require_name(text: str) -> None:
+    # RFC 5280 Appendix A.1, ub-common-name; not printable are control characters and halves of surrogate pairs.
+    if not text.isprintable() or text != text.strip() or not 0 < len(text.encode("utf-8")) <= _LONGEST_NAME:
+        msg = f"an authority's common name and organization have 1 to {_LONGEST_NAME} bytes of printable text"
         raise CertificateProfileError(msg)
 
 

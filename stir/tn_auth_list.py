@@ -241,13 +241,11 @@ def _entry_from_asn1(entry: _EntryAsn1) -> Entry:
 
 
 def _entry_to_asn1(entry: Entry) -> _EntryAsn1:
-    match entry:
-        case ServiceProviderCode(code):
-            return asn1.Variant(asn1.IA5String(code), "spc")
-        case RangeEntry(start, count):
-            return asn1.Variant(_RangeAsn1(start=asn1.IA5String(start), count=count), "range")
-        case NumberEntry(number):
-            return asn1.Variant(asn1.IA5String(number), "one")
+    if isinstance(entry, RangeEntry):
+        return asn1.Variant(_RangeAsn1(start=asn1.IA5String(entry.start), count=entry.count), "range")
+    if isinstance(entry, NumberEntry):
+        return asn1.Variant(asn1.IA5String(entry.number), "one")
+    return asn1.Variant(asn1.IA5String(entry.code), "spc")
 
 
 def _in_sequence(der: bytes) -> bytes:

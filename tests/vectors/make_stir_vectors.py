@@ -200,6 +200,24 @@ def patched(certificate: x509.Certificate, old: str, new: str) -> bytes:
     return der.replace(before, after)
 
 
+def version_1() -> bytes:
+    """Return a number's certificate as it would have been in 1988: no version, no extensions."""
+    tbs = LEAF.tbs_certificate_bytes[4:]
+    body = tbs[len(bytes.fromhex("a003020102")) : tbs.index(bytes.fromhex("a382"))]
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    signature = ISSUING_KEY.sign(body, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    return wrapped(0x30, wrapped(0x30, body) + algorithm + wrapped(0x03, b"\x00" + signature))
+
+
+def wrapped(tag: int, content: bytes) -> bytes:
+    """Return the DER of a value of up to 65535 bytes."""
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes(2, "big").lstrip(b"\x00")
+    return bytes((tag, 0x80 | len(length))) + length + content
+
+
 URL = x509.UniformResourceIdentifier
 TEL = URL(NUMBER.tel_uri)
 ENUM = x509.DNSName(NUMBER.enum_domain)
@@ -238,7 +256,8 @@ def numbers_of_the_profile() -> Iterator[tuple[str, str, bytes]]:
 
 def numbers_of_another_form() -> Iterator[tuple[str, str, bytes]]:
     """Yield certificates whose frame is not the profile's."""
-    yield "version 1", "RFC 5280 §4.1.2.1", patched(LEAF, "a003020102", "a003020100")
+    yield "version 1", "RFC 5280 §4.1.2.1", version_1()
+    yield "an unknown version", "RFC 5280 §4.1.2.1", patched(LEAF, "a003020102", "a003020107")
     yield "signed with SHA-512", "RFC 8226 §4", der_of(leaf_with(algorithm=hashes.SHA512()))
     yield "a key on P-384", "RFC 8226 §4", der_of(leaf_with(public_key=ROOT_KEY.public_key()))
     yield "a point that is not on the curve", "RFC 5480 §2.2", broken_point()

@@ -176,5 +176,5 @@ def test_a_count_beyond_all_numbers_is_refused(count: int) -> None:
     der = b"\x16\x0210" + bytes((0x02, len(octets))) + octets
     for tag in (0x30, 0xA1, 0x30):
         der = bytes((tag, len(der))) + der
-    with pytest.raises(TnAuthListError, match="stays within its number of digits|not the DER"):
+    with pytest.raises(TnAuthListError, match=r"stays within its number of digits|not the DER"):
         TnAuthList.from_der(der)
