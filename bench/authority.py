@@ -45,9 +45,6 @@ threads = {threads}
 [keys]
 unencrypted = true
 
-[log]
-level = "warning"
-
 [[gateways]]
 name = "outbox"
 type = "outbox"
@@ -139,7 +136,8 @@ def serving(folder: Path, workers: int, threads: int) -> Iterator[tuple[Server, 
     subprocess.run(
         [
             *(*ca, "init", str(folder / "ca"), "--name", "Bench CA", "--operator", "Bench"),
-            *("--public-url", f"http://127.0.0.1:{port}", "--country", "US", "--unencrypted-keys"),
+            *("--public-url", f"http://127.0.0.1:{port}", "--country", "US"),
+            *("--gateway", "outbox", "--unencrypted-keys"),
         ],
         check=True,
         stdout=subprocess.DEVNULL,
