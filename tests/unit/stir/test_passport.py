@@ -79,8 +79,8 @@ def test_the_same_statement_gives_the_same_token() -> None:
     assert sign(CALL, NUMBER_KEY, chain=(LEAF, ISSUING)) == TOKEN
 
 
-def test_the_example_of_rfc_8225_verifies() -> None:
-    """RFC 8225 Appendix A: its own token, by its own key, is refused only for its URI destination."""
+def test_the_example_of_rfc_8225_is_refused_for_its_destination() -> None:
+    """RFC 8225 §7.1: its header is read, but its one destination is a URI."""
     token = (
         "eyJhbGciOiJFUzI1NiIsInR5cCI6InBhc3Nwb3J0IiwieDV1IjoiaHR0cHM6Ly9jZXJ0LmV4YW1wbGUub3JnL3Bhc3Nwb3J0LmNlciJ9."
         "eyJkZXN0Ijp7InVyaSI6WyJzaXA6YWxpY2VAZXhhbXBsZS5jb20iXX0sImlhdCI6IjE0NDMyMDgzNDUiLCJvcmlnIjp7InRuIjoiMTIxNTU1NTEyMTIifX0."
