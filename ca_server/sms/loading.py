@@ -54,7 +54,7 @@ def _import_factory(settings: Gateway) -> GatewayFactory:
         factory: Any = importlib.import_module(module_name)
         for step in attribute.split("."):
             factory = getattr(factory, step)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         msg = (
             f"gateway {settings.name!r}: type {settings.type!r} cannot be imported: {error}; "
             "is its package installed beside answerback?"

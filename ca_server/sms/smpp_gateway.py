@@ -390,9 +390,9 @@ def _source_address(settings: Gateway, options: SmppOptions) -> Address:
     if digits.isascii() and digits.isdigit():
         is_international = sender != digits or len(digits) >= SHORTEST_INTERNATIONAL_SENDER
         ton, npi = (INTERNATIONAL, E164_PLAN) if is_international else (NETWORK_SPECIFIC, UNKNOWN_PLAN)
-        address = digits
-    elif len(sender) <= LONGEST_ALPHANUMERIC_SENDER and sender.isascii() and sender.isprintable() and sender:
-        ton, npi, address = ALPHANUMERIC, UNKNOWN_PLAN, sender
+        sender = digits
+    elif _is_alphanumeric(sender):
+        ton, npi = ALPHANUMERIC, UNKNOWN_PLAN
     else:
         msg = (
             f"gateway {settings.name!r}: a sender is +digits, a short code, or at most {LONGEST_ALPHANUMERIC_SENDER} "
@@ -400,7 +400,13 @@ def _source_address(settings: Gateway, options: SmppOptions) -> Address:
         )
         raise ConfigurationError(msg)
     return Address(
-        address,
+        sender,
         ton if options.source_ton is None else options.source_ton,
         npi if options.source_npi is None else options.source_npi,
     )
+
+
+def _is_alphanumeric(sender: str) -> bool:
+    """Tell whether a phone can show the sender by name (3GPP TS 23.040 §9.1.2.5)."""
+    is_short = len(sender) <= LONGEST_ALPHANUMERIC_SENDER
+    return is_short and sender.isascii() and sender.isprintable() and any(letter.isalnum() for letter in sender)

@@ -202,7 +202,9 @@ def read(octets: bytes) -> Pdu:
         return Pdu(name, status, sequence, is_response)
     fields = reader(name, client=_Sequence(sequence))
     try:
-        fields.parse(octets)
+        # Without the zero at the end of its last string, the codec would cut a letter off a response's id.
+        fields.parse(octets if b"\0" in octets[HEADER_OCTETS:] else octets + b"\0")
+        short_message = _short_message(fields)
         return Pdu(
             name,
             status,
@@ -211,7 +213,7 @@ def read(octets: bytes) -> Pdu:
             message_id=_text(fields, "message_id"),
             esm_class=getattr(fields, "esm_class", None) or 0,
             data_coding=getattr(fields, "data_coding", None) or 0,
-            short_message=getattr(fields, "short_message", None) or b"",
+            short_message=short_message,
             options=getattr(fields, "options", {}),
         )
     except (struct.error, TypeError, ValueError) as error:
@@ -265,6 +267,15 @@ def _command_name(code: int) -> str:
         return str(command_codes.get_command_name(code))
     except exceptions.UnknownCommandError:
         return ""
+
+
+def _short_message(fields: object) -> bytes:
+    """Return the message. Raises ValueError where it is not as long as it says."""
+    message = getattr(fields, "short_message", None) or b""
+    if len(message) != (getattr(fields, "sm_length", None) or 0):
+        msg = "sm_length is not the length of the message"
+        raise ValueError(msg)
+    return bytes(message)
 
 
 def _text(fields: object, name: str) -> str:
