@@ -1,0 +1,230 @@
+"""The story that `answerback demo` tells, and holds against what it said would come of each step.
+
+Everything that the story needs is real: the authorities are processes with databases of their own, an SMS crosses SMPP
+to reach a phone, and each verdict is the trust store's. Only the mobile network and the people are played.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from acme_client import CallbackCodes, CodePrompt, EnrolledCertificate, Enrolment, Store
+from acme_client.errors import NotProved
+from answerback.demo.authorities import Authority, AuthoritySettings
+from answerback.demo.impostor import certificate_outside_its_numbers, with_another_time
+from answerback.demo.mobile_network import MobileNetwork
+from policies.belief import Terms
+from stir import passport
+from stir.passport import Passport
+from stir.telephone_number import TelephoneNumber
+from trust_store import Anchor, Call, TrustHome, TrustStore
+from trust_store.editing import add_anchor, remove_anchor
+from trust_store.fetching import fetch
+
+ALICE = TelephoneNumber.parse("+12025550123")
+BOB = TelephoneNumber.parse("+12025550187")
+MALLORY = TelephoneNumber.parse("+13035550142")
+
+CERTIFIED = "certified"
+REFUSED = "refused"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was done: what was told beforehand, what came out, the deciding rule, and why, in words."""
+
+    title: str
+    told: str
+    came_out: str
+    rule: str
+    why: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it came out as told."""
+        return self.told == self.came_out
+
+
+@dataclass(frozen=True, slots=True)
+class CameOut:
+    """What came of a step."""
+
+    outcome: str
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the story is played on. `alder` and `birch` are served; `cedar` is only a folder with keys in it."""
+
+    folder: Path
+    network: MobileNetwork
+    alder: Authority
+    birch: Authority
+    cedar: Authority
+
+
+@contextlib.contextmanager
+def stage(tell: Tell) -> Iterator[Stage]:
+    """Set the stage in a folder that is gone afterwards, with every process that was started on it."""
+    with tempfile.TemporaryDirectory(prefix="answerback-demo-") as name, contextlib.ExitStack() as running:
+        folder = Path(name)
+        tell("A mobile network starts: a real SMSC that speaks SMPP, with a phone for Alice, one for Bob.")
+        network = running.enter_context(MobileNetwork())
+        tell("Two operators who have nothing to do with each other set up an authority each: Alder and Birch.")
+        tell("A third, Cedar, was only ever certified for numbers in +1 303.")
+        alder, birch, cedar = (
+            Authority(folder / name.lower(), _settings(name, network.port, prefixes))
+            for name, prefixes in (("Alder", ()), ("Birch", ()), ("Cedar", ("+1303",)))
+        )
+        for authority in (alder, birch):
+            running.enter_context(authority)
+            tell(f"{authority.settings.name} answers at {authority.settings.url}, with its own database and keys.")
+        yield Stage(folder, network, alder, birch, cedar)
+
+
+class Story:
+    """Plays the steps in order; each is kept in `steps` with what came of it."""
+
+    def __init__(self, on: Stage, tell: Tell) -> None:
+        """Prepare to play on a stage."""
+        self.steps: list[Step] = []
+        self._on = on
+        self._tell = tell
+        self._bobs_trust = TrustHome.beside(on.folder / "bob" / "trust.toml")
+        self._held: dict[TelephoneNumber, EnrolledCertificate] = {}
+
+    def play(self) -> None:
+        """Play the whole story."""
+        self._enrolments()
+        self._calls()
+        self._attacks()
+
+    def _enrolments(self) -> None:
+        alder, birch = self._on.alder, self._on.birch
+        self._step("Alice's app enrols her number at Alder", CERTIFIED, lambda: self._enrol(ALICE, alder))
+        self._step("Bob's app enrols his number at Birch", CERTIFIED, lambda: self._enrol(BOB, birch))
+        self._step(
+            "Mallory enrols his own number at Birch, as anybody may", CERTIFIED, lambda: self._enrol(MALLORY, birch)
+        )
+
+    def _calls(self) -> None:
+        self._tell("Bob chooses whom to believe: he adds Alder, Birch and Cedar to his trust store.")
+        for authority in (self._on.alder, self._on.birch, self._on.cedar):
+            self._believe(authority)
+        token = self._signed(ALICE, ALICE)
+        self._step("Alice calls Bob, who believes Alder", "verified", lambda: self._judged(token))
+        self._tell("Bob takes Alder out of his trust store. No directory and no vendor has a say in that.")
+        remove_anchor(self._bobs_trust, _anchor_name(self._on.alder))
+        self._step("The same call, now that Bob does not", "unverified", lambda: self._judged(token))
+        self._believe(self._on.alder)
+        self._step("The same call, once Bob believes Alder again", "verified", lambda: self._judged(token))
+
+    def _attacks(self) -> None:
+        self._step("Mallory asks Alder for Alice's number, and guesses the code", REFUSED, self._guessed)
+        self._step(
+            "Mallory calls as Alice, with the certificate of his own number",
+            REFUSED,
+            lambda: self._judged(self._signed(ALICE, MALLORY)),
+        )
+        old = self._signed(ALICE, ALICE, age=timedelta(minutes=10))
+        self._step("Mallory plays back what Alice signed ten minutes ago", REFUSED, lambda: self._judged(old))
+        self._step(
+            "Mallory writes the present time into it",
+            REFUSED,
+            lambda: self._judged(with_another_time(old, datetime.now(UTC))),
+        )
+        self._step(
+            "Mallory steals Cedar's key, and certifies Alice's number with it",
+            REFUSED,
+            lambda: self._judged(self._signed_under_cedar()),
+        )
+
+    def _step(self, title: str, told: str, play: Callable[[], CameOut]) -> None:
+        begun = time.monotonic()
+        came_out = play()
+        step = Step(title, told, came_out.outcome, came_out.rule, came_out.why, round(time.monotonic() - begun, 3))
+        self.steps.append(step)
+        self._tell(f"{title}: {step.came_out}. {step.why[:1].upper()}{step.why[1:]}.")
+
+    # What the people and their apps do.
+
+    def _enrol(self, number: TelephoneNumber, authority: Authority) -> CameOut:
+        phone = self._on.network.phone(number)
+        codes = CallbackCodes(lambda _prompt: phone.wait_for_sms())
+        held = Enrolment(ca=authority.index_url, number=number, keys=self._store(number.digits), codes=codes).run()
+        self._held[number] = held
+        why = f"the code came to {number.masked} by SMS; the certificate is good until {held.not_after:%d %B %Y}"
+        return CameOut(CERTIFIED, "sms-code", why)
+
+    def _guessed(self) -> CameOut:
+        phone = self._on.network.phone(ALICE)
+        told = ""
+
+        def guess(prompt: CodePrompt) -> str:
+            nonlocal told
+            told = told or phone.wait_for_sms()
+            return "0" * (prompt.digits or 0)
+
+        try:
+            Enrolment(
+                ca=self._on.alder.index_url,
+                number=ALICE,
+                keys=self._store("mallory-as-alice"),
+                codes=CallbackCodes(guess),
+            ).run()
+        except NotProved as error:
+            return CameOut(REFUSED, "attempts", f"{error}; the SMS went to Alice, who is warned by it")
+        return CameOut(CERTIFIED, "attempts", "the guess was right")
+
+    def _believe(self, authority: Authority) -> None:
+        terms = Terms(name=_anchor_name(authority), operator=authority.settings.operator, source="")
+        add_anchor(self._bobs_trust, Anchor(terms, x509.load_pem_x509_certificate(authority.anchor.read_bytes())))
+
+    def _signed(self, orig: TelephoneNumber, holder: TelephoneNumber, age: timedelta = timedelta()) -> str:
+        """Return a token for a call from `orig` to Bob, signed with the key and certificate of `holder`."""
+        held = self._held[holder]
+        return passport.sign(_calling_bob(orig, age), held.key(), chain=held.chain())
+
+    def _signed_under_cedar(self) -> str:
+        key = ec.generate_private_key(ec.SECP256R1())
+        chain = certificate_outside_its_numbers(self._on.cedar.folder, ALICE, key)
+        return passport.sign(_calling_bob(ALICE), key, chain=chain)
+
+    def _judged(self, token: str) -> CameOut:
+        """Return what Bob's phone says of a call that the network shows as coming from Alice."""
+        store = TrustStore.load(self._bobs_trust.trust_file, fetch=fetch)
+        verdict = store.judge(Call(token, orig=ALICE, dest=BOB, at=datetime.now(UTC)))
+        return CameOut(verdict.outcome.value, verdict.rule.value, verdict.reason)
+
+    def _store(self, owner: str) -> Store:
+        return Store(self._on.folder / "apps" / owner)
+
+
+def _settings(name: str, smsc_port: int, prefixes: tuple[str, ...]) -> AuthoritySettings:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return AuthoritySettings(name, f"{name} Cooperative", f"http://127.0.0.1:{port}", smsc_port, prefixes)
+
+
+def _anchor_name(authority: Authority) -> str:
+    return authority.settings.name.lower()
+
+
+def _calling_bob(orig: TelephoneNumber, age: timedelta = timedelta()) -> Passport:
+    return Passport(orig=orig, dest=(BOB.digits,), issued_at=int((datetime.now(UTC) - age).timestamp()))
