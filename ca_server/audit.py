@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from collections.abc import MutableMapping
 from enum import StrEnum
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 
+from ca_server.errors import CaServerError
+from stir.errors import StirError
 from stir.telephone_number import TelephoneNumber
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_MOST_CAUSES = 8
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,7 +43,12 @@ class Decision(StrEnum):
 
 
 def record(decision: Decision, *, number: TelephoneNumber | None = None, **facts: str | int | None) -> None:
-    """Write one line. `facts` are identifiers and reasons, such as account, order, serial, method, kind, detail."""
+    """Write one line, if this process has a log (`configure_log`).
+
+    `facts` are identifiers and reasons, such as account, order, serial, method, kind, detail.
+    """
+    if not structlog.is_configured():
+        return
     said = {name: value for name, value in facts.items() if value is not None}
     if number is not None:
         said["number"] = number.masked
@@ -47,12 +58,31 @@ def record(decision: Decision, *, number: TelephoneNumber | None = None, **facts
         _log.info(decision.value, **said)
 
 
+def describe(error: BaseException) -> str:
+    """Return an exception, its causes and their places in the code, for the log.
+
+    Messages of foreign exceptions are left out: a database quotes the row that it refuses, with codes and numbers in
+    it. Our own hold no secrets.
+    """
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(parts) < _MOST_CAUSES:
+        places = " < ".join(
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in reversed(traceback.extract_tb(cause.__traceback__))
+        )
+        message = f": {cause}" if isinstance(cause, (CaServerError, StirError)) else ""
+        parts.append(f"{type(cause).__module__}.{type(cause).__qualname__}{message} at {places}")
+        cause = cause.__cause__ or cause.__context__
+    return "; because of ".join(parts)
+
+
 def configure_log(level: str = "info", stream: TextIO | None = None) -> None:
     """Send this process's log, the libraries' included, to `stream` (standard error) as JSON lines."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        structlog.processors.format_exc_info,
+        _describe_exception,
     ]
     target = stream or sys.stderr
     structlog.configure(
@@ -71,3 +101,12 @@ def json_formatter(shared: list[structlog.typing.Processor]) -> logging.Formatte
         foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
     )
+
+
+def _describe_exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put an exception into words that are safe to keep."""
+    given = event.pop("exc_info", None)
+    if given:
+        error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else sys.exception()
+        event["error"] = "none" if error is None else describe(error)
+    return event

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from josepy.jwk import JWK
 
+from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, new_name
 from ca_server.orders import Account, Status
@@ -47,6 +48,7 @@ def create_account(
         created_at=ca.clock(),
     )
     if ca.storage.accounts.add(account):
+        record(Decision.ACCOUNT_CREATED, account=account.id)
         return account, True
     return create_account(ca, jwk, contacts, terms_agreed, only_return_existing=True)
 
@@ -64,6 +66,7 @@ def update_account(ca: CertificateAuthority, account: Account, contacts: tuple[s
     if contacts is None:
         return account
     ca.storage.accounts.set_contacts(account.id, _checked(contacts))
+    record(Decision.ACCOUNT_CHANGED, account=account.id, what="contacts")
     return dataclasses.replace(account, contacts=contacts)
 
 
@@ -73,6 +76,7 @@ def deactivate_account(ca: CertificateAuthority, account: Account) -> Account:
     with ca.storage.transaction():
         ca.storage.accounts.deactivate(account.id, now)
         ca.storage.authorizations.deactivate_of_account(account.id, now)
+    record(Decision.ACCOUNT_DEACTIVATED, account=account.id)
     return dataclasses.replace(account, deactivated_at=now)
 
 
@@ -87,6 +91,7 @@ def change_key(ca: CertificateAuthority, account: Account, new_jwk: JWK) -> Acco
         _refuse_held(holder.id)
     if not ca.storage.accounts.set_key(account.id, jwk, thumbprint):
         return change_key(ca, account, new_jwk)
+    record(Decision.ACCOUNT_CHANGED, account=account.id, what="key")
     return dataclasses.replace(account, jwk=jwk, thumbprint=thumbprint)
 
 
@@ -103,9 +108,8 @@ def _require_valid(account: Account) -> Account:
 
 
 def _require_terms(ca: CertificateAuthority, *, agreed: bool) -> None:
-    terms = ca.config.terms_of_service
-    if terms is not None and not agreed:
-        detail = f"agree to the terms of service at {terms} by setting termsOfServiceAgreed"
+    if ca.config.terms_of_service is not None and not agreed:
+        detail = "read the terms of service, whose URL is in the index, and agree by setting termsOfServiceAgreed"
         raise Refusal(RefusalKind.USER_ACTION_REQUIRED, detail)
 
 

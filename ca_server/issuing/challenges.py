@@ -8,6 +8,7 @@ import hmac
 from datetime import datetime, timedelta
 from typing import NoReturn
 
+from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
 from ca_server.issuing.ordering import require_allowed
@@ -62,7 +63,16 @@ def ask(
         _require_turn(found, authorization, now)
         _take_tokens(ca, sms_buckets(ca.config.policy.sms, number, country, account.id, client_address), now)
         _queue(ca, found, number, now, authorization.expires_at)
-        return _owned(account, challenge_id, authorizations.get(authorization.id))
+        asked = _owned(account, challenge_id, authorizations.get(authorization.id))
+    record(
+        Decision.SMS_ASKED,
+        number=number,
+        account=account.id,
+        challenge=challenge_id,
+        type=found.type,
+        client=client_address,
+    )
+    return asked
 
 
 def answer(
@@ -85,7 +95,15 @@ def answer(
         if found.status is Status.PENDING:
             raise Refusal(RefusalKind.MALFORMED, "no SMS was asked for yet; post {} to the challenge to be sent a code")
         _judge(ca, account, found, authorization, digest, now)
-        return _owned(account, challenge_id, authorizations.get(authorization.id))
+        judged = _owned(account, challenge_id, authorizations.get(authorization.id))
+    record(
+        Decision.NUMBER_VALIDATED if judged[0].status is Status.VALID else Decision.ANSWER_WRONG,
+        number=authorization.numbers.single_number,
+        account=account.id,
+        challenge=challenge_id,
+        attempts_remaining=judged[0].attempts_remaining,
+    )
+    return judged
 
 
 def _owned(account: Account, challenge_id: str, authorization: Authorization | None) -> tuple[Challenge, Authorization]:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from josepy.jwk import JWKEC
 
+from ca_server.audit import Decision, record
 from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind, StorageError
 from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
 from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
@@ -175,7 +176,17 @@ def _sign(ca: CertificateAuthority, order: Order, issuance: Issuance, request: N
         issued_at=ca.clock(),
     )
     with ca.storage.transaction():
-        return dataclasses.replace(order, certificate_id=ca.storage.certificates.add(issued))
+        kept = ca.storage.certificates.add(issued)
+    record(
+        Decision.CERTIFICATE_ISSUED,
+        number=request.number,
+        account=order.account_id,
+        order=order.id,
+        serial=f"{issuance.serial:032x}",
+        method=issuance.validation.label,
+        not_after=issuance.not_after.isoformat(),
+    )
+    return dataclasses.replace(order, certificate_id=kept)
 
 
 def _reserved(order: Order) -> Issuance:

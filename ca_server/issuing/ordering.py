@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
 from ca_server.issuing.finalization import complete, is_abandoned
@@ -53,6 +54,13 @@ def create_order(
             error=None,
         )
         ca.storage.orders.add(order)
+    record(
+        Decision.ORDER_CREATED,
+        number=numbers.single_number,
+        account=account.id,
+        order=order.id,
+        authorization=authorization.id,
+    )
     return order
 
 
@@ -95,6 +103,7 @@ def deactivate_authorization(ca: CertificateAuthority, account: Account, authori
             detail = f"this authorization is {status} and cannot be deactivated"
             raise Refusal(RefusalKind.MALFORMED, detail)
         ca.storage.authorizations.deactivate(authorization_id, now)
+    record(Decision.AUTHORIZATION_DEACTIVATED, account=account.id, authorization=authorization_id)
     return authorization(ca, account, authorization_id)
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from cryptography import x509
 from josepy.jwk import JWK, JWKEC
 
+from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, not_found
 from ca_server.orders import Account, Certificate, RevocationList
@@ -110,6 +111,7 @@ def _revoke(ca: CertificateAuthority, found: Certificate, reason: int | None) ->
             raise Refusal(RefusalKind.ALREADY_REVOKED, "the certificate is revoked already")
         issuer = ca.storage.certificates.issuer_of(found.id)
         new = ca.storage.revocation_lists.begin(ca.issuer.id, found.shard, now) if issuer == ca.issuer.id else None
+    record(Decision.CERTIFICATE_REVOKED, number=found.number, serial=f"{found.serial:032x}", reason=reason)
     if new is not None:
         _publish(ca, found.shard, new)
 
@@ -127,4 +129,5 @@ def _publish(ca: CertificateAuthority, shard: int, new: NewList) -> RevocationLi
     der = ca.issuer.sign_crl(shard, new.number, this_update, next_update, new.revocations)
     signed = RevocationList(shard, new.number, der, this_update, next_update)
     ca.storage.revocation_lists.publish(ca.issuer.id, signed)
+    record(Decision.CRL_SIGNED, shard=shard, crl_number=new.number, entries=len(new.revocations))
     return signed

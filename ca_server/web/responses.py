@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
@@ -13,18 +12,17 @@ from typing import Any
 import falcon
 import msgspec
 
-from ca_server.errors import CaServerError, Refusal, RefusalKind
+from ca_server.audit import Decision, describe, record
+from ca_server.errors import Refusal, RefusalKind
 from ca_server.web.client_address import ClientAddresses
 from ca_server.web.nonces import Nonces
 from ca_server.web.problems import CONTENT_TYPE, PROBLEM_TYPES, problem_document
 from ca_server.web.urls import INDEX, Urls
-from stir.errors import StirError
 
 _log = logging.getLogger(__name__)
 
 _FIRST_ERROR = 400
 _INCIDENT_BYTES = 4
-_MOST_CAUSES = 8
 _PREFLIGHT_SECONDS = "86400"
 
 ErrorHandler = Callable[[falcon.Request, falcon.Response, Any, dict[str, Any]], None]
@@ -96,6 +94,8 @@ class Problems:
         app.add_error_handler(Refusal, self._refused)
 
     def _refused(self, _req: falcon.Request, resp: falcon.Response, refusal: Refusal, _params: dict[str, Any]) -> None:
+        if refusal.kind is not RefusalKind.BAD_NONCE:  # clients meet it all the time, and try again
+            record(Decision.REFUSED, kind=refusal.kind, detail=refusal.detail)
         status = PROBLEM_TYPES[refusal.kind].status
         document = problem_document(refusal.kind, refusal.detail)
         send_wait(resp, refusal.retry_after)
@@ -130,25 +130,6 @@ class Problems:
         _log.error("incident %s: %s %s: %s", incident, req.method, req.uri_template, describe(error))
         detail = f"something went wrong here, and not by your fault; tell the operator: incident {incident}"
         _send_problem(resp, HTTPStatus.INTERNAL_SERVER_ERROR, problem_document(RefusalKind.SERVER_INTERNAL, detail))
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception, its causes and their places in the code, for the log.
-
-    Messages of foreign exceptions are left out: a database quotes the row that it refuses, with codes and numbers in
-    it. Our own hold no secrets.
-    """
-    parts: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(parts) < _MOST_CAUSES:
-        places = " < ".join(
-            f"{frame.filename}:{frame.lineno} {frame.name}"
-            for frame in reversed(traceback.extract_tb(cause.__traceback__))
-        )
-        message = f": {cause}" if isinstance(cause, (CaServerError, StirError)) else ""
-        parts.append(f"{type(cause).__module__}.{type(cause).__qualname__}{message} at {places}")
-        cause = cause.__cause__ or cause.__context__
-    return "; because of ".join(parts)
 
 
 def _send_problem(resp: falcon.Response, status: HTTPStatus, document: dict[str, Any]) -> None:
