@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PROGRAMS = Path(sys.executable).parent
+DOCUMENTED_PORT = "14000"
+SECONDS = 120
+
+pytestmark = pytest.mark.slow
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands_and_output(block: str) -> tuple[list[str], list[str]]:
+    """Tell what is typed, after a `$` and up to its last continuation, from what is printed."""
+    commands: list[str] = []
+    printed: list[str] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            commands.append(line.removeprefix("$ "))
+        elif commands and commands[-1].endswith("\\"):
+            commands[-1] += "\n" + line
+        else:
+            printed.append(line)
+    return commands, printed
+
+
+def run(script: str, folder: Path, home: Path, typed: str = "") -> str:
+    """Run a script in bash as a person would in a folder of their own; return all that it printed."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "ANSWERBACK_HOME": str(home)},
+        input=typed,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def free_port() -> str:
+    """Find a port to put in the place of the README's, which may be taken."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
+
+
+def test_readme_commands_and_program_do_what_it_says(tmp_path: Path) -> None:
+    """What the README tells a person to type works in this order, prints what it shows, and its program runs after."""
+    _, trying = blocks("console")
+    (program,) = blocks("python")
+    port = free_port()
+    commands, printed = commands_and_output(trying.replace(DOCUMENTED_PORT, port))
+    await_port = f"until (: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.1; done"
+    script = "\n".join(f"{line}\n{await_port}" if line.endswith("&") else line for line in commands)
+    leave_nothing = "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"
+    said = run(
+        f"{leave_nothing}\n{script}\npython - <<'PROGRAM'\n{program}PROGRAM\n", tmp_path, tmp_path / "home", "y\n"
+    )
+    assert printed
+    for line in printed:
+        assert line in said.splitlines()
+    assert "verified because the certificates lead to" in said
+
+
+def test_make_demo_plays_the_story(tmp_path: Path) -> None:
+    """`make demo` from the root of a clone ends well."""
+    demo, _ = blocks("console")
+    commands, _ = commands_and_output(demo)
+    assert commands == ["make demo"]
+    run("\n".join(commands), ROOT, tmp_path)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_what_a_page_points_at_exists(page: str) -> None:
+    """Each relative link of the pages at the root leads to a file, and each `make` target that they name is one."""
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
