@@ -1,0 +1,496 @@
+"""`answerback trust`: choose which authorities to believe, and ask why a caller is believed or not."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from answerback.failure import Failure
+from answerback.judging import (
+    EXIT_CODES_HELP,
+    Circumstances,
+    circumstances_options,
+    exit_with,
+    explained,
+    failing,
+    open_store,
+    place,
+    read_chain,
+    read_evidence,
+    read_file,
+    tell,
+    tell_rules,
+)
+from answerback.output import emit, json_option
+from policies.belief import Outcome
+from trust_store.home import TrustHome
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from policies.belief import Deny, Terms
+    from stir.certificate import AuthorityCertificate
+    from stir.telephone_number import NumberRange
+    from stir.tn_auth_list import TnAuthList
+    from trust_store import Anchor, TrustStore
+    from trust_store.trust_file import DenyEntry
+
+_CONSTRAINTS = {"prefix": "prefixes", "issued-not-after": "issued_not_after", "until": "until"}
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_LARGEST_CERTIFICATE = 256 * 1024
+
+_day = click.DateTime(["%Y-%m-%d"])
+_prefix_option = click.option(
+    "--prefix", "prefixes", multiple=True, metavar="+1202", help="Only for numbers that begin so; may be given again."
+)
+_until_option = click.option("--until", type=_day, metavar="DATE", help="Only until this day (UTC).")
+_issued_option = click.option(
+    "--issued-not-after", type=_day, metavar="DATE", help="Only certificates issued up to this day (UTC)."
+)
+
+
+@click.group()
+def trust() -> None:
+    """Choose which authorities to believe, for which numbers."""
+
+
+@trust.command()
+@click.argument("source")
+@click.option("--sha256", metavar="HEX", help="The certificate's fingerprint, known from elsewhere; asks no question.")
+@click.option("--name", help="What to call the authority here. [from its certificate]")
+@click.option("--operator", help="Who runs it: two anchors of one operator count as one. [from its certificate]")
+@_prefix_option
+@_until_option
+@_issued_option
+@json_option
+def add(  # noqa: PLR0913, PLR0917  # one argument for each option
+    source: str,
+    sha256: str | None,
+    name: str | None,
+    operator: str | None,
+    prefixes: tuple[str, ...],
+    until: datetime | None,
+    issued_not_after: datetime | None,
+    as_json: bool,
+) -> None:
+    """Believe an authority, whose certificate stands at SOURCE: a file, or an https URL.
+
+    Compare the fingerprint that is shown with one that the operator gave you in another way.
+    """
+    from policies.belief import Terms  # noqa: PLC0415  # --help stays quick
+    from stir.telephone_number import NumberPrefix  # noqa: PLC0415  # as above
+    from trust_store import Anchor  # noqa: PLC0415  # as above
+    from trust_store.editing import add_anchor  # noqa: PLC0415  # as above
+
+    expected = None if sha256 is None else _fingerprint(sha256)
+    with failing():
+        certificate = _chosen(_certificates(source, any_http=expected is not None), expected)
+        read = _authority(certificate)
+        terms = Terms(
+            name=name or _name_for(read.common_name),
+            operator=operator or read.organization,
+            source="",
+            prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
+            issued_not_after=_date(issued_not_after),
+            until=_date(until),
+        )
+        anchor = Anchor(terms, certificate)
+        if expected is None:
+            _ask(anchor, source, as_json=as_json)
+        home = TrustHome.of_user()
+        add_anchor(home, anchor)
+    emit(
+        as_json,
+        {"added": _described(anchor, home.trust_file), "file": str(home.trust_file)},
+        lambda: click.echo(f"{anchor.terms.name} is believed from now on: see {home.trust_file}"),
+    )
+
+
+@trust.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Show whom you believe, on which terms, and what you deny."""
+    store = open_store(offline=True)
+    data = {
+        "file": str(store.file),
+        "anchors": [_described(anchor, store.file) for anchor in store.anchors],
+        "denies": [_described_deny(deny) for deny in store.denies],
+        "settings": {
+            "revocation": store.settings.revocation.value,
+            "call_seconds": store.settings.call_seconds,
+            "message_seconds": store.settings.message_seconds,
+            "skew_seconds": store.settings.skew_seconds,
+        },
+    }
+    emit(as_json, data, lambda: _say_list(store))
+
+
+@trust.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show one anchor: its certificate, and on which terms it is believed."""
+    store = open_store(offline=True)
+    anchor = next((one for one in store.anchors if one.terms.name == name), None)
+    if anchor is None:
+        msg = f"{store.file} has no anchor {name!r}: answerback trust list shows those that it has"
+        raise Failure(msg)
+    emit(as_json, _described(anchor, store.file), lambda: _say_anchor(anchor, place(store, anchor.terms.source)))
+
+
+@trust.command()
+@click.argument("name")
+@json_option
+def remove(name: str, as_json: bool) -> None:
+    """Stop believing an authority."""
+    from trust_store.editing import remove_anchor  # noqa: PLC0415  # --help stays quick
+
+    home = TrustHome.of_user()
+    with failing():
+        remove_anchor(home, name)
+    said = f"{name} is no longer believed."
+    emit(as_json, {"removed": name, "file": str(home.trust_file)}, lambda: click.echo(said))
+
+
+@trust.command()
+@click.option("--number", metavar="+12025550123", help="Never believe this number.")
+@click.option("--prefix", metavar="+1202", help="Never believe numbers that begin so.")
+@click.option(
+    "--certificate",
+    metavar="SHA256|FILE",
+    help="Never believe this certificate; of an authority, never its key, whichever certificate it comes with.",
+)
+@click.option("--anchor", metavar="NAME", help="Never believe the key of this anchor, even below another one.")
+@click.option("--note", default="", help="Why, for yourself; shown with the verdict.")
+@click.option("--undo", is_flag=True, help="Take such a deny back.")
+@json_option
+def deny(  # one argument for each option
+    number: str | None,
+    prefix: str | None,
+    certificate: str | None,
+    anchor: str | None,
+    note: str,
+    undo: bool,
+    as_json: bool,
+) -> None:
+    """Never believe a number, numbers that begin alike, or a certificate, whoever vouches for it."""
+    from trust_store.editing import add_deny, remove_deny  # noqa: PLC0415  # --help stays quick
+    from trust_store.trust_file import DenyEntry  # noqa: PLC0415  # as above
+
+    if [number, prefix, certificate, anchor].count(None) != 3:  # noqa: PLR2004  # all but one
+        msg = "say what to deny: exactly one of --number, --prefix, --certificate and --anchor"
+        raise Failure(msg)
+    denied = _fingerprint_of_anchor(anchor) if anchor else _fingerprint_of_file(certificate) if certificate else None
+    entry = DenyEntry(number=number, prefix=prefix, certificate=denied, note=note)
+    home = TrustHome.of_user()
+    with failing():
+        changed = remove_deny(home, entry) if undo else add_deny(home, entry)
+    _say_denied(entry, home.trust_file, changed=changed, undo=undo, as_json=as_json)
+
+
+@trust.command()
+@click.argument("name")
+@_prefix_option
+@_until_option
+@_issued_option
+@click.option(
+    "--clear", multiple=True, type=click.Choice(list(_CONSTRAINTS)), help="Take a constraint away; may be given again."
+)
+@json_option
+def constrain(  # one argument for each option
+    name: str,
+    prefixes: tuple[str, ...],
+    until: datetime | None,
+    issued_not_after: datetime | None,
+    clear: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Limit how far an authority is believed. Constraints that are not given stay as they are."""
+    from trust_store.editing import Value  # noqa: PLC0415  # --help stays quick
+    from trust_store.editing import constrain as change  # noqa: PLC0415  # as above
+
+    values: dict[str, Value | None] = {_CONSTRAINTS[key]: None for key in clear}
+    given = {"prefixes": prefixes, "issued_not_after": _date(issued_not_after), "until": _date(until)}
+    values.update({key: value for key, value in given.items() if value})
+    if not values:
+        msg = "say how to limit it: --prefix, --until, --issued-not-after, or --clear one of them"
+        raise Failure(msg)
+    home = TrustHome.of_user()
+    with failing():
+        change(home, name, values)
+    store = open_store(offline=True)
+    anchor = next(one for one in store.anchors if one.terms.name == name)
+    emit(as_json, _described(anchor, store.file), lambda: _say_anchor(anchor, place(store, anchor.terms.source)))
+
+
+@trust.command(epilog=EXIT_CODES_HELP)
+@click.argument("evidence")
+@circumstances_options(required=False)
+@click.option(
+    "--expect",
+    type=click.Choice([outcome.value for outcome in Outcome]),
+    help="Exit with 0 if this is the verdict, and with 1 if not.",
+)
+@json_option
+def test(evidence: str, expect: str | None, as_json: bool, **options: object) -> None:
+    """Try a certificate or token against your trust store, and say the verdict. Nothing is remembered.
+
+    EVIDENCE is a file with certificates (the number's first) or a token, a token itself, or - for standard input.
+    """
+    circumstances = Circumstances.given(options)
+    store = open_store(offline=bool(options["offline"]))
+    verdict = explained(store, read_evidence(evidence), circumstances).verdict
+    tell(store, verdict, as_json=as_json)
+    if expect is not None:
+        click.get_current_context().exit(int(verdict.outcome.value != expect))
+    exit_with(verdict)
+
+
+@trust.command(epilog=EXIT_CODES_HELP)
+@click.argument("evidence")
+@circumstances_options(required=False)
+@json_option
+def explain(evidence: str, as_json: bool, **options: object) -> None:
+    """Say why a certificate or token is believed or not: each rule in order, what it found, and where it stands.
+
+    EVIDENCE is a file with certificates (the number's first) or a token, a token itself, or - for standard input. A
+    token is never verified without --from and --to: who called is the signalling's to say, not the token's.
+    """
+    circumstances = Circumstances.given(options)
+    store = open_store(offline=bool(options["offline"]))
+    explanation = explained(store, read_evidence(evidence), circumstances)
+    tell_rules(store, explanation, as_json=as_json)
+    exit_with(explanation.verdict)
+
+
+# What was given
+
+
+def _certificates(source: str, *, any_http: bool) -> tuple[x509.Certificate, ...]:
+    from trust_store.fetching import fetch  # noqa: PLC0415  # --help stays quick
+
+    if "://" in source:
+        return read_chain(fetch(source, largest=_LARGEST_CERTIFICATE, any_http=any_http))
+    return read_chain(read_file(Path(source)))
+
+
+def _chosen(found: tuple[x509.Certificate, ...], expected: str | None) -> x509.Certificate:
+    """Return the certificate with the fingerprint, or the only one, or the root among several."""
+    from trust_store.fingerprints import sha256_of  # noqa: PLC0415  # --help stays quick
+
+    if expected is not None:
+        for certificate in found:
+            if sha256_of(certificate) == expected:
+                return certificate
+        shown = ", ".join(sha256_of(certificate) for certificate in found)
+        msg = f"no certificate there has this SHA-256; what stands there has {shown}: do not believe it"
+        raise Failure(msg)
+    roots = [one for one in found if one.issuer == one.subject] if len(found) > 1 else list(found)
+    if len(roots) != 1:
+        msg = "several certificates stand there: choose one with --sha256"
+        raise Failure(msg)
+    return roots[0]
+
+
+def _authority(certificate: x509.Certificate) -> AuthorityCertificate:
+    from stir.certificate import AuthorityCertificate  # noqa: PLC0415  # --help stays quick
+    from stir.errors import CertificateProfileError  # noqa: PLC0415  # as above
+
+    try:
+        return AuthorityCertificate.read(certificate)
+    except CertificateProfileError as error:
+        msg = f"this certificate cannot be an anchor: {error}"
+        raise Failure(msg) from error
+
+
+def _fingerprint(text: str) -> str:
+    """Read a SHA-256 as people write it: in either case, with colons or spaces."""
+    digits = re.sub(r"[:\s]", "", text).lower()
+    if not _SHA256.fullmatch(digits):
+        msg = "a SHA-256 fingerprint has 64 hexadecimal digits"
+        raise Failure(msg)
+    return digits
+
+
+def _fingerprint_of_file(given: str) -> str:
+    """Return the fingerprint to deny: one that is given, a certificate's, or that of an authority's key."""
+    from trust_store.fingerprints import sha256_of  # noqa: PLC0415  # --help stays quick
+
+    if not Path(given).is_file():
+        return _fingerprint(given)
+    certificate = read_chain(read_file(Path(given)))[0]
+    return _key_or_certificate(certificate) or sha256_of(certificate)
+
+
+def _key_or_certificate(certificate: x509.Certificate) -> str | None:
+    """Return the fingerprint of an authority's key, None where the certificate is no authority's."""
+    from stir.certificate import AuthorityCertificate  # noqa: PLC0415  # --help stays quick
+    from stir.errors import CertificateProfileError  # noqa: PLC0415  # as above
+    from trust_store.fingerprints import key_sha256_of  # noqa: PLC0415  # as above
+
+    try:
+        AuthorityCertificate.read(certificate)
+    except CertificateProfileError:
+        return None
+    return key_sha256_of(certificate)
+
+
+def _fingerprint_of_anchor(name: str) -> str:
+    from trust_store.fingerprints import key_sha256_of  # noqa: PLC0415  # --help stays quick
+
+    store = open_store(offline=True)
+    for anchor in store.anchors:
+        if anchor.terms.name == name:
+            return key_sha256_of(anchor.certificate)
+    msg = f"{store.file} has no anchor {name!r}: answerback trust list shows those that it has"
+    raise Failure(msg)
+
+
+def _name_for(common_name: str) -> str:
+    """Return a short name for an authority, such as `example-root`."""
+    return re.sub(r"[^a-z0-9]+", "-", common_name.lower()).strip("-")[:64].strip("-") or "anchor"
+
+
+def _date(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
+
+
+# What is said
+
+
+def _ask(anchor: Anchor, source: str, *, as_json: bool) -> None:
+    """Show whom the person is about to believe, and ask."""
+    if as_json:
+        msg = "with --json nothing is asked: give the fingerprint that the operator told you with --sha256"
+        raise Failure(msg)
+    click.echo(f"At {source} stands the certificate of an authority:", err=True)
+    _say_anchor(anchor, None, err=True)
+    click.echo("Does the operator give the same SHA-256 in another place that you trust?", err=True)
+    try:
+        agreed = click.confirm(f"Believe it for {_believed_for(anchor.terms)}?", err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        msg = "nothing was added; where nobody can answer, give --sha256"
+        raise Failure(msg)
+
+
+def _say_anchor(anchor: Anchor, where: str | None, *, err: bool = False) -> None:
+    read, terms = anchor.authority, anchor.terms
+    by = "itself: a root" if anchor.certificate.issuer == anchor.certificate.subject else "another authority"
+    rows = {
+        "name": terms.name,
+        "operator": terms.operator,
+        "certificate": f"{read.common_name} ({read.organization}), issued by {by}",
+        "SHA-256": _grouped(anchor.sha256),
+        "valid": f"{read.not_before:%Y-%m-%d} to {read.not_after:%Y-%m-%d}",
+        "may certify": "any number" if read.numbers is None else ", ".join(_prefixes_or_ranges(read.numbers)),
+        "believed for": _believed_for(terms),
+    }
+    for key, value in rows.items():
+        click.echo(f"  {key:13} {value}", err=err)
+    if where is not None:
+        click.echo(f"  {'stands at':13} {where}", err=err)
+
+
+def _say_list(store: TrustStore) -> None:
+    if not store.anchors:
+        click.echo(f"You believe nobody yet ({store.file}). Add an authority: answerback trust add URL")
+    for anchor in store.anchors:
+        terms = anchor.terms
+        expired = "  EXPIRED" if anchor.authority.not_after < datetime.now(UTC) else ""
+        click.echo(f"{click.style(terms.name, bold=True)}  {terms.operator}{expired}")
+        click.echo(f"  believed for {_believed_for(terms)}  [{place(store, terms.source)}]")
+    for denied in store.denies:
+        note = f" ({denied.note})" if denied.note else ""
+        click.echo(
+            f"{click.style('never', fg='red')} {_denied_in_words(denied)}{note}  [{place(store, denied.source)}]"
+        )
+
+
+def _say_denied(entry: DenyEntry, file: Path, *, changed: bool, undo: bool, as_json: bool) -> None:
+    what = entry.number or (f"numbers that begin with {entry.prefix}" if entry.prefix else f"{entry.certificate}")
+    verb = "no longer denied" if undo else "denied from now on"
+    said = f"{what}: {verb}." if changed else f"{what}: nothing to change."
+    fields = {"number": entry.number, "prefix": entry.prefix, "certificate": entry.certificate}
+    data = {"changed": changed, "denied": not undo, "file": str(file)}
+    emit(as_json, data | {key: value for key, value in fields.items() if value}, lambda: click.echo(said))
+
+
+def _described(anchor: Anchor, file: Path) -> dict[str, object]:
+    read, terms = anchor.authority, anchor.terms
+    return {
+        "name": terms.name,
+        "operator": terms.operator,
+        "sha256": anchor.sha256,
+        "common_name": read.common_name,
+        "not_before": read.not_before.isoformat(),
+        "not_after": read.not_after.isoformat(),
+        "may_certify": None if read.numbers is None else _prefixes_or_ranges(read.numbers),
+        "prefixes": [prefix.e164 for prefix in terms.prefixes],
+        "issued_not_after": None if terms.issued_not_after is None else terms.issued_not_after.isoformat(),
+        "until": None if terms.until is None else terms.until.isoformat(),
+        "source": terms.source or file.name,
+    }
+
+
+def _described_deny(denied: Deny) -> dict[str, object]:
+    return {
+        "number": None if denied.number is None else denied.number.e164,
+        "prefix": None if denied.prefix is None else denied.prefix.e164,
+        "certificate": denied.certificate,
+        "note": denied.note,
+        "source": denied.source,
+    }
+
+
+def _denied_in_words(denied: Deny) -> str:
+    if denied.number is not None:
+        return denied.number.e164
+    if denied.prefix is not None:
+        return f"numbers that begin with {denied.prefix.e164}"
+    return f"the certificate or key {denied.certificate}"
+
+
+def _believed_for(terms: Terms) -> str:
+    parts = [", ".join(prefix.e164 for prefix in terms.prefixes) or "any number"]
+    if terms.issued_not_after is not None:
+        parts.append(f"if issued up to {terms.issued_not_after}")
+    if terms.until is not None:
+        parts.append(f"until {terms.until}")
+    return ", ".join(parts)
+
+
+def _prefixes_or_ranges(numbers: TnAuthList) -> list[str]:
+    """Return the prefixes that a list stands for or, where it stands for none, its ranges."""
+    from stir.errors import StirError  # noqa: PLC0415  # --help stays quick
+    from stir.telephone_number import NumberPrefix  # noqa: PLC0415  # as above
+    from stir.tn_auth_list import TnAuthList  # noqa: PLC0415  # as above
+
+    prefixes = {_shared(one.start, _last(one)) for one in numbers.intervals}
+    try:
+        found = [NumberPrefix(digits) for digits in sorted(prefixes)]
+        if TnAuthList.for_prefixes(found).intervals == numbers.intervals:
+            return [prefix.e164 for prefix in found]
+    except StirError:
+        pass  # what they share is no prefix of a number
+    return [f"{one.start} to {_last(one)}" for one in numbers.intervals]
+
+
+def _shared(first: str, last: str) -> str:
+    """Return the digits with which two numbers of one length begin alike."""
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=True))
+    return "".join(digit for digit, _ in alike)
+
+
+def _last(numbers: NumberRange) -> str:
+    return str(numbers.last).zfill(numbers.length)
+
+
+def _grouped(sha256: str) -> str:
+    return " ".join(sha256[at : at + 4] for at in range(0, len(sha256), 4))

@@ -1,0 +1,316 @@
+"""Verdicts at a terminal: what was given, what is said of it in plain words, and with which exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from cryptography import x509
+
+from answerback.failure import Failure
+from answerback.output import emit
+from policies.belief import QUESTIONS, Finding, Outcome, Purpose, Rule, Verdict
+from stir.certificate import load_certificate, read_pem_chain
+from stir.errors import PassportError, StirError
+from stir.identity_header import IdentityHeader
+from stir.passport import SignedPassport
+from stir.telephone_number import TelephoneNumber
+from trust_store import Call, Explanation, TrustStore, TrustStoreError
+from trust_store.fetching import fetch
+
+EXIT_CODES = {Outcome.VERIFIED: 0, Outcome.UNVERIFIED: 3, Outcome.REFUSED: 4}
+"""What `call verify`, `trust test` and `trust explain` exit with; 1 and 2 mean that nothing was judged."""
+
+EXIT_CODES_HELP = "Exit codes: 0 verified, 3 unverified, 4 refused; with 1 and 2, nothing was judged."
+
+_COLOURS = {Outcome.VERIFIED: "green", Outcome.UNVERIFIED: "yellow", Outcome.REFUSED: "red"}
+_LARGEST_INPUT = 1024 * 1024
+_PEM = b"-----BEGIN CERTIFICATE-----"
+_DER_SEQUENCE = b"\x30"
+
+Chain = tuple[x509.Certificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known beside a token; the numbers are None where they were not given."""
+
+    orig: TelephoneNumber | None
+    dest: TelephoneNumber | None
+    at: datetime
+    purpose: Purpose
+    body: bytes | None = None
+    chain: Chain = ()
+
+    @classmethod
+    def given(cls, options: dict[str, Any]) -> Circumstances:
+        """Read the options of a command; see `circumstances_options`."""
+        body = None if options["message"] is None else read_file(options["message"])
+        named = options["purpose"] or (Purpose.CALL if body is None else Purpose.MESSAGE)
+        return cls(
+            orig=_number(options["orig"]),
+            dest=_number(options["dest"]),
+            at=moment(options["at"]),
+            purpose=Purpose(named),
+            body=body,
+            chain=() if options["chain"] is None else read_chain(read_file(options["chain"])),
+        )
+
+
+def circumstances_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that say how a call came in; the numbers may be `required`."""
+    options = (
+        click.option("--from", "orig", metavar="NUMBER", required=required, help="Who called, by the signalling."),
+        click.option("--to", "dest", metavar="NUMBER", required=required, help="Who was called."),
+        click.option("--at", metavar="TIME", help="Judge as of this time, such as 2026-06-01T12:00:00Z. [now]"),
+        click.option("--message", type=click.Path(path_type=Path), help="The message that came in: its MIME body."),
+        click.option(
+            "--purpose", type=click.Choice([one.value for one in Purpose]), help="[message, where one is given]"
+        ),
+        click.option("--chain", type=click.Path(path_type=Path), help="Certificates for a token that brings none."),
+        click.option("--offline", is_flag=True, help="Use the revocation lists at hand, ask nobody."),
+    )
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@contextlib.contextmanager
+def failing() -> Iterator[None]:
+    """Turn the errors of the rooms below into one line that says what to do."""
+    try:
+        yield
+    except (TrustStoreError, StirError) as error:
+        raise Failure(str(error)) from error
+
+
+def open_store(*, offline: bool) -> TrustStore:
+    """Read the user's trust store."""
+    with failing():
+        return TrustStore.load(fetch=None if offline else fetch)
+
+
+def judged(store: TrustStore, token: str, circumstances: Circumstances) -> Verdict:
+    """Judge a token or an Identity header that came in, and remember a message that is verified."""
+    call = _call(token, circumstances)
+    if isinstance(call, Verdict):
+        return call
+    with failing():
+        return store.judge(call)
+
+
+def explained(store: TrustStore, evidence: str | Chain, circumstances: Circumstances) -> Explanation:
+    """Judge a token or a chain rule by rule, and remember nothing.
+
+    A token may be explained without the numbers of the signalling. Then it is asked about its own, and is never
+    verified by that.
+    """
+    if not isinstance(evidence, str):
+        return store.explain_chain(evidence, circumstances.at)
+    call = _call(evidence, circumstances)
+    if isinstance(call, Verdict):
+        return Explanation(call, (Finding(call.rule, call.reason, call.outcome),))
+    with failing():
+        found = store.explain(call)
+    assumed = {Rule.CALLER: circumstances.orig is None, Rule.CALLED: circumstances.dest is None}
+    return _without_assumptions(found, {rule for rule, holds in assumed.items() if holds})
+
+
+def describe(store: TrustStore, verdict: Verdict) -> dict[str, object]:
+    """Return a verdict as data."""
+    return {
+        "verdict": verdict.outcome.value,
+        "rule": verdict.rule.value,
+        "reason": verdict.reason,
+        "anchor": verdict.anchor,
+        "source": verdict.source,
+        "file": str(store.file),
+    }
+
+
+def tell(store: TrustStore, verdict: Verdict, *, as_json: bool) -> None:
+    """Print a verdict."""
+    emit(as_json, describe(store, verdict), lambda: _say(store, verdict))
+
+
+def tell_rules(store: TrustStore, explanation: Explanation, *, as_json: bool) -> None:
+    """Print what each rule found, in order, and the verdict."""
+    data = describe(store, explanation.verdict) | {
+        "rules": [
+            {
+                "rule": finding.rule.value,
+                "question": QUESTIONS[finding.rule],
+                "result": "passed" if finding.outcome is None else finding.outcome.value,
+                "reason": finding.reason,
+                "source": finding.source,
+            }
+            for finding in explanation.findings
+        ],
+        "not_asked": [rule.value for rule in _not_asked(explanation)],
+    }
+    emit(as_json, data, lambda: _say_rules(store, explanation))
+
+
+def exit_with(verdict: Verdict) -> None:
+    """End the command with the exit code of a verdict."""
+    click.get_current_context().exit(EXIT_CODES[verdict.outcome])
+
+
+def read_evidence(given: str) -> str | Chain:
+    """Return the token or the chain that an argument is, or names: `-` for standard input, or a file."""
+    path = Path(given)
+    if given == "-":
+        data = sys.stdin.buffer.read(_LARGEST_INPUT)
+    elif _is_file(path):
+        data = read_file(path)
+    elif given.count(".") >= 2:  # noqa: PLR2004  # the dots of a token
+        return given
+    else:
+        msg = f"{given} is neither a file nor a token"
+        raise Failure(msg)
+    if _PEM in data or data.startswith(_DER_SEQUENCE):
+        return read_chain(data)
+    return _text(data)
+
+
+def read_token(given: str) -> str:
+    """Return the token or Identity header that an argument is; `-` for standard input."""
+    return _text(sys.stdin.buffer.read(_LARGEST_INPUT)) if given == "-" else given
+
+
+def read_chain(data: bytes) -> Chain:
+    """Read certificates in PEM, or one in DER."""
+    with failing():
+        return read_pem_chain(data) if _PEM in data else (load_certificate(data),)
+
+
+def read_file(path: Path) -> bytes:
+    """Return what a file holds."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST_INPUT)
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}"
+        raise Failure(msg) from error
+
+
+def moment(text: str | None) -> datetime:
+    """Read a time with its zone; now, where none is given."""
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        at: datetime | None = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        msg = f"{text} is no time with a zone: write it as 2026-06-01T12:00:00Z"
+        raise Failure(msg)
+    return at
+
+
+def place(store: TrustStore, source: str | None) -> str | None:
+    """Return the whole path of a line such as `trust.toml:12`."""
+    return None if source is None else str(store.file.with_name(source))
+
+
+def _call(token: str, circumstances: Circumstances) -> Call | Verdict:
+    """Return the call that a token or Identity header came with, or the verdict on one that is neither."""
+    try:
+        bare = _bare_token(token)
+        orig, dest = circumstances.orig, circumstances.dest
+        if orig is None or dest is None:
+            passport = SignedPassport.parse(bare).passport
+            orig, dest = orig or passport.orig, dest or TelephoneNumber(passport.dest[0])
+    except PassportError as error:
+        return Verdict(Outcome.REFUSED, Rule.TOKEN, str(error))
+    except StirError as error:
+        msg = "the token is for a call to something that is no telephone number: say where it went with --to"
+        raise Failure(msg) from error
+    given = circumstances
+    return Call(bare, orig, dest, given.at, given.purpose, given.body, given.chain)
+
+
+def _bare_token(text: str) -> str:
+    """Return the token of an Identity header, with or without the header's name; or the text, where it is none."""
+    name, colon, value = text.strip().partition(":")
+    header = value if colon and name.strip().lower() in {"identity", "y"} else text.strip()
+    return IdentityHeader.parse(header).token if ";" in header else header.strip()
+
+
+def _without_assumptions(found: Explanation, assumed: set[Rule]) -> Explanation:
+    """Take back what was found by asking a token about its own numbers."""
+    options = {Rule.CALLER: "--from", Rule.CALLED: "--to"}
+    reasons = {rule: f"not compared: give {options[rule]} with the number that the signalling told" for rule in assumed}
+    findings = tuple(
+        replace(one, outcome=Outcome.UNVERIFIED, reason=reasons[one.rule])
+        if one.rule in reasons and one.passed
+        else one
+        for one in found.findings
+    )
+    verdict = found.verdict
+    if reasons and verdict.outcome is Outcome.VERIFIED:
+        rule = min(reasons, key=list(Rule).index)
+        verdict = Verdict(Outcome.UNVERIFIED, rule, reasons[rule], verdict.anchor)
+    return Explanation(verdict, findings)
+
+
+def _not_asked(explanation: Explanation) -> list[Rule]:
+    """Return the rules after the last that was asked, where that one ended the asking."""
+    last, rules = explanation.findings[-1], list(Rule)
+    return [] if last.passed else rules[rules.index(last.rule) + 1 :]
+
+
+def _say(store: TrustStore, verdict: Verdict) -> None:
+    click.echo(f"{_coloured(verdict.outcome, verdict.outcome.value.upper())}: {verdict.reason}")
+    click.echo(f"  rule    {verdict.rule.value} ({QUESTIONS[verdict.rule]})")
+    if verdict.anchor is not None:
+        click.echo(f"  anchor  {verdict.anchor}")
+    click.echo(f"  stands  {place(store, verdict.source) or 'in the rules that hold for everybody'}")
+
+
+def _say_rules(store: TrustStore, explanation: Explanation) -> None:
+    for finding in explanation.findings:
+        word = "ok" if finding.outcome is None else finding.outcome.value.upper()
+        where = f"  [{place(store, finding.source)}]" if finding.source else ""
+        mark = click.style(f"{word:10}", fg="green" if finding.outcome is None else _COLOURS[finding.outcome])
+        click.echo(f"{mark} {finding.rule.value:18} {finding.reason}{where}")
+    for rule in _not_asked(explanation):
+        click.echo(f"{'-':10} {rule.value:18} not asked")
+    click.echo()
+    _say(store, explanation.verdict)
+
+
+def _coloured(outcome: Outcome, text: str) -> str:
+    return click.style(text, fg=_COLOURS[outcome], bold=True)
+
+
+def _number(text: str | None) -> TelephoneNumber | None:
+    if text is None:
+        return None
+    with failing():
+        return TelephoneNumber.parse(text)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        msg = "this is neither a token nor a certificate"
+        raise Failure(msg) from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a token is longer than a file's name can be
+        return False
