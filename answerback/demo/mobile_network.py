@@ -55,8 +55,8 @@ class Phone:
 class MobileNetwork:
     """An SMSC and its phones; `with` runs it in a thread of its own.
 
-    It lets anybody bind. A message for a number that no phone has is accepted and reported as undeliverable, as in the
-    real world. `receipts=False` plays a network that reports nothing.
+    It lets anybody bind, and every number has a phone, which keeps its messages until somebody looks at it.
+    `receipts=False` plays a network that reports nothing.
     """
 
     def __init__(self, *, receipts: bool = True) -> None:
@@ -89,9 +89,9 @@ class MobileNetwork:
         self._thread.join(_STOPPED_WITHIN)
 
     def phone(self, number: TelephoneNumber) -> Phone:
-        """Return the phone that has this number, switching it on the first time."""
+        """Return the phone that has this number."""
         with self._lock:
-            return self._phones.setdefault(number.digits, Phone(number))
+            return self._phone(number.digits)
 
     def reroute(self, number: TelephoneNumber, to: TelephoneNumber | None) -> None:
         """Send what is meant for `number` to the phone of `to`, as somebody in the network can; None ends it."""
@@ -103,30 +103,31 @@ class MobileNetwork:
 
     async def answer(self, session: smpp34.Esme, event: smpp34.SubmitSmEvent) -> None:
         """Take a message: deliver it, accept it, and report on it. Override to play another SMSC."""
-        delivered = self.deliver(event)
+        self.deliver(event)
         message_id = self.next_message_id()
         event.accept(message_id)
         if self._receipts and event.registered_delivery & 1:
-            await self.report(session, event, receipt_text(message_id, delivered=delivered))
+            await self.report(session, event, receipt_text(message_id))
 
     def next_message_id(self) -> str:
         """Return an id that no message had before."""
         return f"{next(self._ids):010}"
 
-    def deliver(self, event: smpp34.SubmitSmEvent) -> bool:
-        """Show the message on the phone it is for, and tell whether there is one."""
+    def deliver(self, event: smpp34.SubmitSmEvent) -> None:
+        """Show the message on the phone it is for, or on the one it was rerouted to."""
+        number = event.destination_addr
         with self._lock:
-            number = event.destination_addr
-            phone = self._phones.get(self._reroutes.get(number, number))
-        if phone is not None:
-            phone.deliver(_decode(event.data_coding, event.short_message))
-        return phone is not None
+            phone = self._phone(self._reroutes.get(number, number))
+        phone.deliver(_decode(event.data_coding, event.short_message))
 
     async def report(self, session: smpp34.Esme, event: smpp34.SubmitSmEvent, text: str) -> None:
         """Send a delivery receipt."""
         await session.deliver_sm(
             event.source_addr, text.encode("ascii"), source_addr=event.destination_addr, esm_class=_RECEIPT
         )
+
+    def _phone(self, digits: str) -> Phone:
+        return self._phones.setdefault(digits, Phone(TelephoneNumber(digits)))
 
     def _run(self) -> None:
         try:
