@@ -1,0 +1,469 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies import belief
+from policies.belief import (
+    QUESTIONS,
+    CallFacts,
+    CertificateFacts,
+    Deny,
+    Finding,
+    Outcome,
+    PathFacts,
+    Purpose,
+    RevocationFacts,
+    RevocationMode,
+    RevocationState,
+    Rule,
+    Settings,
+    Terms,
+    Verdict,
+)
+from policies.errors import PolicyError
+from stir.passport import Passport, message_integrity
+from stir.telephone_number import NumberPrefix, TelephoneNumber
+from stir.tn_auth_list import TnAuthList
+
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+CALLER = TelephoneNumber.parse("+12025550123")
+OTHER = TelephoneNumber.parse("+12025550199")
+CALLED = TelephoneNumber.parse("+442079460018")
+DC = NumberPrefix.parse("+1202")
+LONDON = NumberPrefix.parse("+4420")
+
+CALL = CallFacts(CALLER, CALLED, NOW, Purpose.CALL)
+MESSAGE = CallFacts(CALLER, CALLED, NOW, Purpose.MESSAGE, b"hello")
+STATEMENT = Passport(orig=CALLER, dest=(CALLED.digits,), issued_at=int(NOW.timestamp()))
+TEXT_STATEMENT = replace(STATEMENT, ppt="msg", message_integrity=message_integrity(b"hello"))
+TERMS = Terms(name="example-ca", operator="Example", source="trust.toml:5")
+GOOD = RevocationFacts(RevocationState.GOOD, "good")
+UNKNOWN = RevocationFacts(RevocationState.UNKNOWN, "its list is not at hand")
+REVOKED = RevocationFacts(RevocationState.REVOKED, "revoked on a Monday")
+
+
+def certificate(title: str, numbers: TnAuthList | None = None, *, fingerprint: str = "") -> CertificateFacts:
+    """Return a certificate that is valid for a day around NOW."""
+    day = timedelta(days=1)
+    return CertificateFacts(title, NOW - day, NOW + day, numbers, frozenset({fingerprint} if fingerprint else ()))
+
+
+LEAF = certificate("the number's certificate", TnAuthList.for_number(CALLER))
+ROOT = certificate("the authority Root")
+PATH = PathFacts((LEAF, certificate("the authority Issuing"), ROOT), TERMS)
+
+
+def statement_says(statement: Passport, call: CallFacts, settings: Settings | None = None) -> Finding:
+    """Return the last finding about what a token says."""
+    return tuple(belief.in_order(belief.on_statement(statement, call, settings or Settings())))[-1]
+
+
+def path_says(path: PathFacts, number: TelephoneNumber = CALLER, at: datetime = NOW) -> Finding:
+    """Return the last finding about a path."""
+    return tuple(belief.in_order(belief.on_path(path, number, at)))[-1]
+
+
+def under(**terms: object) -> PathFacts:
+    """Return the good path under other terms."""
+    return replace(PATH, terms=replace(TERMS, **terms))
+
+
+def test_every_rule_has_a_question() -> None:
+    """A person can be told what each rule asks."""
+    assert list(QUESTIONS) == list(Rule)
+    assert all(question.endswith("?") for question in QUESTIONS.values())
+
+
+# Precedence: local deny > constraints > an anchor's presence.
+
+DENY_NUMBER = Deny("trust.toml:20", number=CALLER)
+DENY_PREFIX = Deny("trust.toml:21", prefix=DC)
+DENY_ROOT = Deny("trust.toml:22", certificate="aa")
+ELSEWHERE = (LONDON,)
+PRECEDENCE = [
+    # denies,                      believed for, anchored -> verdict, rule, source
+    ((), (), True, Outcome.VERIFIED, Rule.ANCHOR, "trust.toml:5"),
+    ((), (DC,), True, Outcome.VERIFIED, Rule.ANCHOR, "trust.toml:5"),
+    ((), (LONDON, DC), True, Outcome.VERIFIED, Rule.ANCHOR, "trust.toml:5"),
+    ((), ELSEWHERE, True, Outcome.REFUSED, Rule.ANCHOR_NUMBERS, "trust.toml:7"),
+    ((), (), False, Outcome.UNVERIFIED, Rule.ANCHOR, None),
+    ((DENY_NUMBER,), (), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+    ((DENY_NUMBER,), (DC,), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+    ((DENY_NUMBER,), ELSEWHERE, True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+    ((DENY_NUMBER,), (), False, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+    ((DENY_PREFIX,), (DC,), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:21"),
+    ((DENY_ROOT,), (), True, Outcome.REFUSED, Rule.DENIED_CERTIFICATE, "trust.toml:22"),
+    ((DENY_ROOT,), ELSEWHERE, True, Outcome.REFUSED, Rule.DENIED_CERTIFICATE, "trust.toml:22"),
+    ((DENY_ROOT, DENY_NUMBER), (), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+]
+
+
+@pytest.mark.parametrize(("denies", "prefixes", "anchored", "outcome", "rule", "source"), PRECEDENCE)
+def test_a_deny_stands_above_constraints_and_constraints_above_an_anchor(
+    denies: tuple[Deny, ...],
+    prefixes: tuple[NumberPrefix, ...],
+    anchored: bool,
+    outcome: Outcome,
+    rule: Rule,
+    source: str | None,
+) -> None:
+    """Whatever else holds, the user's deny decides first, then the user's constraint, then the anchor."""
+    certificates = (LEAF, certificate("the authority Root", fingerprint="aa"))
+    terms = replace(TERMS, prefixes=prefixes, sources={"prefixes": "trust.toml:7"})
+    findings = [belief.denied_number(CALLER, denies), belief.denied_certificate(certificates, denies)]
+    if anchored:
+        findings.extend(belief.on_path(PathFacts(certificates, terms), CALLER, NOW))
+    found = belief.verdict(belief.in_order(findings))
+    assert (found.outcome, found.rule, found.source) == (outcome, rule, source)
+
+
+def test_a_deny_says_why_where_the_user_noted_it() -> None:
+    """The user's own note comes back with the verdict."""
+    found = belief.denied_number(CALLER, [replace(DENY_NUMBER, note="sold my flat twice")])
+    assert found.reason == "you deny this number (sold my flat twice)"
+
+
+def test_a_deny_of_a_prefix_names_the_prefix() -> None:
+    """A prefix is no secret, unlike the whole number."""
+    assert belief.denied_number(CALLER, [DENY_PREFIX]).reason == "you deny numbers that begin with +1202"
+
+
+def test_another_number_is_not_denied() -> None:
+    """A deny of one number is no deny of its neighbour."""
+    assert belief.denied_number(OTHER, [DENY_NUMBER, Deny("x", prefix=LONDON), DENY_ROOT]).passed
+
+
+def test_other_certificates_are_not_denied() -> None:
+    """A deny of one certificate is no deny of another."""
+    assert belief.denied_certificate([certificate("a", fingerprint="bb")], [DENY_ROOT, DENY_NUMBER]).passed
+
+
+@pytest.mark.parametrize("parts", [{}, {"number": CALLER, "prefix": DC}, {"prefix": DC, "certificate": "aa"}])
+def test_a_deny_names_exactly_one_thing(parts: dict[str, object]) -> None:
+    """A deny of nothing, or of two things, is refused when it is made."""
+    with pytest.raises(PolicyError, match="exactly one"):
+        Deny("trust.toml:1", **parts)  # type: ignore[arg-type]
+
+
+# What the token says.
+
+
+def test_a_call_that_came_as_its_token_says_passes() -> None:
+    """Caller, called number, time and kind agree."""
+    assert statement_says(STATEMENT, CALL).passed
+
+
+def test_a_token_of_a_message_is_none_for_a_call() -> None:
+    """RFC 9475 §3: `msg` tokens are for messages."""
+    found = statement_says(TEXT_STATEMENT, CALL)
+    assert (found.rule, found.reason) == (Rule.KIND, "a 'msg' token says nothing about a call")
+
+
+def test_a_plain_token_is_none_for_a_message() -> None:
+    """A token of a call cannot be used again under a message."""
+    found = statement_says(STATEMENT, MESSAGE)
+    assert (found.rule, found.reason) == (Rule.KIND, "a plain token says nothing about a message")
+
+
+def test_the_caller_comes_from_the_signalling() -> None:
+    """RFC 8224 §6.2: a token for another number than the call came from is refused, without showing either."""
+    found = statement_says(STATEMENT, replace(CALL, orig=OTHER))
+    assert (found.rule, found.outcome) == (Rule.CALLER, Outcome.REFUSED)
+    assert CALLER.digits not in found.reason
+    assert OTHER.digits not in found.reason
+
+
+def test_a_token_for_somebody_else_is_refused() -> None:
+    """RFC 8224 §6.2: a token that was cut out of another call is refused."""
+    assert statement_says(STATEMENT, replace(CALL, dest=OTHER)).rule is Rule.CALLED
+
+
+def test_a_token_to_several_numbers_is_for_each_of_them() -> None:
+    """RFC 8225 §5.2.1: dest may list several numbers."""
+    assert statement_says(replace(STATEMENT, dest=(OTHER.digits, CALLED.digits)), CALL).passed
+
+
+FRESHNESS = [
+    (0, True),
+    (60, True),
+    (60.001, False),
+    (3600, False),
+    (-10, True),
+    (-10.001, False),
+    (-86400, False),
+]
+
+
+@pytest.mark.parametrize(("age", "fresh"), FRESHNESS)
+def test_a_call_is_fresh_for_a_minute(age: float, fresh: bool) -> None:
+    """RFC 8224 §6.2: older than sixty seconds, or more than the clocks' difference ahead, is refused."""
+    found = statement_says(STATEMENT, replace(CALL, at=NOW + timedelta(seconds=age)))
+    assert (found.passed, found.rule) == (fresh, Rule.FRESHNESS)
+
+
+@pytest.mark.parametrize(("age", "fresh"), [(86400, True), (86401, False), (-10, True), (-11, False)])
+def test_a_message_is_fresh_for_a_day(age: int, fresh: bool) -> None:
+    """A message may wait for a phone that is off."""
+    found = statement_says(TEXT_STATEMENT, replace(MESSAGE, at=NOW + timedelta(seconds=age)))
+    assert found.passed is fresh
+
+
+def test_freshness_is_the_users_to_set() -> None:
+    """The user's own limit decides, and its line is named."""
+    settings = Settings(call_seconds=5, skew_seconds=0, sources={"call_seconds": "trust.toml:3"})
+    late = statement_says(STATEMENT, replace(CALL, at=NOW + timedelta(seconds=6)), settings)
+    early = statement_says(STATEMENT, replace(CALL, at=NOW - timedelta(seconds=1)), settings)
+    assert (late.rule, late.source) == (Rule.FRESHNESS, "trust.toml:3")
+    assert late.reason == "the token is 6 seconds old; a call's may be 5 seconds old"
+    assert early.source is None
+    assert early.reason == "the token is dated 1 second ahead of this clock; one of the two clocks is wrong"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(119, "119 seconds"), (120, "2 minutes"), (7200, "2 hours"), (172800, "2 days")]
+)
+def test_long_times_are_told_in_large_units(seconds: int, words: str) -> None:
+    """Nobody has to divide by 86400."""
+    found = statement_says(STATEMENT, replace(CALL, at=NOW + timedelta(seconds=seconds)))
+    assert found.reason.startswith(f"the token is {words} old")
+
+
+def test_a_message_is_compared_with_what_was_signed() -> None:
+    """RFC 9475 §3.2: the text that came in is the text of the token."""
+    assert statement_says(TEXT_STATEMENT, MESSAGE).passed
+    found = statement_says(TEXT_STATEMENT, replace(MESSAGE, body=b"send money"))
+    assert (found.rule, found.outcome) == (Rule.MESSAGE_TEXT, Outcome.REFUSED)
+
+
+def test_a_message_that_is_not_at_hand_is_not_compared_and_that_is_told() -> None:
+    """Then only its sender is judged."""
+    found = statement_says(TEXT_STATEMENT, replace(MESSAGE, body=None))
+    assert found.passed
+    assert found.reason.startswith("not compared")
+
+
+def test_a_certificate_for_another_number_is_refused() -> None:
+    """The certificate is for the number that the call came from."""
+    assert belief.certified_number(CALLER, CALL).passed
+    found = belief.certified_number(OTHER, CALL)
+    assert (found.rule, found.outcome) == (Rule.CERTIFIED_NUMBER, Outcome.REFUSED)
+
+
+# The path.
+
+
+def test_a_good_path_passes() -> None:
+    """All rules about the path are asked, in their order."""
+    found = tuple(belief.on_path(PATH, CALLER, NOW))
+    assert all(finding.passed for finding in found)
+    rules = list(Rule)
+    assert [finding.rule for finding in found] == rules[rules.index(Rule.ANCHOR) : rules.index(Rule.REVOCATION)]
+
+
+@pytest.mark.parametrize(
+    ("at", "valid"),
+    [
+        (NOW - timedelta(days=1), True),
+        (NOW - timedelta(days=1, seconds=1), False),
+        (NOW + timedelta(days=1, milliseconds=999), True),
+        (NOW + timedelta(days=1, seconds=1), False),
+    ],
+)
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_every_certificate_is_within_its_dates(position: int, at: datetime, valid: bool) -> None:
+    """RFC 5280 §4.1.2.5: notBefore and notAfter belong to the life of each certificate, the anchor's too."""
+    forever = [replace(one, not_before=NOW - timedelta(99), not_after=NOW + timedelta(99)) for one in PATH.certificates]
+    forever[position] = PATH.certificates[position]
+    found = path_says(replace(PATH, certificates=tuple(forever)), at=at)
+    assert found.passed is valid
+    assert valid or (found.rule is Rule.VALIDITY and PATH.certificates[position].title in found.reason)
+
+
+def test_what_x509_has_against_a_path_refuses_it() -> None:
+    """The verifier's word is a rule of its own."""
+    found = path_says(replace(PATH, fault="more authorities than allowed"))
+    assert (found.rule, found.outcome, found.reason) == (
+        Rule.PATH,
+        Outcome.REFUSED,
+        "more authorities than allowed",
+    )
+
+
+def lists(*prefixes: str) -> TnAuthList:
+    """Return the list of all numbers that begin with one of the prefixes."""
+    return TnAuthList.for_prefixes(NumberPrefix.parse(prefix) for prefix in prefixes)
+
+
+@pytest.mark.parametrize(
+    ("issuing", "root", "covered"),
+    [
+        (None, None, True),
+        (lists("+1202"), None, True),
+        (None, lists("+1"), True),
+        (lists("+1202"), lists("+1"), True),
+        (lists("+1202"), lists("+1202", "+44"), True),
+        (lists("+1303"), None, False),
+        (None, lists("+44"), False),
+        (lists("+1202"), lists("+44"), False),
+        (lists("+1"), lists("+1202"), False),
+        (lists("+1202", "+44"), lists("+1"), False),
+    ],
+)
+def test_every_authority_covers_the_number_and_what_is_below_it(
+    issuing: TnAuthList | None, root: TnAuthList | None, covered: bool
+) -> None:
+    """RFC 9060 §4.1: the scope of a certificate is encompassed by that of each authority above it that has one."""
+    path = replace(PATH, certificates=(LEAF, certificate("Issuing", issuing), certificate("Root", root)))
+    found = path_says(path)
+    assert found.passed is covered
+    assert covered or found.rule is Rule.NUMBERS_COVERED
+
+
+def test_a_certificate_that_lists_no_number_is_refused() -> None:
+    """RFC 8226 §9: what a number's certificate does not list, it does not speak for."""
+    found = path_says(replace(PATH, certificates=(ROOT, ROOT)))
+    assert (found.rule, found.outcome) == (Rule.NUMBERS_COVERED, Outcome.REFUSED)
+
+
+def test_an_anchor_is_believed_for_its_prefixes_only() -> None:
+    """The user's constraint decides, and its line is named."""
+    assert path_says(under(prefixes=(LONDON, DC))).passed
+    found = path_says(under(prefixes=(LONDON,), sources={"prefixes": "trust.toml:9"}))
+    assert (found.rule, found.outcome, found.source) == (Rule.ANCHOR_NUMBERS, Outcome.REFUSED, "trust.toml:9")
+    assert found.reason == "you believe example-ca only for numbers that begin with +4420"
+
+
+def test_a_constraint_without_a_line_of_its_own_stands_where_the_anchor_does() -> None:
+    """Some line is always named."""
+    assert path_says(under(prefixes=(LONDON,))).source == "trust.toml:5"
+
+
+ISSUED = LEAF.not_before.date()
+
+
+@pytest.mark.parametrize(
+    ("last", "believed"), [(ISSUED, True), (ISSUED + timedelta(days=1), True), (ISSUED - timedelta(days=1), False)]
+)
+@pytest.mark.parametrize("at", [NOW - timedelta(hours=1), NOW, NOW + timedelta(hours=12)])
+def test_a_certificate_is_held_against_the_last_day_of_issue_whatever_the_time(
+    last: date, believed: bool, at: datetime
+) -> None:
+    """`issued_not_after` looks at notBefore and never at the clock."""
+    found = path_says(under(issued_not_after=last), at=at)
+    assert found.passed is believed
+    assert believed or found.rule is Rule.ISSUED_NOT_AFTER
+
+
+@pytest.mark.parametrize(
+    ("at", "believed"),
+    [
+        (datetime(2026, 5, 31, 23, 59, 59, 999999, tzinfo=UTC), True),
+        (datetime(2026, 6, 1, 0, 0, tzinfo=UTC), False),
+        (datetime.fromisoformat("2026-06-01T01:30:00+02:00"), True),
+    ],
+)
+def test_an_anchor_is_believed_through_its_last_day_in_utc(at: datetime, believed: bool) -> None:
+    """`until` counts whole days in UTC, wherever the call is judged."""
+    path = replace(
+        under(until=date(2026, 5, 31)),
+        certificates=tuple(replace(one, not_before=NOW - timedelta(days=9)) for one in PATH.certificates),
+    )
+    found = path_says(path, at=at)
+    assert found.passed is believed
+    assert believed or found.rule is Rule.UNTIL
+
+
+def test_the_last_day_that_there_is_is_a_day_like_others() -> None:
+    """The far end of the calendar does no harm."""
+    assert path_says(under(until=date.max, issued_not_after=date.max)).passed
+
+
+# Revocation and copies.
+
+REQUIRED = Settings(revocation=RevocationMode.REQUIRED, sources={"revocation": "trust.toml:2"})
+
+
+@pytest.mark.parametrize(
+    ("facts", "settings", "passed"),
+    [
+        ((GOOD, GOOD), Settings(), True),
+        ((GOOD, GOOD), REQUIRED, True),
+        ((UNKNOWN, GOOD), Settings(), True),
+        ((GOOD, UNKNOWN), REQUIRED, False),
+        ((GOOD, REVOKED), Settings(), False),
+        ((UNKNOWN, REVOKED), Settings(), False),
+        ((UNKNOWN, REVOKED), REQUIRED, False),
+    ],
+)
+def test_revocation_is_as_strict_as_the_user_says(
+    facts: tuple[RevocationFacts, ...], settings: Settings, passed: bool
+) -> None:
+    """Revoked is refused always; unknown only where the user requires to know."""
+    assert belief.revocation(facts, settings).passed is passed
+
+
+def test_an_unknown_revocation_is_told() -> None:
+    """What was not checked is not passed over in silence, and the setting that decides is named."""
+    assert belief.revocation((UNKNOWN,), Settings()).reason == "not checked: its list is not at hand"
+    found = belief.revocation((UNKNOWN, UNKNOWN), REQUIRED)
+    assert (found.reason, found.source) == ("its list is not at hand", "trust.toml:2")
+
+
+def test_a_copy_is_refused() -> None:
+    """A message is believed once."""
+    assert belief.duplicate(first=True).passed
+    assert belief.duplicate(first=False).outcome is Outcome.REFUSED
+
+
+# The verdict.
+
+
+def test_nothing_is_verified_without_an_anchor() -> None:
+    """That no rule forbids is no reason to believe."""
+    assert belief.verdict([belief.denied_number(CALLER, ())]).outcome is Outcome.UNVERIFIED
+    assert belief.verdict([]).outcome is Outcome.UNVERIFIED
+
+
+def test_a_refusal_after_the_anchor_names_the_anchor() -> None:
+    """The user sees which anchor the path leads to, though it is not believed."""
+    found = belief.verdict(belief.in_order(belief.on_path(under(prefixes=(LONDON,)), CALLER, NOW)))
+    assert (found.anchor, found.outcome) == ("example-ca", Outcome.REFUSED)
+
+
+def test_a_verdict_is_neither_true_nor_false() -> None:
+    """`if verdict:` would take unverified for true."""
+    with pytest.raises(TypeError, match="compare its outcome"):
+        bool(Verdict(Outcome.VERIFIED, Rule.ANCHOR, "", None, None))
+
+
+FINDINGS = st.builds(
+    Finding,
+    rule=st.sampled_from(Rule),
+    reason=st.just("because"),
+    outcome=st.sampled_from([None, None, None, Outcome.REFUSED, Outcome.UNVERIFIED]),
+    anchor=st.just("a"),
+)
+
+
+@given(st.lists(FINDINGS))
+def test_verified_takes_an_anchor_and_no_objection(findings: list[Finding]) -> None:
+    """Whatever the rules find: verified only if the anchor's rule passed and none failed."""
+    found = belief.verdict(belief.in_order(findings)).outcome
+    objections = [one.outcome for one in findings if one.outcome is not None]
+    anchored = any(one.rule is Rule.ANCHOR for one in findings)
+    assert (found is Outcome.VERIFIED) == (anchored and not objections)
+    assert not objections or found is objections[0]
+
+
+@given(st.lists(FINDINGS))
+def test_no_rule_is_asked_after_the_deciding_one(findings: list[Finding]) -> None:
+    """What is left of the findings ends with the first that does not pass."""
+    kept = list(belief.in_order(findings))
+    assert kept == findings[: len(kept)]
+    assert all(one.passed for one in kept[:-1])
+    assert len(kept) == len(findings) or not kept[-1].passed
