@@ -139,7 +139,8 @@ def _order(
     """Return the order where it is for just this number and has the URLs that every order has; otherwise None."""
     if list(body.identifiers or ()) != [_identifier(number)]:
         return None
-    if not isinstance(url, str) or not body.authorizations or not body.finalize:
+    proofs: object = body.authorizations
+    if not isinstance(url, str) or not isinstance(proofs, tuple) or not proofs or not body.finalize:
         msg = f"{session.address.name} made an order that lacks its URLs (RFC 8555 §7.1.3)"
         raise Misbehaved(msg)
     return messages.OrderResource(uri=url, body=body, authorizations=())

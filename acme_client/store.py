@@ -273,6 +273,7 @@ class Store:
         folder, former = self._made(ca, number), _load(self._folder(ca, number) / "current.json", _Current)
         current = _described(ca, number, chain[0], validation, now, former)
         place = _make_folder(folder / current.folder)
+        _sweep_temporary(place)
         _write(place / "key.pem", key_to_pem(key))
         _write(place / "chain.pem", b"".join(link.public_bytes(serialization.Encoding.PEM) for link in chain))
         _flush_folder(folder)

@@ -61,13 +61,13 @@ def issuer_at(public_url: str, now: datetime) -> Issuer:
 
 
 class EnrolmentWorld:
-    """One authority and one store, both below `folder`, so that a second world there goes on where a first ended.
+    """One authority, one phone and one store, all below `folder`, where a second world goes on as the first ended.
 
     Each SMS is delivered to `texts` right after the request that asked for it, unless the `network` is down: `lost`
     messages are reported as failed, `queued` ones stay where they are.
     """
 
-    def __init__(  # noqa: PLR0917  # a world has many parts
+    def __init__(
         self,
         folder: Path,
         host: str = "ca.example",
@@ -80,11 +80,12 @@ class EnrolmentWorld:
         self.hand = hand or PatientClock()
         self.host = host
         self.store = Store(folder / "app")
-        self.texts: list[str] = []
         self.steps: list[Progress] = []
         self.prompts: list[CodePrompt] = []
         self.network = "up"
         self._database = folder / f"{host}.db"
+        self._phone = folder / f"{host}-phone"
+        self._phone.mkdir(exist_ok=True)
         self._storage = Storage.open(f"sqlite:///{self._database}")
         self._storage.migrate()
         settings: dict[str, Any] = {
@@ -108,6 +109,11 @@ class EnrolmentWorld:
     def address(self) -> AuthorityAddress:
         """The authority's address."""
         return AuthorityAddress.parse(self.host)
+
+    @property
+    def texts(self) -> list[str]:
+        """The messages that the phone has received, the last one last."""
+        return [path.read_text() for path in sorted(self._phone.iterdir())]
 
     @property
     def connection(self) -> Connection:
@@ -165,7 +171,7 @@ class EnrolmentWorld:
             gateway = GATEWAYS[claim.route].name
             self._storage.sms.sent(claim, gateway, claim.sms.id, now)
             self._storage.sms.receipt(DeliveryReceipt(gateway, claim.sms.id, Delivery.DELIVERED, now))
-            self.texts.append(claim.sms.text)
+            (self._phone / f"{len(self.texts):03}").write_text(claim.sms.text)
 
     def count(self, table: str) -> int:
         """Return how many rows one of the authority's tables has."""
@@ -190,7 +196,7 @@ def wrong(code: str) -> str:
 
 def code_in(text: str) -> str:
     """Return the code of a message as a person reads it: its first word."""
-    return text.split()[0]
+    return text.split(maxsplit=1)[0]
 
 
 def routed(worlds: Mapping[str, EnrolmentWorld]) -> Callable[..., requests.Response]:
