@@ -56,7 +56,10 @@ class _Here(threading.local):
 
 
 class Database:
-    """A database that threads and processes share. Connections are opened when first used, also after a fork."""
+    """A database that threads and processes share. Connections are opened when first used.
+
+    A process may fork before that, or after `close`. With connections open, only PostgreSQL's can be left behind.
+    """
 
     def __init__(self, driver: peewee.Database) -> None:
         """Take an unconnected peewee database."""
@@ -93,10 +96,10 @@ class Database:
 
     def run(self, sql: str, *values: Value) -> int:
         """Run a statement that changes rows, and return how many."""
+        self._ready()
         if self._here.inside:
             return self._execute(sql, values).rowcount
         with self._writer:
-            self._ready()
             return self._execute(sql, values).rowcount
 
     def run_soon_durable(self, sql: str, *values: Value) -> int:
@@ -106,8 +109,8 @@ class Database:
         """
         if not self.is_sqlite:
             return self.run(sql, *values)
+        self._ready()
         with self._writer:
-            self._ready()
             self._execute("PRAGMA synchronous = normal", ())
             try:
                 return self._execute(sql, values).rowcount
@@ -120,8 +123,8 @@ class Database:
         if self._here.inside:
             msg = "a transaction is open in this thread already"
             raise StorageError(msg)
+        self._ready()
         with self._writer:
-            self._ready()
             self._execute("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN", (), again=True)
             self._here.inside = True
             try:
@@ -173,7 +176,7 @@ class Database:
             self._forget()
 
     def _ready(self) -> None:
-        """Have this thread connected, by a connection of this process."""
+        """Have this thread connected, by a connection of this process; call it before taking any lock."""
         if self._here.opened_in == (self._pid, self._generation) and self._pid == os.getpid():
             return
         if self._pid != os.getpid():
@@ -191,7 +194,14 @@ class Database:
             self._here.inside = False
 
     def _leave_parent(self) -> None:
-        """Leave the parent's connections alone after a fork: to close one here would talk over the parent's."""
+        """Leave the parent's connections alone after a fork: to close one here would talk over the parent's.
+
+        SQLite keeps its locks in the process's memory and in the kernel. A fork copies the former only, and a child
+        that believes them can destroy the file (sqlite.org/howtocorrupt.html §2.7).
+        """
+        if self.is_sqlite and self._open:
+            msg = "the SQLite database was open when this process forked; close it first, or open it after the fork"
+            raise StorageError(msg)
         self._pid = os.getpid()
         self._registry = threading.Lock()
         self._writer = self._new_writer()
