@@ -25,8 +25,6 @@ _FIRST_ERROR = 400
 _INCIDENT_BYTES = 4
 _PREFLIGHT_SECONDS = "86400"
 
-ErrorHandler = Callable[[falcon.Request, falcon.Response, Any, dict[str, Any]], None]
-
 
 def send_json(resp: falcon.Response, value: object) -> None:
     """Make `value` the body, as JSON."""

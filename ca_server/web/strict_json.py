@@ -31,7 +31,7 @@ def read_object(data: bytes, what: str) -> JsonObject:
     if _is_too_deep(data):
         _refuse(f"{what} nests deeper than {MAX_DEPTH} levels")
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        value = _DECODER.decode(data.decode("utf-8"))
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except _RepeatedNameError as error:
@@ -95,6 +95,9 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> JsonObject:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_no_constant)
 
 
 def _refuse(detail: str) -> NoReturn:
