@@ -18,7 +18,6 @@ from josepy.json_util import field
 from acme_client.errors import Misbehaved, NotProved
 from acme_client.network import AcmeSession, plain
 from stir import key_authorization
-from stir.errors import KeyAuthorizationError
 
 
 class ChallengeKind(StrEnum):
@@ -84,7 +83,7 @@ class SmsResponse(challenges.ChallengeResponse):
 class _Fields(msgspec.Struct):
     """What the fields must be, where they are there."""
 
-    token: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{22}$")]
+    token: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{22}\\Z")]
     sender: str | tuple[str, ...] | None
     host: str | None
     code_length: (
@@ -141,12 +140,8 @@ def ask(session: AcmeSession, state: SmsState) -> SmsState:
 
 
 def answer(session: AcmeSession, state: SmsState, part1: str) -> SmsState:
-    """Answer with what came by SMS."""
-    try:
-        digest = key_authorization.digest(part1, state.token, session.thumbprint)
-    except KeyAuthorizationError as error:
-        msg = f"{session.address.name} gave a challenge that cannot be answered: {error}"
-        raise Misbehaved(msg) from error
+    """Answer with what came by SMS, in the form that `codes.read_code` leaves it in."""
+    digest = key_authorization.digest(part1, state.token, session.thumbprint)
     return _sent(session, state, SmsResponse(digest=digest))
 
 

@@ -246,7 +246,7 @@ def code_from_sms(text: str, host: str) -> str:
     if not lines:
         msg = f"the message has no line that begins with @{host} #"
         raise UnusableCode(msg)
-    if any(line.host.lower() != host.lower() for line in lines):
+    if not all(same_host(line.host, host) for line in lines):
         msg = (
             f"the message holds a code for another host than {host}: give it to nobody. "
             "Somebody may be using this enrolment to get a certificate for the number elsewhere"
@@ -260,6 +260,11 @@ def code_from_sms(text: str, host: str) -> str:
     if len(expected) == 1:
         msg = "the text holds several codes: give the last message only"
     raise UnusableCode(msg)
+
+
+def same_host(one: str, other: str) -> bool:
+    """Tell whether two spellings name one host; an IPv6 address may stand in brackets."""
+    return one.strip("[]").lower() == other.strip("[]").lower()
 
 
 @dataclass(frozen=True, slots=True)

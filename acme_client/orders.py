@@ -159,6 +159,7 @@ def _listed(session: AcmeSession) -> Iterator[str]:
             return
         response = session.post(url)
         with session.calling():
-            yield from msgspec.json.decode(response.content[:_LARGEST_PAGE], type=_OrdersList).orders
+            page = msgspec.json.decode(response.content[:_LARGEST_PAGE], type=_OrdersList).orders
             links = parse_header_links(response.headers.get("Link", ""))
+        yield from page
         url = next((link.get("url") for link in links if link.get("rel") == "next"), None)

@@ -9,7 +9,7 @@ from acme import messages
 
 from acme_client import challenges
 from acme_client.challenges import ChallengeKind, Delivery, SmsState
-from acme_client.codes import CodePrompt, CodeSource, Notice, Resend, read_code
+from acme_client.codes import CodePrompt, CodeSource, Notice, Resend, read_code, same_host
 from acme_client.errors import CodeNotGiven, Misbehaved, NotProved, RateLimited, TookTooLong, UnusableCode
 from acme_client.network import AcmeSession
 from acme_client.polling import Patience
@@ -165,7 +165,7 @@ class Proof:
     def _require_own_host(self) -> None:
         """Refuse to pass on codes that are bound to another host than the one we talk to: that would be phishing."""
         own = self.session.address.host
-        if self._state.host is not None and self._state.host.lower() != own:
+        if self._state.host is not None and not same_host(self._state.host, own):
             msg = (
                 f"{self._name} asks for codes that are bound to another host. Use the address by which the authority "
                 "knows itself; if you did, somebody may be using this enrolment to get a certificate elsewhere"

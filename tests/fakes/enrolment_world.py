@@ -101,9 +101,8 @@ class EnrolmentWorld:
             storage=self._storage,
             issuer=issuer or issuer_at(f"https://{host}", self.hand.now()),
         )
-        self.adapter = WsgiAdapter(
-            build_web(self.ca, reject_good_nonces=reject_good_nonces), after=lambda _: self.deliver()
-        )
+        self.application = build_web(self.ca, reject_good_nonces=reject_good_nonces)
+        self.adapter = WsgiAdapter(self.application, after=lambda _: self.deliver())
 
     @property
     def address(self) -> AuthorityAddress:

@@ -12,12 +12,24 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from acme_client.errors import AcmeClientError, Misbehaved, NotAsOrdered, RateLimited, Refused, TookTooLong, Unreachable
+from acme_client.codes import RESEND, Notice
+from acme_client.errors import (
+    AcmeClientError,
+    CodeNotGiven,
+    Misbehaved,
+    NotAsOrdered,
+    NotProved,
+    RateLimited,
+    Refused,
+    TookTooLong,
+    Unreachable,
+)
 from acme_client.keys import new_key
+from acme_client.revoke import revoke_held
 from ca_server.orders import Status
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.authority import make_issuance, make_issuer
-from tests.fakes.enrolment_world import NUMBER, EnrolmentWorld
+from tests.fakes.enrolment_world import NUMBER, EnrolmentWorld, code_in, wrong
 from tests.fakes.wsgi_adapter import response_to
 
 Rewrite = Callable[[str, requests.Response], None]
@@ -142,7 +154,7 @@ def test_what_is_no_acme_is_told(world: EnrolmentWorld, path: str, body: bytes) 
     [
         {"token": "short"},
         {"token": None},
-        {"token": "AAAAAAAAAAAAAAAAAAAAA\n"},
+        {"token": "AAAAAAAAAAAAAAAAAAAAAA\n"},
         {"codeLength": 400},
         {"codeLength": "8"},
         {"attemptsRemaining": []},
@@ -291,6 +303,92 @@ def test_an_authority_that_judges_later_is_waited_for(world: EnrolmentWorld) -> 
     world.enrolled()
     assert len(looks) == 3
     assert len(world.prompts) == 1
+
+
+def test_an_authority_that_counts_no_tries_is_still_understood(world: EnrolmentWorld) -> None:
+    """Without `attemptsRemaining` the error of the challenge says that the answer was wrong."""
+    lie(world, "/acme/challenge/", lambda told: told | {"attemptsRemaining": None})
+    world.enrolled(codes=world.answering(lambda _: wrong(code_in(world.texts[0])), lambda _: code_in(world.texts[0])))
+    assert world.prompts[1].notice is Notice.WRONG
+    assert world.prompts[1].attempts_remaining is None
+
+
+def test_a_resend_that_is_hours_away_is_not_slept_for(world: EnrolmentWorld) -> None:
+    """Where another message would take very long, the prompt comes back and says so."""
+    lie(world, "/acme/challenge/", lambda told: told | {"nextSend": "2026-01-15T20:00:00Z"})
+    world.enrolled(codes=world.answering(RESEND, lambda _: code_in(world.texts[0])))
+    assert world.prompts[1].notice is Notice.NOT_RESENT
+    assert max(world.hand.slept, default=0) <= 5
+
+
+def test_a_proof_that_was_closed_is_told(world: EnrolmentWorld) -> None:
+    """An authorization that is over, though its order is not, cannot be proved."""
+    lie(world, "/acme/authorization/", lambda told: told | {"status": "expired"})
+    with pytest.raises(NotProved, match="expired"):
+        world.enrolled()
+
+
+def test_an_order_that_is_gone_gives_way_to_a_new_one(world: EnrolmentWorld) -> None:
+    """Where the authority does not know the kept order any more, a new one is placed."""
+    with pytest.raises(CodeNotGiven):
+        world.enrolled(codes=world.answering(*["nonsense"] * 60))
+    pending = world.store.pending(world.address, NUMBER)
+    assert pending is not None
+    gone = f"https://{world.host}/acme/order/{'A' * 22}"
+    world.store.keep_pending(world.address, NUMBER, type(pending)(pending.created_at, pending.key_pem, gone))
+    world.enrolled()
+    assert world.count("orders") == 2
+
+
+def test_a_refusal_to_show_an_order_is_told(world: EnrolmentWorld) -> None:
+    """A refusal that does not mean that the order is gone does not throw it away."""
+    with pytest.raises(CodeNotGiven):
+        world.enrolled(codes=world.answering(*["nonsense"] * 60))
+    refuse(world, "/acme/order/", 500, {"type": "urn:ietf:params:acme:error:serverInternal"})
+    with pytest.raises(Refused):
+        world.enrolled()
+    world.adapter.after = lambda _: world.deliver()
+    world.enrolled()
+    assert world.count("orders") == 1
+
+
+def test_an_account_without_a_url_is_told(world: EnrolmentWorld) -> None:
+    """RFC 8555 §7.3: a new account has a Location."""
+
+    def after(response: requests.Response) -> None:
+        response.headers.pop("Location", None)
+
+    world.adapter.after = after
+    with pytest.raises(Misbehaved, match="does not say where"):
+        world.enrolled()
+
+
+def test_a_conflict_is_a_refusal(world: EnrolmentWorld) -> None:
+    """HTTP status 409 is told as what it is."""
+    refuse(world, "/acme/new-order", 409, {})
+    with pytest.raises(Refused) as refused:
+        world.enrolled()
+    assert refused.value.kind == "conflict"
+
+
+def test_a_tls_certificate_that_is_not_believed_is_told(world: EnrolmentWorld) -> None:
+    """The way out, --ca-bundle, is in the message."""
+
+    def before(_: requests.PreparedRequest) -> None:
+        raise requests.exceptions.SSLError
+
+    world.adapter.before = before
+    with pytest.raises(Unreachable, match="--ca-bundle"):
+        world.enrolled()
+
+
+def test_a_revocation_that_is_refused_is_not_remembered(world: EnrolmentWorld) -> None:
+    """Only what the authority has revoked is marked as revoked."""
+    held = world.enrolled()
+    refuse(world, "/acme/revoke-cert", 400, {"type": "urn:ietf:params:acme:error:badRevocationReason"})
+    with pytest.raises(Refused):
+        revoke_held(held, world.store, connection=world.connection, clock=world.clock)
+    assert world.store.certificates() == [held]
 
 
 def test_a_missing_challenge_is_told(world: EnrolmentWorld) -> None:
