@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ca_server.web.signed_request import MAX_BODY_BYTES
-from tests.fakes.acme_requests import AcmeRequests, PrivateKey, Signer, base64url, flattened, rsa_key, write_payload
+from tests.fakes.acme_requests import (
+    JOSE,
+    AcmeRequests,
+    PrivateKey,
+    Signer,
+    base64url,
+    flattened,
+    rsa_key,
+    write_payload,
+)
 from tests.fakes.problems import assert_problem
 from tests.fakes.web_authority import NUMBER, PUBLIC_URL, WebAuthority, identifier
 
@@ -365,6 +376,22 @@ def test_an_error_of_http_itself_is_a_problem_document(client: AcmeRequests) -> 
     for path in ("/", "/acme", "/acme/order/", "/acme/order/%00", "/acme/order/%ff", "/acme/order/" + "x" * 65):
         assert_problem(client.http.simulate_get(path), "malformed", 404)
         assert_problem(client.http.simulate_post(path), "malformed", 404)
+
+
+@pytest.mark.parametrize(
+    "spoil", [{"CONTENT_LENGTH": "many"}, {"CONTENT_LENGTH": "-1"}, {"REQUEST_METHOD": "WEBSOCKET"}]
+)
+def test_broken_http_is_a_problem_document(authority: WebAuthority, spoil: dict[str, str]) -> None:
+    """§6.7: what no WSGI server should let through is malformed."""
+    environment = {"CONTENT_TYPE": JOSE, "wsgi.input": io.BytesIO()}
+    setup_testing_defaults(environment)
+    environment |= {"REQUEST_METHOD": "POST", "PATH_INFO": "/acme/new-order", "REMOTE_ADDR": "127.0.0.1"} | spoil
+    answers: list[tuple[str, dict[str, str]]] = []
+    body = b"".join(authority.app(environment, lambda status, head: answers.append((status, dict(head)))))
+    ((status, head),) = answers
+    assert (status, head["content-type"]) == ("400 Bad Request", "application/problem+json")
+    assert json.loads(body)["type"] == "urn:ietf:params:acme:error:malformed"
+    assert head["replay-nonce"]
 
 
 def test_an_exception_is_told_without_its_text(
