@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import os
+import stat
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stir.telephone_number import NumberPrefix
+from tests.fakes import small_pki
+from tests.fakes.small_pki import Authority
+from trust_store import TrustHome, TrustStore, TrustStoreError
+from trust_store import editing as edit
+from trust_store.editing import _Text
+from trust_store.errors import AnchorError, TrustFileError
+from trust_store.trust_file import DenyEntry
+
+BY_HAND = """\
+# My own notes.
+[settings]
+revocation = "required"   # I want to know
+
+# The one in town.
+[[anchor]]
+name = "first"
+operator = "First"  # since 2024
+sha256 = "aa{0}"
+prefixes = [ # ours
+  "+1202",
+]  # only here
+
+# Somebody's cousin runs this one.
+[[anchor]]
+until = 2027-01-01 # then think again
+name = "second"
+sha256 = "bb{0}"
+operator = "Second"
+
+# Never again.
+[[deny]]
+number = "+12025550123"
+# the end
+""".format("0" * 62)
+
+
+def lines_without(*numbers: int) -> str:
+    """Return the file without these lines, counted from 1."""
+    kept = (line for number, line in enumerate(BY_HAND.splitlines(keepends=True), start=1) if number not in numbers)
+    return "".join(kept)
+
+
+@pytest.fixture
+def by_hand(home: TrustHome) -> TrustHome:
+    """Return a store whose file somebody wrote by hand."""
+    home.trust_file.parent.mkdir()
+    home.trust_file.write_text(BY_HAND)
+    return home
+
+
+def test_an_anchor_is_added_with_its_certificate(home: TrustHome, root: Authority) -> None:
+    """The entry stands in the file, and the certificate beside it."""
+    anchor = root.anchor(
+        prefixes=(NumberPrefix.parse("+1202"),), until=date(2027, 1, 1), issued_not_after=date(2026, 1, 1)
+    )
+    edit.add_anchor(home, anchor)
+    (found,) = TrustStore.load(home.trust_file).anchors
+    assert found.certificate == root.certificate
+    assert found.terms.prefixes == anchor.terms.prefixes
+    assert (found.terms.until, found.terms.issued_not_after) == (anchor.terms.until, anchor.terms.issued_not_after)
+
+
+def test_files_are_the_users_alone(home: TrustHome, root: Authority) -> None:
+    """Whom somebody denies is nobody else's business."""
+    edit.add_anchor(home, root.anchor())
+    for path in (home.trust_file, *home.anchors.iterdir()):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.trust_file.parent.stat().st_mode) == 0o700
+
+
+def test_an_anchor_is_added_below_what_was_written_by_hand(by_hand: TrustHome, root: Authority) -> None:
+    """Nothing that stood there is lost or moved."""
+    edit.add_anchor(by_hand, root.anchor("third"))
+    assert by_hand.trust_file.read_text().startswith(BY_HAND + '\n[[anchor]]\nname = "third"\n')
+
+
+@pytest.mark.parametrize(("name", "number"), [("example-ca", 7), ("other-name", 1)])
+def test_an_anchor_is_not_added_twice(home: TrustHome, root: Authority, name: str, number: int) -> None:
+    """Neither under its name nor under another: which terms would count?"""
+    edit.add_anchor(home, root.anchor())
+    with pytest.raises(AnchorError, match="example-ca already"):
+        edit.add_anchor(home, small_pki.root(key_number=number).anchor(name))
+    assert len(TrustStore.load(home.trust_file).anchors) == 1
+
+
+def test_an_entry_is_removed_with_the_comment_above_it_and_with_no_other(by_hand: TrustHome) -> None:
+    """The words about another anchor stay where they belong."""
+    edit.remove_anchor(by_hand, "first")
+    assert by_hand.trust_file.read_text() == lines_without(*range(5, 14))
+    edit.remove_anchor(by_hand, "second")
+    assert by_hand.trust_file.read_text() == lines_without(*range(5, 21))
+
+
+def test_to_add_and_to_remove_leaves_no_trace(by_hand: TrustHome, root: Authority) -> None:
+    """The file is what it was, and the certificate is gone."""
+    for _ in range(3):
+        edit.add_anchor(by_hand, root.anchor())
+        edit.remove_anchor(by_hand, "example-ca")
+    assert by_hand.trust_file.read_text() == BY_HAND
+    assert list(by_hand.anchors.iterdir()) == []
+
+
+def test_an_anchor_can_be_removed_though_its_certificate_is_lost(home: TrustHome, root: Authority) -> None:
+    """The way out of a damaged store is open."""
+    edit.add_anchor(home, root.anchor())
+    next(home.anchors.iterdir()).unlink()
+    edit.remove_anchor(home, "example-ca")
+    assert TrustStore.load(home.trust_file).anchors == ()
+
+
+def test_what_is_not_there_cannot_be_changed(by_hand: TrustHome) -> None:
+    """A misspelled name is an error, not a silent nothing."""
+    for change in (
+        lambda: edit.remove_anchor(by_hand, "frist"),
+        lambda: edit.constrain(by_hand, "frist", {"until": None}),
+    ):
+        with pytest.raises(AnchorError, match="no anchor 'frist'"):
+            change()
+
+
+def test_a_constraint_is_set_in_its_place(by_hand: TrustHome) -> None:
+    """A value that is replaced keeps its line and the comment behind it; a new one stands at the entry's end."""
+    edit.constrain(by_hand, "second", {"until": date(2028, 1, 1), "prefixes": ("+44", "+1")})
+    expected = BY_HAND.replace("until = 2027-01-01 # then", "until = 2028-01-01  # then").replace(
+        'operator = "Second"\n', 'operator = "Second"\nprefixes = ["+44", "+1"]\n'
+    )
+    assert by_hand.trust_file.read_text() == expected
+
+
+def test_a_value_over_several_lines_is_replaced_whole(by_hand: TrustHome) -> None:
+    """The list's last line carries the comment that stays."""
+    edit.constrain(by_hand, "first", {"prefixes": ("+1303",)})
+    assert 'prefixes = ["+1303"]  # only here\n\n# Somebody' in by_hand.trust_file.read_text()
+
+
+def test_a_constraint_is_taken_away(by_hand: TrustHome) -> None:
+    """Only its own lines go; one that is not there is no error."""
+    edit.constrain(by_hand, "first", {"prefixes": None, "until": None})
+    assert by_hand.trust_file.read_text() == lines_without(10, 11, 12)
+
+
+def test_a_deny_is_added_once_and_taken_back(by_hand: TrustHome) -> None:
+    """To deny what is denied already changes nothing."""
+    deny = DenyEntry(prefix="+1900", note='says "hello"')
+    assert edit.add_deny(by_hand, deny)
+    assert not edit.add_deny(by_hand, DenyEntry(prefix="+1900"))
+    assert by_hand.trust_file.read_text() == BY_HAND + '\n[[deny]]\nprefix = "+1900"\nnote = "says \\"hello\\""\n'
+    assert edit.remove_deny(by_hand, deny)
+    assert not edit.remove_deny(by_hand, deny)
+    assert by_hand.trust_file.read_text() == BY_HAND
+    assert edit.remove_deny(by_hand, DenyEntry(number="+12025550123"))
+    assert by_hand.trust_file.read_text() == lines_without(21, 22, 23)
+
+
+def test_a_comment_at_the_end_of_a_file_stays(by_hand: TrustHome) -> None:
+    """What does not stand right above an entry is not the entry's."""
+    edit.remove_deny(by_hand, DenyEntry(number="+12025550123"))
+    assert by_hand.trust_file.read_text().endswith("# the end\n")
+
+
+def test_a_file_that_does_not_end_its_last_line_is_continued_on_a_new_one(home: TrustHome) -> None:
+    """Editors differ in this."""
+    home.trust_file.parent.mkdir()
+    home.trust_file.write_text('[[deny]]\nprefix = "+1900"')
+    edit.add_deny(home, DenyEntry(prefix="+1901"))
+    assert home.trust_file.read_text() == '[[deny]]\nprefix = "+1900"\n\n[[deny]]\nprefix = "+1901"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'deny = [{ prefix = "+1900" }]\n',
+        "deny = []\n",
+        "[[deny]]\nprefix = 1\n",
+    ],
+)
+def test_a_file_that_cannot_be_changed_by_line_is_left_as_it_is(home: TrustHome, text: str) -> None:
+    """Rare spellings and mistakes are told, and the file stays untouched."""
+    home.trust_file.parent.mkdir()
+    home.trust_file.write_text(text)
+    with pytest.raises(TrustFileError, match="trust.toml"):
+        edit.add_deny(home, DenyEntry(prefix="+1901"))
+    assert home.trust_file.read_text() == text
+
+
+def test_an_entry_in_another_spelling_is_not_cut_out(home: TrustHome) -> None:
+    """The person is told to change it by hand."""
+    home.trust_file.parent.mkdir()
+    home.trust_file.write_text('deny = [{ prefix = "+1900" }]\n')
+    with pytest.raises(TrustFileError, match="by hand"):
+        edit.remove_deny(home, DenyEntry(prefix="+1900"))
+
+
+@pytest.mark.parametrize("note", ["two\nlines", "\x7f", "\x1b[31mred", "\udcff"])
+def test_control_characters_are_not_written(home: TrustHome, note: str) -> None:
+    """A note is shown on a terminal some day."""
+    with pytest.raises(TrustFileError, match="plain text"):
+        edit.add_deny(home, DenyEntry(prefix="+1900", note=note))
+    assert not home.trust_file.exists()
+
+
+def test_a_change_that_the_format_does_not_allow_is_not_written(home: TrustHome, root: Authority) -> None:
+    """The changed text is held against the format before it is put in place."""
+    with pytest.raises(TrustFileError, match=r"anchor\[0\]\.name"):
+        edit.add_anchor(home, root.anchor("No Such Name"))
+    assert not home.trust_file.exists()
+    edit.add_anchor(home, root.anchor())
+    before = home.trust_file.read_text()
+    with pytest.raises(TrustFileError, match="prefixes"):
+        edit.constrain(home, "example-ca", {"prefixes": ("1202",)})
+    assert home.trust_file.read_text() == before
+
+
+def test_a_place_that_cannot_be_written_is_told(home: TrustHome, root: Authority) -> None:
+    """The message names the file."""
+    home.trust_file.parent.parent.joinpath("trust").write_text("a file where a folder should be")
+    with pytest.raises(TrustStoreError, match="cannot write .*trust.toml"):
+        edit.add_anchor(home, root.anchor())
+
+
+def test_a_killed_change_leaves_the_old_file(home: TrustHome, root: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new text is put in place in one step, after it is on the disk."""
+    edit.add_anchor(home, root.anchor())
+    before = home.trust_file.read_text()
+
+    def killed(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            edit.constrain(home, "example-ca", {"prefixes": ("+1202",)})
+    assert home.trust_file.read_text() == before
+    edit.constrain(home, "example-ca", {"prefixes": ("+1202",)})
+
+
+@given(
+    names=st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True), min_size=1, max_size=5, unique=True),
+    operator=st.text(min_size=1, max_size=20).filter(str.isprintable),
+    data=st.data(),
+)
+def test_each_change_changes_just_what_was_meant(names: list[str], operator: str, data: st.DataObject) -> None:
+    """Whatever anchors there are: an entry added, constrained and removed again leaves the others as they were."""
+    text = _Text(Path("trust.toml"), "# begin\n")
+    for index, name in enumerate(names):
+        text = text.with_entry("anchor", {"name": name, "operator": operator, "sha256": f"{index:064x}"})
+    position = data.draw(st.integers(0, len(names) - 1))
+    constrained = text.with_value(("anchor", position, "until"), date(2027, 1, 1))
+    for index, entry in enumerate(constrained.content.anchor):
+        assert (entry.name, entry.operator) == (names[index], operator)
+        assert entry.until == (date(2027, 1, 1) if index == position else None)
+    assert constrained.with_value(("anchor", position, "until"), None).content == text.content
+    removed = constrained.without_entry("anchor", position)
+    assert [entry.name for entry in removed.content.anchor] == [name for name in names if name != names[position]]
