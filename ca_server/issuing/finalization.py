@@ -50,10 +50,19 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
 
 
 def finish_reserved(ca: CertificateAuthority) -> int:
-    """Sign the certificates that a crash left behind, and return how many."""
+    """Sign the certificates that a crash left behind, and return how many.
+
+    One that fails its lint does not keep the others waiting; LintError is raised after them.
+    """
     finished = 0
+    fault: LintError | None = None
     for left in ca.storage.orders.reserved(ca.clock() - SIGNING_TIME, _MOST_AT_ONCE):
-        finished += complete(ca, left).status(ca.clock()) is Status.VALID
+        try:
+            finished += complete(ca, left).status(ca.clock()) is Status.VALID
+        except LintError as error:
+            fault = fault or error
+    if fault is not None:
+        raise fault
     return finished
 
 

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from josepy.jwk import JWKEC, JWKRSA
+
+from ca_server import issuing
+from ca_server.errors import Refusal, RefusalKind
+from ca_server.issuing.accounts import MOST_CONTACTS
+from ca_server.orders import Account, Status
+from ca_server.storage import Storage
+from tests.fakes.issuing_authority import IssuingAuthority, new_key
+
+CONTACTS = ("mailto:a@example.com", "MAILTO:b+c@sub.example.org")
+
+
+@pytest.fixture
+def authority(storage: Storage) -> IssuingAuthority:
+    """Return an authority on each database."""
+    return IssuingAuthority(storage)
+
+
+def jwk() -> JWKEC:
+    """Return a new account key."""
+    return JWKEC(key=new_key().public_key())
+
+
+def create(authority: IssuingAuthority, key: JWKEC, *contacts: str) -> Account:
+    """Make an account."""
+    return issuing.create_account(authority.ca, key, contacts, terms_agreed=True, only_return_existing=False)[0]
+
+
+def refusal(caught: pytest.ExceptionInfo[Refusal]) -> RefusalKind:
+    """Return why it was refused."""
+    return caught.value.kind
+
+
+def test_an_account_is_made_with_its_key_and_contacts(authority: IssuingAuthority) -> None:
+    """A newAccount keeps the public key in canonical form, and the contacts (RFC 8555 §7.3)."""
+    key = jwk()
+    made = create(authority, key, *CONTACTS)
+    found = issuing.account(authority.ca, made.id)
+    assert found == made
+    assert found.contacts == CONTACTS
+    assert found.thumbprint == key.thumbprint()
+    assert found.jwk.startswith('{"crv":"P-256","kty":"EC","x":"')
+
+
+def test_a_private_key_never_enters_the_database(authority: IssuingAuthority) -> None:
+    """Of a key pair only the public half is kept."""
+    made = create(authority, JWKEC(key=new_key()))
+    assert '"d"' not in made.jwk
+
+
+def test_an_rsa_key_is_kept_too(authority: IssuingAuthority) -> None:
+    """Account keys may be RSA."""
+    key = JWKRSA(key=rsa.generate_private_key(65537, 2048).public_key())
+    made, created = issuing.create_account(authority.ca, key, (), terms_agreed=False, only_return_existing=False)
+    assert created
+    assert made.jwk.startswith('{"e":"AQAB","kty":"RSA"')
+
+
+def test_a_key_that_has_an_account_gets_that_one(authority: IssuingAuthority) -> None:
+    """A newAccount with a known key returns its account unchanged (RFC 8555 §7.3.1)."""
+    key = jwk()
+    made = create(authority, key, *CONTACTS)
+    again, created = issuing.create_account(authority.ca, key, (), terms_agreed=False, only_return_existing=False)
+    assert (again, created) == (made, False)
+    again, created = issuing.create_account(authority.ca, key, (), terms_agreed=False, only_return_existing=True)
+    assert (again, created) == (made, False)
+
+
+def test_an_unknown_key_is_told_so_when_it_asks_for_its_account(authority: IssuingAuthority) -> None:
+    """With onlyReturnExisting it makes no account: accountDoesNotExist (RFC 8555 §7.3.1)."""
+    with pytest.raises(Refusal) as caught:
+        issuing.create_account(authority.ca, jwk(), (), terms_agreed=True, only_return_existing=True)
+    assert refusal(caught) is RefusalKind.ACCOUNT_DOES_NOT_EXIST
+
+
+def test_one_key_at_many_front_ends_gets_one_account(authority: IssuingAuthority) -> None:
+    """Of requests at one moment with one key, one makes the account and all get it."""
+    key = jwk()
+
+    def make(_: int) -> tuple[Account, bool]:
+        return issuing.create_account(authority.ca, key, (), terms_agreed=True, only_return_existing=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, range(8), timeout=60))
+    assert len({account.id for account, _ in made}) == 1
+    assert sum(created for _, created in made) == 1
+
+
+def test_a_race_that_is_lost_ends_in_the_winners_account(
+    authority: IssuingAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key whose account was made between the look and the insert gets that account."""
+    key = jwk()
+    accounts = authority.storage.accounts
+    looked = accounts.with_key(key.thumbprint())
+    winner = create(authority, key)
+    answers = iter([looked, winner])
+    monkeypatch.setattr(type(accounts), "with_key", lambda *_: next(answers))
+    assert create(authority, key) == winner
+
+
+def test_terms_are_agreed_to_where_there_are_some(storage: Storage) -> None:
+    """An authority with terms makes no account without agreement to them (RFC 8555 §7.3.3)."""
+    authority = IssuingAuthority(storage, terms_of_service="https://ca.example/terms")
+    with pytest.raises(Refusal, match="terms of service") as caught:
+        issuing.create_account(authority.ca, jwk(), (), terms_agreed=False, only_return_existing=False)
+    assert refusal(caught) is RefusalKind.USER_ACTION_REQUIRED
+    assert create(authority, jwk()).terms_agreed
+
+
+@pytest.mark.parametrize(
+    ("contact", "kind"),
+    [
+        ("tel:+12025550123", RefusalKind.UNSUPPORTED_CONTACT),
+        ("a@example.com", RefusalKind.UNSUPPORTED_CONTACT),
+        ("", RefusalKind.UNSUPPORTED_CONTACT),
+        ("mailto:", RefusalKind.INVALID_CONTACT),
+        ("mailto:nobody", RefusalKind.INVALID_CONTACT),
+        ("mailto:a@example.com,b@example.com", RefusalKind.INVALID_CONTACT),
+        ("mailto:a@example.com?subject=x", RefusalKind.INVALID_CONTACT),
+        ("mailto:a@example.com\n", RefusalKind.INVALID_CONTACT),
+        (f"mailto:a@{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.{'f' * 60}", RefusalKind.INVALID_CONTACT),
+    ],
+)
+def test_a_contact_that_is_no_mail_address_is_refused(
+    authority: IssuingAuthority, contact: str, kind: RefusalKind
+) -> None:
+    """Other schemes are unsupportedContact, and mailto with more or less than an address invalidContact (§7.3)."""
+    with pytest.raises(Refusal) as caught:
+        create(authority, jwk(), contact)
+    assert refusal(caught) is kind
+    account = create(authority, jwk(), *CONTACTS)
+    with pytest.raises(Refusal):
+        issuing.update_account(authority.ca, account, (contact,))
+    assert issuing.account(authority.ca, account.id).contacts == CONTACTS
+
+
+def test_too_many_contacts_are_refused(authority: IssuingAuthority) -> None:
+    """An account is no mailing list."""
+    with pytest.raises(Refusal) as caught:
+        create(authority, jwk(), *["mailto:a@example.com"] * (MOST_CONTACTS + 1))
+    assert refusal(caught) is RefusalKind.INVALID_CONTACT
+
+
+def test_contacts_are_replaced_or_left(authority: IssuingAuthority) -> None:
+    """An update replaces the contacts it names, and no contacts leaves them (RFC 8555 §7.3.2)."""
+    account = create(authority, jwk(), *CONTACTS)
+    assert issuing.update_account(authority.ca, account, None) == account
+    changed = issuing.update_account(authority.ca, account, ())
+    assert issuing.account(authority.ca, account.id) == changed
+    assert changed.contacts == ()
+
+
+def test_an_unknown_account_does_not_exist(authority: IssuingAuthority) -> None:
+    """A key id that names no account is accountDoesNotExist (RFC 8555 §6.2)."""
+    with pytest.raises(Refusal) as caught:
+        issuing.account(authority.ca, "nobody")
+    assert refusal(caught) is RefusalKind.ACCOUNT_DOES_NOT_EXIST
+
+
+def test_a_deactivated_account_may_do_nothing(authority: IssuingAuthority) -> None:
+    """After deactivation neither the account nor its key is served (RFC 8555 §7.3.6)."""
+    key = jwk()
+    account = create(authority, key)
+    assert issuing.deactivate_account(authority.ca, account).status is Status.DEACTIVATED
+    with pytest.raises(Refusal) as caught:
+        issuing.account(authority.ca, account.id)
+    assert refusal(caught) is RefusalKind.ACCOUNT_DEACTIVATED
+    with pytest.raises(Refusal) as caught:
+        create(authority, key)
+    assert refusal(caught) is RefusalKind.ACCOUNT_DEACTIVATED
+
+
+def test_deactivation_gives_up_what_was_under_way(authority: IssuingAuthority) -> None:
+    """Pending and valid authorizations of a deactivated account are deactivated, and no SMS of theirs is sent."""
+    client = authority.client()
+    order = authority.order(client)
+    authority.ask(client, authority.challenge(client, order))
+    issuing.deactivate_account(authority.ca, client.account)
+    found = authority.storage.authorizations.get(order.authorization.id)
+    assert found is not None
+    assert found.status(authority.clock()) is Status.DEACTIVATED
+    assert authority.received() == ""
+    assert authority.storage._database.rows("SELECT * FROM codes") == []
+
+
+def test_a_key_is_changed(authority: IssuingAuthority) -> None:
+    """A keyChange puts the new key in the old one's place (RFC 8555 §7.3.5)."""
+    old, new = jwk(), jwk()
+    account = create(authority, old)
+    changed = issuing.change_key(authority.ca, account, new)
+    assert issuing.account(authority.ca, account.id) == changed
+    assert changed.thumbprint == new.thumbprint()
+    assert create(authority, new).id == account.id
+    assert create(authority, old).id != account.id
+
+
+def test_a_key_that_has_an_account_is_a_conflict(authority: IssuingAuthority) -> None:
+    """A keyChange to a known key is refused with that account's id (RFC 8555 §7.3.5: 409 and Location)."""
+    first, second = jwk(), jwk()
+    account, other = create(authority, first), create(authority, second)
+    for key, holder in ((second, other), (first, account)):
+        with pytest.raises(Refusal) as caught:
+            issuing.change_key(authority.ca, account, key)
+        assert refusal(caught) is RefusalKind.CONFLICT
+        assert caught.value.location == holder.id
+
+
+def test_a_key_taken_at_the_same_moment_is_a_conflict(
+    authority: IssuingAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another account takes the key between the look and the change, the change is a conflict too."""
+    key = jwk()
+    account, other = create(authority, jwk()), create(authority, key)
+    answers = iter([None, other])
+    monkeypatch.setattr(type(authority.storage.accounts), "with_key", lambda *_: next(answers))
+    with pytest.raises(Refusal) as caught:
+        issuing.change_key(authority.ca, account, key)
+    assert caught.value.location == other.id
