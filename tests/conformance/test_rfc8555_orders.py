@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID
 
+from ca_server.errors import KeyStoreError, LintError
+from ca_server.signing.issuer import Issuer
 from stir.certificate import NumberCertificate, read_pem_chain
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import TnAuthList
@@ -155,6 +157,45 @@ def test_an_expired_order_is_invalid(authority: WebAuthority, client: AcmeReques
     authority.clock.advance(hours=authority.ca.config.policy.order_hours)
     assert client.post(proof.order_url).json["status"] == "invalid"
     assert_problem(client.post(proof.order["finalize"], {"csr": csr()}), "orderNotReady", 403)
+
+
+def test_an_order_whose_signature_waits_is_processing(
+    authority: WebAuthority, client: AcmeRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """§7.4: an order whose certificate is not issued yet is processing, with Retry-After, and valid when it is."""
+    proof = authority.made_ready(client)
+
+    def is_away(*_arguments: object) -> NoReturn:
+        msg = "the key store is away"
+        raise KeyStoreError(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Issuer, "sign_certificate", is_away)
+        result = client.post(proof.order["finalize"], {"csr": csr()})
+    assert (result.status_code, result.json["status"], result.headers["retry-after"]) == (200, "processing", "1")
+    assert "certificate" not in result.json
+    assert_problem(client.post(proof.order["finalize"], {"csr": csr()}), "orderNotReady", 403)
+    authority.clock.advance(seconds=30)
+    order = client.post(proof.order_url).json
+    assert order["status"] == "valid"
+    assert client.post(order["certificate"]).status_code == 200
+
+
+def test_an_order_whose_certificate_is_withheld_is_invalid(
+    authority: WebAuthority, client: AcmeRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """§7.1.3: an order that failed has the error; what the lint holds back is our fault, not the client's."""
+    proof = authority.made_ready(client)
+
+    def is_wrong(*_arguments: object) -> NoReturn:
+        msg = "not what was meant"
+        raise LintError(msg)
+
+    monkeypatch.setattr(Issuer, "sign_certificate", is_wrong)
+    assert_problem(client.post(proof.order["finalize"], {"csr": csr()}), "serverInternal", 500)
+    order = client.post(proof.order_url).json
+    assert order["status"] == "invalid"
+    assert order["error"]["type"] == "urn:ietf:params:acme:error:serverInternal"
 
 
 def test_the_csr_is_for_the_orders_number(authority: WebAuthority, client: AcmeRequests) -> None:
