@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ca_server.errors import RefusalKind
 from ca_server.issuing import CertificateAuthority
-from ca_server.orders import Account, Authorization, Challenge, ChallengeType, Delivery, Order, Status
+from ca_server.orders import Account, Authorization, Challenge, ChallengeType, Delivery, Order, Problem, Status
 from ca_server.web.problems import kept_problem
 from ca_server.web.urls import Urls
 from stir.tn_auth_list import TnAuthList
@@ -15,6 +16,9 @@ _ORDER_POLL = timedelta(seconds=1)
 _REPLY_POLL = timedelta(seconds=1)
 _QUEUED_POLL = timedelta(seconds=1)
 _PERSON_POLL = timedelta(seconds=3)
+_NOT_DELIVERED = Problem(
+    RefusalKind.SMS_NOT_DELIVERED, "the SMS could not be delivered; check the number, and ask for another SMS"
+)
 
 
 class Objects:
@@ -75,7 +79,7 @@ class Objects:
             expires=write_time(challenge.answerable_until) if under_way else None,
             delivery=challenge.delivery if under_way else None,
             validated=write_time(challenge.validated_at),
-            error=kept_problem(challenge.error) if challenge.error else None,
+            error=_challenge_error(challenge),
         ) | {"from": self._sender(challenge)}
 
     def order_wait(self, order: Order) -> timedelta | None:
@@ -126,6 +130,15 @@ def write_time(moment: datetime | None, *, up: bool = False) -> str | None:
     if up and moment.microsecond:
         moment += timedelta(seconds=1)
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def _challenge_error(challenge: Challenge) -> dict[str, Any] | None:
+    """Return what went wrong: with the last answer, else with the SMS."""
+    if challenge.error is not None:
+        return kept_problem(challenge.error)
+    if challenge.status is Status.PROCESSING and challenge.delivery is Delivery.FAILED:
+        return kept_problem(_NOT_DELIVERED)
+    return None
 
 
 def _identifier(numbers: TnAuthList) -> dict[str, str]:

@@ -226,6 +226,22 @@ def test_a_sender_that_stood_in_is_shown(authority: WebAuthority, client: AcmeRe
     assert client.post(challenge["url"]).json["from"] == "+12025550199"
 
 
+def test_an_sms_that_was_not_delivered_is_told(authority: WebAuthority, client: AcmeRequests) -> None:
+    """A message that no gateway takes is `failed`, with an error of our own type; the challenge stays open."""
+    challenge = authority.ordered(client).challenge()
+    client.post(challenge["url"], {})
+    claim = authority.storage.sms.claim(authority.clock(), LEASE)
+    assert claim is not None
+    authority.storage.sms.failed(claim, authority.clock())
+    failed = client.post(challenge["url"])
+    assert (failed.json["status"], failed.json["delivery"]) == ("processing", "failed")
+    assert failed.json["error"]["type"] == "urn:uuid:16980791-0ad8-4e83-a8fc-e5cc693db089#smsNotDelivered"
+    authority.clock.advance(seconds=60)
+    again = client.post(challenge["url"], {}).json
+    assert again["delivery"] == "queued"
+    assert "error" not in again
+
+
 def test_a_resend_waits_and_gives_no_attempt_back(authority: WebAuthority, client: AcmeRequests) -> None:
     """§6.6: an ask too early is rateLimited with 429 and Retry-After; a resend leaves the attempts alone."""
     challenge = authority.ordered(client).challenge()
