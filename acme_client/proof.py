@@ -88,7 +88,7 @@ class Proof:
                 continue
             if self._answer(part1):
                 return
-            notice, detail = Notice.WRONG, self._state.error or "the code is wrong"
+            notice, detail = Notice.WRONG, "that code is not right"
         msg = "the source of codes gave nothing usable; run the command again to go on from here"
         raise CodeNotGiven(msg)
 

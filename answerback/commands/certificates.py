@@ -73,12 +73,13 @@ def renew(
         click.echo("Nothing is due.")
         return
     try:
-        report(*run_all(enrolments), as_json=as_json)
+        done, failed = run_all(enrolments)
     except click.Abort:
         msg = "stopped; the certificates that were not renewed still count"
         raise Failure(msg) from None
     finally:
         steps.close()
+    report(done, failed, as_json=as_json)
 
 
 @click.command()

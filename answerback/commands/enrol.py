@@ -75,12 +75,13 @@ def enrol(  # noqa: PLR0913, PLR0917  # one argument for each option
             for place in places
         ]
     try:
-        report(*run_all(enrolments), as_json=as_json)
+        done, failed = run_all(enrolments)
     except click.Abort:
         msg = "stopped; run the same command again to go on from here"
         raise Failure(msg) from None
     finally:
         steps.close()
+    report(done, failed, as_json=as_json)
 
 
 def run_all(enrolments: list[Enrolment]) -> tuple[list[EnrolledCertificate], list[tuple[str, str]]]:
