@@ -41,8 +41,8 @@ ReceiptHandler = Callable[[DeliveryReceipt], None]
 class SmsGateway(Protocol):
     """A way to send an SMS: a connection to an SMSC, or an aggregator's API.
 
-    One thread calls `send`; the gateway may call the receipt handler from a thread of its own. Exceptions and log
-    lines never hold the number or the text.
+    Several threads may call `send` at once, and the gateway may call the receipt handler from a thread of its own.
+    Exceptions and log lines never hold the number or the text.
     """
 
     @property
@@ -61,9 +61,10 @@ class SmsGateway(Protocol):
         """Open what is needed to send, and pass each delivery receipt to `on_receipt` from now on."""
 
     def send(self, sms: OutgoingSms) -> str:
-        """Hand over the message and return the gateway's own id for it.
+        """Hand over the message, within 20 seconds, and return the gateway's own id for it.
 
-        Raises SmsRejected where the gateway refuses this message for good, SmsUnavailable where it may take it later.
+        Raises SmsRejected where the gateway refuses this message for good, SmsUnavailable where it certainly did not
+        take it and may do so later, SmsUncertain where it may have taken it. Any other exception is uncertain too.
         """
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ import structlog
 
 from ca_server.config import Gateway
 from ca_server.errors import ConfigurationError, SmsRejected, SmsUnavailable
+from ca_server.orders import Delivery
 from ca_server.sms import alphabet, smpp_pdu
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, ReceiptHandler
 from ca_server.sms.options import read_options
@@ -315,12 +316,18 @@ class SmppGateway:
         receipt = read_receipt(pdu, self._ids) if pdu.is_receipt else None
         if receipt is None:
             _log.info("sms_incoming_ignored", gateway=self.name)
-        elif receipt.delivery is not None and self._on_receipt is not None:
-            try:
-                self._on_receipt(DeliveryReceipt(self.name, receipt.message_id, receipt.delivery, self._clock()))
-            except Exception as error:  # noqa: BLE001  # the handler is the queue's, and the SMSC must then repeat
-                _log.error("sms_receipt_not_kept", gateway=self.name, error=type(error).__name__)
-                return smpp_pdu.TEMPORARY_APPLICATION_ERROR
+            return smpp_pdu.OK
+        # The operator compares these ids with those of `sms_sent` to find out how the SMSC writes them.
+        _log.info("sms_receipt", gateway=self.name, message_id=receipt.message_id, delivery=receipt.delivery)
+        return smpp_pdu.OK if receipt.delivery is None else self._pass_on(receipt.message_id, receipt.delivery)
+
+    def _pass_on(self, message_id: str, delivery: Delivery) -> int:
+        try:
+            if self._on_receipt is not None:
+                self._on_receipt(DeliveryReceipt(self.name, message_id, delivery, self._clock()))
+        except Exception as error:  # noqa: BLE001  # the handler is the queue's, and the SMSC must then repeat
+            _log.error("sms_receipt_not_kept", gateway=self.name, error=type(error).__name__)
+            return smpp_pdu.TEMPORARY_APPLICATION_ERROR
         return smpp_pdu.OK
 
 

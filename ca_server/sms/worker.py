@@ -193,7 +193,14 @@ class Worker:
                 return
             else:
                 self._queue.sent(claim, name, message_id, self._clock())
-                _log.info("sms_sent", sms=claim.sms.id, to=claim.sms.to.masked, gateway=name, again=claim.repeated)
+                _log.info(
+                    "sms_sent",
+                    sms=claim.sms.id,
+                    to=claim.sms.to.masked,
+                    gateway=name,
+                    message_id=message_id,
+                    again=claim.repeated,
+                )
                 return
         self._put_back(claim, later)
 
