@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.acme_requests import AcmeRequests, base64url
+from tests.fakes.acme_requests import AcmeRequests, Json, base64url
 from tests.fakes.problems import assert_problem
 from tests.fakes.web_authority import NUMBER, OTHER_NUMBER, SMS_CODE, SMS_REPLY, Proof, WebAuthority, answer, csr
 
@@ -60,7 +60,8 @@ def test_another_account_cannot_download_the_certificate(
 
 def test_another_account_cannot_use_the_accounts_resources(client: AcmeRequests, other: AcmeRequests) -> None:
     """§7.3: an account reads, changes and deactivates itself only, and lists its own orders only."""
-    for payload in (None, {"contact": []}, {"status": "deactivated"}):
+    payloads: tuple[Json | None, ...] = (None, {"contact": []}, {"status": "deactivated"})
+    for payload in payloads:
         assert_problem(other.post(client.account, payload), "unauthorized", 403)
     assert_problem(other.post(f"{client.account}/orders"), "unauthorized", 403)
     assert client.post(client.account).json["status"] == "valid"

@@ -111,7 +111,8 @@ def test_a_right_digest_proves_the_number(authority: WebAuthority, client: AcmeR
 def test_a_challenge_links_up_to_its_authorization(authority: WebAuthority, client: AcmeRequests) -> None:
     """§7.1: the "up" link relation of a challenge leads to its authorization."""
     proof = authority.ordered(client)
-    for payload in (None, {}):
+    payloads: tuple[Json | None, ...] = (None, {})
+    for payload in payloads:
         result = client.post(proof.challenge()["url"], payload)
         assert f'<{proof.authorization_url}>;rel="up"' in result.headers["link"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -28,7 +29,7 @@ NEW_ACCOUNT = f"{PUBLIC_URL}/acme/new-account"
 NEW_ORDER = f"{PUBLIC_URL}/acme/new-order"
 
 
-def envelope(client: AcmeRequests, url: str = NEW_ORDER, payload: object = None, **header: object) -> dict[str, Any]:
+def envelope(client: AcmeRequests, url: str = NEW_ORDER, /, payload: object = None, **header: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return a good request's JWS, to be spoiled."""
     return flattened(client.signer, client.header(url, **header), write_payload(payload))
 
@@ -387,7 +388,12 @@ def test_broken_http_is_a_problem_document(authority: WebAuthority, spoil: dict[
     setup_testing_defaults(environment)
     environment |= {"REQUEST_METHOD": "POST", "PATH_INFO": "/acme/new-order", "REMOTE_ADDR": "127.0.0.1"} | spoil
     answers: list[tuple[str, dict[str, str]]] = []
-    body = b"".join(authority.app(environment, lambda status, head: answers.append((status, dict(head)))))
+
+    def start_response(status: str, head: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
+        answers.append((status, dict(head)))
+        return bytes
+
+    body = b"".join(authority.app(environment, start_response))
     ((status, head),) = answers
     assert (status, head["content-type"]) == ("400 Bad Request", "application/problem+json")
     assert json.loads(body)["type"] == "urn:ietf:params:acme:error:malformed"
