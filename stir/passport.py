@@ -334,10 +334,11 @@ def _read_chain(value: object) -> tuple[x509.Certificate, ...]:
 
 def _read_certificate(text: str) -> x509.Certificate:
     try:
-        certificate = load_certificate(base64.b64decode(text, validate=True))
+        der = base64.b64decode(text, validate=True)
+        certificate = load_certificate(der)
     except ValueError as error:
         raise PassportError(_NOT_A_CERTIFICATE) from error
-    if _certificate_text(certificate) != text:
+    if base64.b64encode(der).decode("ascii") != text:
         raise PassportError(_NOT_A_CERTIFICATE)
     return certificate
 
