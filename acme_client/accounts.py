@@ -13,7 +13,7 @@ from acme import messages
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from acme_client.addresses import AuthorityAddress
-from acme_client.errors import AddressError, Misbehaved, NotHeld, TermsNotAgreed
+from acme_client.errors import AddressError, Misbehaved, NotHeld, Refused, TermsNotAgreed
 from acme_client.network import AcmeSession, Connection, plain
 from acme_client.polling import Clock
 from acme_client.progress import Progress, Step, Watcher, unwatched
@@ -81,6 +81,7 @@ def sign_in(
     if known is None or known.url is None or key is None:
         with store.account_lock(address):
             key = store.make_account_key(address)
+        connection = _filled_up(connection, known)
         session = AcmeSession(address, key, connection, clock)
         try:
             register(session, store, applicant, connection, watch)
@@ -88,6 +89,8 @@ def sign_in(
             session.close()
             raise
         return session
+    if connection.ca_bundle is not None:
+        _remember_bundle(store, address, connection.ca_bundle)
     return _session_of(known, key, address, connection, clock)
 
 
@@ -100,9 +103,7 @@ def register(
     with store.account_lock(address):
         agreed = _agreed_terms(session, store.account(address), applicant)
         bundle = None if connection.ca_bundle is None else str(connection.ca_bundle.absolute())
-        account = StoredAccount(
-            ca=address.index_url, terms_agreed=agreed, ca_bundle=bundle, insecure_http=connection.insecure_http
-        )
+        account = StoredAccount(ca=address.index_url, terms_agreed=agreed, ca_bundle=bundle)
         store.keep_account(address, account)
         session.account_url = _registered(session, applicant, agreed=agreed is not None)
         store.keep_account(address, msgspec.structs.replace(account, url=session.account_url))
@@ -115,15 +116,6 @@ def sign_in_again(store: Store, address: AuthorityAddress, *, connection: Connec
         msg = f"there is no account at {address.name}: enrol a number there first"
         raise NotHeld(msg)
     return _session_of(known, key, address, connection, clock)
-
-
-def stored_connection(store: Store, address: AuthorityAddress, given: Connection) -> Connection:
-    """Return how to reach an authority: as `given`, filled up with how it was reached when the account was made."""
-    known = store.account(address)
-    if known is None:
-        return given
-    bundle = given.ca_bundle or (Path(known.ca_bundle) if known.ca_bundle else None)
-    return dataclasses.replace(given, ca_bundle=bundle, insecure_http=given.insecure_http or known.insecure_http)
 
 
 def show(session: AcmeSession) -> AccountDetails:
@@ -142,10 +134,17 @@ def update_email(session: AcmeSession, email: str | None) -> AccountDetails:
 
 
 def deactivate(session: AcmeSession, store: Store) -> None:
-    """Close the account for good, and delete its key (RFC 8555 §7.3.6). Certificates stay valid and are kept."""
+    """Close the account for good, and delete its key (RFC 8555 §7.3.6). Certificates stay valid and are kept.
+
+    An account that the authority does not know, or has closed, is deleted here all the same.
+    """
     with store.account_lock(session.address):
-        with session.calling():
-            session.client.deactivate_registration(_resource(session))
+        try:
+            with session.calling():
+                session.client.deactivate_registration(_resource(session))
+        except Refused as refused:
+            if refused.kind not in {"accountDoesNotExist", "unauthorized"}:
+                raise
         store.forget_account(session.address)
 
 
@@ -156,9 +155,24 @@ def _session_of(
     connection: Connection,
     clock: Clock,
 ) -> AcmeSession:
-    session = AcmeSession(address, key, connection, clock)
+    session = AcmeSession(address, key, _filled_up(connection, account), clock)
     session.account_url = account.url
     return session
+
+
+def _filled_up(given: Connection, known: StoredAccount | None) -> Connection:
+    """Return how to reach an authority: as `given`, otherwise as it was reached before."""
+    if given.ca_bundle is not None or known is None or known.ca_bundle is None:
+        return given
+    return dataclasses.replace(given, ca_bundle=Path(known.ca_bundle))
+
+
+def _remember_bundle(store: Store, address: AuthorityAddress, bundle: Path) -> None:
+    """Reach the authority with these TLS roots from now on, also by night."""
+    with store.account_lock(address):
+        known = store.account(address)
+        if known is not None and known.ca_bundle != str(bundle.absolute()):
+            store.keep_account(address, msgspec.structs.replace(known, ca_bundle=str(bundle.absolute())))
 
 
 def _agreed_terms(session: AcmeSession, known: StoredAccount | None, applicant: Applicant) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess  # the point of `CommandCodes`
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -139,6 +140,7 @@ class CommandCodes:
                 env=os.environ | _environment(prompt),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
+                start_new_session=True,
             )
         except OSError as error:
             msg = f"cannot run the command for the code: {error.strerror}"
@@ -147,7 +149,8 @@ class CommandCodes:
             try:
                 output = self._output(running, prompt)
             finally:
-                running.kill()
+                if running.poll() is None:  # what the command started must not outlive it
+                    os.killpg(running.pid, signal.SIGKILL)
         if running.returncode != 0:
             _give_up(f"the command for the code failed with exit status {running.returncode}")
         text = output[:LARGEST_MESSAGE].decode("utf-8", errors="replace").strip()

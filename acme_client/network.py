@@ -37,7 +37,7 @@ from acme_client.polling import Clock, http_date, retry_after
 
 USER_AGENT = "answerback"
 NONCE_TRIES = 5
-"""How often a request is sent anew with a fresh nonce; RFC 8555 §6.5 lets a server refuse any nonce."""
+"""How often `acme`, which itself tries a request twice, is asked to: any nonce may be refused (RFC 8555 §6.5)."""
 
 _LONGEST_DETAIL = 400
 _SKEW_WORTH_COUNTING = timedelta(seconds=5)

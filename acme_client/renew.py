@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from acme_client.accounts import stored_connection
 from acme_client.addresses import AuthorityAddress
+from acme_client.challenges import ChallengeKind
 from acme_client.codes import CodeSource
 from acme_client.enrol import Enrolment
 from acme_client.network import DIRECT, Connection
@@ -30,16 +30,17 @@ def renewal(
 ) -> Enrolment:
     """Return the enrolment that replaces a certificate by a new one with a new key, at the same authority.
 
-    The authority is reached as it was when the account was made, unless `connection` says otherwise. The old
-    certificate counts until the new one is in.
+    Should the number have to be proved again, it is in the way in which it was. The old certificate counts until the
+    new one is in.
     """
-    address = AuthorityAddress(held.ca)
+    by_program = ChallengeKind.SMS_REPLY.value in held.validation
     return Enrolment(
-        ca=address,
+        ca=AuthorityAddress(held.ca),
         number=held.number,
         keys=store,
         codes=codes,
-        connection=stored_connection(store, address, connection),
+        challenge=ChallengeKind.SMS_REPLY if by_program else ChallengeKind.SMS_CODE,
+        connection=connection,
         clock=clock,
         watch=watch,
         force=True,

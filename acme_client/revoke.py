@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from acme_client.accounts import stored_connection
+from acme_client.accounts import sign_in_again
 from acme_client.addresses import AuthorityAddress
-from acme_client.errors import Refused
+from acme_client.errors import NotHeld, Refused
 from acme_client.network import DIRECT, AcmeSession, Connection
 from acme_client.polling import SYSTEM_CLOCK, Clock
 from acme_client.store import EnrolledCertificate, Store
@@ -37,7 +37,7 @@ def revoke_held(
     """
     address = AuthorityAddress(held.ca)
     with store.enrolment_lock(address, held.number):
-        with _session(held, store, stored_connection(store, address, connection), clock) as session:
+        with _session(held, store, connection, clock) as session:
             try:
                 with session.calling():
                     session.client.revoke(held.chain()[0], int(reason))
@@ -49,9 +49,7 @@ def revoke_held(
 
 def _session(held: EnrolledCertificate, store: Store, connection: Connection, clock: Clock) -> AcmeSession:
     address = AuthorityAddress(held.ca)
-    account, key = store.account(address), store.account_key(address)
-    if account is None or account.url is None or key is None:
+    try:
+        return sign_in_again(store, address, connection=connection, clock=clock)
+    except NotHeld:
         return AcmeSession(address, held.key(), connection, clock)
-    session = AcmeSession(address, key, connection, clock)
-    session.account_url = account.url
-    return session

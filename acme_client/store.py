@@ -66,15 +66,14 @@ class State(StrEnum):
 class StoredAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is known of the account at one authority. `url` is None until the authority has confirmed it.
 
-    `terms_agreed` is the URL of the terms of service that its holder agreed to. `ca_bundle`
-    and `insecure_http` are how the authority was reached, so that a renewal by night can do the same.
+    `terms_agreed` is the URL of the terms of service that its holder agreed to. `ca_bundle` is the file of TLS roots by
+    which the authority was reached, so that a renewal by night can do the same.
     """
 
     ca: str
     url: str | None = None
     terms_agreed: str | None = None
     ca_bundle: str | None = None
-    insecure_http: bool = False
 
 
 class PendingOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

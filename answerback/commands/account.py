@@ -94,7 +94,7 @@ def _session(store: Store, ca: str | None, ca_bundle: Path | None) -> AcmeSessio
         address = held[0]
     else:
         address = AuthorityAddress.parse(ca, insecure_http=True)
-    connection = accounts.stored_connection(store, address, Connection(ca_bundle=ca_bundle))
+    connection = Connection(ca_bundle=ca_bundle)
     return accounts.sign_in_again(store, address, connection=connection, clock=SYSTEM_CLOCK)
 
 

@@ -42,10 +42,12 @@ class WsgiAdapter(BaseAdapter):
         self._app = app
         self.before = before
         self.after = after
+        self.verifying: Callable[[object], None] = lambda _: None
         self.requests: list[tuple[str, str]] = []
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # noqa: ANN401  # theirs
-        """Ask the application; how `requests` would like to be connected does not matter."""
+    def send(self, request: requests.PreparedRequest, *_: Any, **how: Any) -> requests.Response:  # noqa: ANN401  # theirs
+        """Ask the application; `verifying` hears which TLS roots would have been believed."""
+        self.verifying(how.get("verify"))
         parts = urlsplit(request.url or "")
         method = request.method or "GET"
         self.requests.append((method, parts.path))

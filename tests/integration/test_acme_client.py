@@ -25,7 +25,7 @@ from acme_client.errors import (
     TermsNotAgreed,
     Unreachable,
 )
-from acme_client.keys import same_key
+from acme_client.keys import key_to_pem, same_key
 from acme_client.network import Connection
 from acme_client.progress import Step
 from acme_client.renew import due, renewal
@@ -487,10 +487,43 @@ def test_an_authority_that_is_not_there_is_unreachable(world: EnrolmentWorld) ->
 
 
 def test_the_way_to_an_authority_is_remembered(world: EnrolmentWorld, tmp_path: Path) -> None:
-    """A renewal believes the TLS roots that the enrolment was told to, and those that it is told itself rather."""
-    bundle = tmp_path / "roots.pem"
-    world.enrolled(connection=Connection(ca_bundle=bundle, insecure_http=True, adapter=world.adapter))
-    stored = accounts.stored_connection(world.store, world.address, world.connection)
-    assert stored == Connection(ca_bundle=bundle, insecure_http=True, adapter=world.adapter)
-    other = Connection(ca_bundle=tmp_path / "other.pem")
-    assert accounts.stored_connection(world.store, world.address, other).ca_bundle == tmp_path / "other.pem"
+    """A later run believes the TLS roots that an earlier one was told to, unless it is told others."""
+    first, second = tmp_path / "roots.pem", tmp_path / "other.pem"
+    believed = []
+    world.adapter.verifying = believed.append
+    for bundle, expected in ((first, first), (None, first), (second, second), (None, second)):
+        believed.clear()
+        world.enrolled(connection=Connection(ca_bundle=bundle, adapter=world.adapter), force=True)
+        assert set(believed) == {str(expected)}
+
+
+def test_a_proof_by_a_program_stays_one(build: BuildWorld) -> None:
+    """A renewal that has to prove the number again does so in the way in which it was proved."""
+    world = build(policy=IssuancePolicy(countries=("US",), valid_authorization_hours=1))
+    held = world.enrolled(challenge=ChallengeKind.SMS_REPLY)
+    world.hand.sleep(5 * 24 * 3600)
+    codes = world.answering(lambda _: world.texts[-1])
+    assert renewal(held, world.store, codes, world.connection, clock=world.clock).run().validation == ("sms-reply",)
+
+
+def test_an_account_that_was_closed_elsewhere_can_be_forgotten(world: EnrolmentWorld) -> None:
+    """Closing an account that the authority has closed already deletes its key, so that a new one can be opened."""
+    world.enrolled()
+    account, key = world.store.account(world.address), world.store.account_key(world.address)
+    assert account is not None
+    assert key is not None
+
+    def close() -> None:
+        with accounts.sign_in_again(
+            world.store, world.address, connection=world.connection, clock=world.clock
+        ) as open_:
+            accounts.deactivate(open_, world.store)
+
+    close()
+    key_path = world.store._folder(world.address) / "account-key.pem"
+    key_path.write_bytes(key_to_pem(key))
+    world.store.keep_account(world.address, account)
+    with pytest.raises(Refused):
+        world.enrolled(force=True)
+    close()
+    assert world.enrolled(force=True).number == NUMBER

@@ -87,7 +87,7 @@ def test_accounts_are_remembered_and_forgotten(
     store: Store, address: AuthorityAddress, number: TelephoneNumber
 ) -> None:
     """What is known of an account comes back, and a closed account takes its key and orders with it."""
-    account = StoredAccount(ca=address.index_url, url="https://ca.example/acme/account/1", insecure_http=True)
+    account = StoredAccount(ca=address.index_url, url="https://ca.example/acme/account/1", ca_bundle="/x")
     assert store.account(address) is None
     store.make_account_key(address)
     store.keep_account(address, account)
