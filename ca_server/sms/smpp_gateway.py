@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from ca_server.config import Gateway
-from ca_server.errors import ConfigurationError, SmsRejected, SmsUnavailable
+from ca_server.errors import ConfigurationError, SmsError, SmsRejected, SmsUnavailable
 from ca_server.orders import Delivery
 from ca_server.sms import alphabet, smpp_pdu
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, ReceiptHandler
@@ -32,7 +32,6 @@ from ca_server.sms.smpp_receipt import IdForm, MessageIds, read_receipt
 
 _log = structlog.stdlib.get_logger(__name__)
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=600)]
 Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 INTERNATIONAL, NETWORK_SPECIFIC, ALPHANUMERIC = 1, 3, 5
@@ -87,9 +86,10 @@ class SmppOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipt_ids: IdForm = IdForm.TEXT
     window: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     """How many submissions may wait for their response at once."""
-    connect_seconds: Seconds = 5.0
+    connect_seconds: Annotated[float, msgspec.Meta(gt=0, le=5)] = 5.0
     response_seconds: Annotated[float, msgspec.Meta(gt=0, le=10)] = 10.0
-    enquire_link_seconds: Seconds = 30.0
+    """With the wait for a connection, and for room in the window, a send takes 20 seconds at most."""
+    enquire_link_seconds: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
 
 
 class _State(Enum):
@@ -240,20 +240,19 @@ class SmppGateway:
             self._wake_writer.send(b"\0")
 
     def _run(self) -> None:
-        """Keep a link open until `close`. Only this thread touches it."""
+        """Keep a link open until `close`, whatever happens to it. Only this thread touches it."""
         wait = 0.0
         while not self._stopping.wait(wait):
-            self._set_state(_State.CONNECTING)
             began = time.monotonic()
+            self._set_state(_State.CONNECTING)
             try:
-                link = self._open_link()
-            except SmsUnavailable as error:
-                _log.warning("sms_gateway_unreachable", gateway=self.name, reason=str(error))
+                self._serve(self._open_link())
+            except Exception as error:  # noqa: BLE001  # a thread that ended would leave the gateway mute
+                reason = str(error) if isinstance(error, SmsError) else type(error).__name__
+                _log.warning("sms_gateway_down", gateway=self.name, reason=reason)
+            finally:
                 self._set_state(_State.WAITING)
-            else:
-                _log.info("sms_gateway_bound", gateway=self.name)
-                self._set_state(_State.BOUND)
-                self._serve(link)
+                self._refuse_queued()
             lasted = time.monotonic() - began
             wait = 0.0 if lasted > _LONGEST_WAIT else min(max(_FIRST_WAIT, wait * 2), _LONGEST_WAIT)
         self._set_state(_State.CLOSED)
@@ -262,14 +261,16 @@ class SmppGateway:
         link = SmppLink(Connection.open(self._endpoint, self._timers), self._timers, self._take_message)
         try:
             link.bind(self._credentials)
-        except SmsUnavailable:
+        except BaseException:
             link.abandon()
             raise
         return link
 
     def _serve(self, link: SmppLink) -> None:
-        """Submit and receive until the link is lost or the gateway closes, and leave nothing unsettled."""
+        """Submit and receive until the gateway closes. Raises SmsUnavailable once the link is lost."""
         try:
+            _log.info("sms_gateway_bound", gateway=self.name)
+            self._set_state(_State.BOUND)
             while not self._is_stopping():
                 self._submit_queued(link)
                 link.exchange(self._wake_reader)
@@ -277,12 +278,8 @@ class SmppGateway:
             self._submit_queued(link)
             self._await_responses(link)
             link.close()
-        except SmsUnavailable as error:
-            _log.warning("sms_gateway_lost", gateway=self.name, reason=str(error))
         finally:
-            self._set_state(_State.WAITING)
             link.abandon()
-            self._refuse_queued()
 
     def _is_stopping(self) -> bool:
         """Tell whether to stop. What woke the thread is forgotten first: whatever it was about is looked at after."""

@@ -20,6 +20,8 @@ from ca_server.sms.smpp_pdu import Pdu, PduError, Submission
 
 _HIGHEST_SEQUENCE = 0x7FFFFFFF  # SMPP 3.4 §3.2
 _CHUNK = 64 * 1024
+_FAREWELL = 2.0
+"""Seconds in which the SMSC may answer an unbind: nothing depends on it, and whoever stops a worker waits."""
 _log = structlog.stdlib.get_logger(__name__)
 
 MessageHandler = Callable[[Pdu], int]
@@ -170,6 +172,7 @@ class SmppLink:
                 password=credentials.password,
                 system_type=credentials.system_type,
             ),
+            self._timers.response,
         )
         if answer.status != smpp_pdu.OK:
             msg = f"the SMSC refused to bind: {smpp_pdu.describe(answer.status)}"
@@ -214,7 +217,7 @@ class SmppLink:
         try:
             with contextlib.suppress(SmsUnavailable):
                 sequence = self._next_sequence()
-                self._ask(sequence, smpp_pdu.unbind(sequence))
+                self._ask(sequence, smpp_pdu.unbind(sequence), min(_FAREWELL, self._timers.response))
         finally:
             self.abandon()
 
@@ -223,11 +226,11 @@ class SmppLink:
         self.settle_all()
         self._connection.close()
 
-    def _ask(self, sequence: int, octets: bytes) -> Pdu:
+    def _ask(self, sequence: int, octets: bytes, patience: float) -> Pdu:
         """Send a request of our own and wait for its response, while serving whatever else arrives."""
         self._awaited[sequence] = None
         self._connection.send(octets)
-        deadline = time.monotonic() + self._timers.response
+        deadline = time.monotonic() + patience
         while (answer := self._awaited[sequence]) is None:
             left = deadline - time.monotonic()
             if left <= 0 or not _readable(left, self._connection):

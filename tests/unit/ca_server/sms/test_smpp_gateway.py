@@ -16,6 +16,7 @@ from ca_server.sms import smpp_pdu
 from ca_server.sms.gateway import DeliveryReceipt
 from ca_server.sms.smpp_gateway import SmppGateway
 from tests.fakes.sms_queue import NOON, Clock, an_sms
+from tests.fakes.smsc import eventually
 
 BIND_RESPONSE = bytes.fromhex("00000011 80000009 00000000 00000001 00")
 SYSTEM_ID = "answerback"
@@ -245,8 +246,18 @@ def test_an_smsc_that_nobody_runs_is_unavailable(smsc: ByHand) -> None:
         with pytest.raises(SmsUnavailable):
             gateway.send(an_sms())
         gateway.close()
-    assert logs[0]["event"] == "sms_gateway_unreachable"
+    assert logs[0]["event"] == "sms_gateway_down"
     assert "cannot connect" in logs[0]["reason"]
+
+
+def test_whatever_goes_wrong_the_gateway_tries_again() -> None:
+    """A host name that no resolver takes, or a fault of our own, is told each time and ends no thread."""
+    gateway = a_gateway(2775, host=f"{'a' * 70}.example")
+    with capture_logs() as logs:
+        gateway.start(ignore)
+        eventually(lambda: len(logs) > 1, "the gateway tries again")
+        gateway.close()
+    assert [line["reason"] for line in logs[:2]] == ["UnicodeError", "UnicodeError"]
 
 
 def test_a_refused_bind_says_why_and_holds_no_password(smsc: ByHand) -> None:
