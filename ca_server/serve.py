@@ -6,9 +6,11 @@ Nothing is opened before a fork: each process has its own connections, its own s
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +22,11 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from ca_server.app import create_app, open_storage
+from ca_server.app import create_app, create_authority
 from ca_server.audit import configure_log
 from ca_server.config import Config, Tls
 from ca_server.errors import CaServerError, ConfigurationError
 from ca_server.processes import Child, in_child, supervise
-from ca_server.signing.loading import open_issuer
 from ca_server.sms.loading import open_gateways
 from ca_server.upkeep import run_worker
 from ca_server.web.application import WebApp
@@ -89,18 +90,22 @@ def _check(config: Config) -> None:
     open_gateways(config.gateways, config.folder)
     if config.server.tls is not None:
         _tls_context(config.server.tls)
-    open_storage(config).close()
-    in_child(lambda: open_issuer(config))  # a session with a token must not be forked
+    in_child(lambda: create_authority(config))  # neither a connection nor a session with a token may be forked
 
 
 # The web
 
 
 def _serve_web(config: Config, listener: socket.socket, announce: Announce) -> int:
+    arbiter = os.getpid()
     try:
         _Gunicorn(config, listener, announce).run()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if os.getpid() != arbiter:  # a process that gunicorn forked ends here, and not in what called the arbiter
+            sys.stderr.flush()
+            os._exit(code)
+        return code
     return 0
 
 

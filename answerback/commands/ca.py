@@ -291,7 +291,7 @@ def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_jso
     if result.delivery is Delivery.FAILED:
         msg = f"gateway {result.gateway} took the message, and reports that it was not delivered"
         raise Failure(msg)
-    data = {"gateway": result.gateway, "messageId": result.message_id, "delivery": result.delivery}
+    data = {"gateway": result.gateway, "message_id": result.message_id, "delivery": result.delivery}
     told = "delivered" if result.delivery is Delivery.DELIVERED else f"taken, and no receipt came in {patience} s"
     emit(as_json, data, lambda: click.echo(f"gateway {result.gateway}: {told} (id {result.message_id})"))
 
@@ -394,7 +394,7 @@ def _authority_data(authority: AuthorityCertificate) -> dict[str, object]:
         "name": authority.common_name,
         "operator": authority.organization,
         "sha256": authority.fingerprint.hex(),
-        "notAfter": authority.not_after.isoformat(),
+        "not_after": authority.not_after.isoformat(),
     }
 
 
@@ -403,7 +403,7 @@ def _account_data(account: Account) -> dict[str, object]:
         "id": account.id,
         "status": account.status,
         "contacts": list(account.contacts),
-        "createdAt": account.created_at.isoformat(),
+        "created_at": account.created_at.isoformat(),
     }
 
 
@@ -415,11 +415,11 @@ def _certificate_data(certificate: Certificate, now: datetime, *, show_number: b
         "serial": _hex(certificate.serial),
         "number": certificate.number.e164 if show_number else certificate.number.masked,
         "status": status,
-        "notBefore": certificate.not_before.isoformat(),
-        "notAfter": certificate.not_after.isoformat(),
+        "not_before": certificate.not_before.isoformat(),
+        "not_after": certificate.not_after.isoformat(),
         "account": certificate.account_id,
         "shard": certificate.shard,
-        "revokedAt": revoked.isoformat() if revoked else None,
+        "revoked_at": revoked.isoformat() if revoked else None,
         "reason": certificate.revocation_reason,
     }
 
@@ -430,8 +430,8 @@ def _list_data(one: RevocationList, authority: CertificateAuthority) -> dict[str
         "url": authority.issuer.crl_url(one.shard),
         "number": one.number,
         "entries": len(x509.load_der_x509_crl(one.der)),
-        "thisUpdate": one.this_update.isoformat(),
-        "nextUpdate": one.next_update.isoformat(),
+        "this_update": one.this_update.isoformat(),
+        "next_update": one.next_update.isoformat(),
     }
 
 
@@ -467,18 +467,18 @@ def _next_steps(made: Initialised, new: NewAuthority) -> Iterator[str]:
 def _tell_accounts(found: list[Account]) -> None:
     for one in found:
         click.echo(f"{one.id}  {one.status:<11}  {one.created_at:%Y-%m-%d %H:%M}  {' '.join(one.contacts)}")
-    click.echo(f"{len(found)} accounts", err=True)
+    click.echo(_counted(len(found), "account"), err=True)
 
 
 def _tell_certificates(rows: list[dict[str, object]]) -> None:
     for row in rows:
-        click.echo(f"{row['serial']}  {row['number']}  {row['status']:<7}  until {row['notAfter']}")
-    click.echo(f"{len(rows)} certificates", err=True)
+        click.echo(f"{row['serial']}  {row['number']}  {row['status']:<7}  until {row['not_after']}")
+    click.echo(_counted(len(rows), "certificate"), err=True)
 
 
 def _tell_lists(rows: list[dict[str, object]]) -> None:
     for row in rows:
-        click.echo(f"{row['url']}  number {row['number']}, {row['entries']} entries, good until {row['nextUpdate']}")
+        click.echo(f"{row['url']}  number {row['number']}, {row['entries']} entries, good until {row['next_update']}")
 
 
 def _tell_keys(found: tuple[checkup.AuthorityKey, ...]) -> None:
@@ -487,3 +487,7 @@ def _tell_keys(found: tuple[checkup.AuthorityKey, ...]) -> None:
         click.echo(f"{one.role}: {one.certificate.common_name}, until {one.certificate.not_after:%Y-%m-%d}")
         click.echo(f"  SHA-256 {one.certificate.fingerprint.hex()}")
         click.echo(f"  key {one.key!r}: {where}")
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
