@@ -25,7 +25,7 @@ MOST_TRANSMISSIONS = 3
 """How often a message is sent of which nobody knows whether it was taken: a gateway or a worker may fail each time."""
 
 _SHORTEST_RETRY, _LONGEST_RETRY = timedelta(seconds=1), timedelta(seconds=15)
-_BUSY_WAIT, _IDLE_WAIT = 0.02, 0.1
+_BUSY_WAIT, _IDLE_WAIT = 0.02, 0.05
 _FAULT_WAIT = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -120,7 +120,7 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Start the gateways, send until `stop` is set, finish what is under way, and close the gateways.
 
-        The queue is looked at every 20 ms while there is work and every 100 ms while there is none: what a code waits
+        The queue is looked at every 20 ms while there is work and every 50 ms while there is none: what a code waits
         here is what a person waits. A queue that fails is asked again after a second.
         """
         free = threading.Semaphore(self._lanes)
