@@ -19,6 +19,7 @@ LARGEST_DOCUMENT = 4 * 1024 * 1024
 """In bytes."""
 
 _CHUNK = 16 * 1024
+_now = time.monotonic
 
 
 def fetch(url: str, *, largest: int = LARGEST_DOCUMENT, patience: float = PATIENCE, any_http: bool = False) -> bytes:
@@ -35,7 +36,7 @@ def fetch(url: str, *, largest: int = LARGEST_DOCUMENT, patience: float = PATIEN
     )
     asking.start()
     asking.join(patience)
-    answer = answers[0] if answers else FetchError(f"{_host(url)} did not answer within {patience:g} seconds")
+    answer = answers[0] if answers else FetchError(_too_slow(url, patience))
     if isinstance(answer, FetchError):
         raise answer
     return answer
@@ -44,19 +45,27 @@ def fetch(url: str, *, largest: int = LARGEST_DOCUMENT, patience: float = PATIEN
 def _answer(url: str, largest: int, patience: float) -> bytes | FetchError:
     import requests  # noqa: PLC0415  # slow to import, and rarely needed
 
-    ends = time.monotonic() + patience
+    ends = _now() + patience
     try:
         with requests.get(url, timeout=patience, stream=True, allow_redirects=False) as response:
             if response.status_code != requests.codes.ok:
                 return FetchError(_refusal(url, response.status_code, response.headers.get("Location")))
             content = bytearray()
-            while time.monotonic() < ends and (chunk := response.raw.read(_CHUNK, decode_content=True)):
+            for chunk in response.iter_content(_CHUNK):
                 content += chunk
                 if len(content) > largest:
                     return FetchError(f"{_host(url)} sent more than {largest // 1024} KiB")
-            return bytes(content)
+                if _now() > ends:
+                    break
+            else:
+                return bytes(content)
     except (requests.RequestException, OSError, ValueError) as error:
         return FetchError(f"{_host(url)} could not be asked: {type(error).__name__}")
+    return FetchError(_too_slow(url, patience))
+
+
+def _too_slow(url: str, patience: float) -> str:
+    return f"{_host(url)} did not answer within {patience:g} seconds"
 
 
 def _refusal(url: str, status: int, location: str | None) -> str:

@@ -1,8 +1,9 @@
 """The names by which the user may deny a certificate: SHA-256 over it, and over its public key.
 
-An ECDSA signature (r, s) has a second form, (r, n - s), that anybody can compute and that verifies as well. A
-certificate with the second form has another SHA-256, so that a deny of the first alone would be no deny. A certificate
-therefore answers to the fingerprints of both forms.
+An ECDSA signature (r, s) has a second form, (r, n - s), that anybody can compute and that verifies as well. The bit
+string around it can claim that its last bits are unused where they are 0 (X.690 §8.6.2). Each gives the certificate
+another SHA-256, so that a deny of the one that was seen would be no deny. A certificate therefore answers to the
+fingerprints of both forms, written as DER writes a string of whole octets.
 """
 
 from __future__ import annotations
@@ -45,10 +46,9 @@ def _of_other_forms(certificate: x509.Certificate) -> Iterator[str]:
         r, s = decode_dss_signature(certificate.signature)
     except ValueError:  # no ECDSA signature: it verifies in no form
         return
-    for order in _GROUP_ORDERS:
-        if s < order:
-            der = _with_signature(certificate, encode_dss_signature(r, order - s))
-            yield hashlib.sha256(der).hexdigest()
+    for form in (s, *(order - s for order in _GROUP_ORDERS if s < order)):
+        der = _with_signature(certificate, encode_dss_signature(r, form))
+        yield hashlib.sha256(der).hexdigest()
 
 
 def _with_signature(certificate: x509.Certificate, signature: bytes) -> bytes:

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Self, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, VerificationError
 
 from policies.belief import CertificateFacts, PathFacts
@@ -35,10 +35,6 @@ class _TnAuthListExtension(x509.ExtensionType):
     """Tells the verifier that this extension is known, critical or not: the rules read it themselves."""
 
     oid = x509.ObjectIdentifier(tn_auth_list.OID)
-
-    def public_bytes(self) -> bytes:
-        """Return nothing: this class stands for the extension's type, never for a value."""
-        return b""
 
 
 _AUTHORITY_POLICY = ExtensionPolicy.webpki_defaults_ca().may_be_present(
@@ -98,7 +94,7 @@ class PresentedChain:
             raise CertificateProfileError(msg)
         leaf = NumberCertificate.read(certificates[0])
         above = [(read or NamedAuthority.read)(certificate) for certificate in certificates[1:]]
-        issuers = (certificates[0].issuer, *(authority.issuer for authority in above))
+        issuers = (_issuer_of(certificates[0]), *(authority.issuer for authority in above))
         _require_order([authority.subject for authority in above], issuers)
         return cls(tuple(certificates), leaf, tuple(authority.certificate for authority in above), issuers)
 
@@ -174,6 +170,15 @@ class PathBuilder:
         return tuple(found)
 
 
+def _issuer_of(certificate: x509.Certificate) -> x509.Name:
+    """Return who issued a number's certificate; the profile leaves that name to path building."""
+    try:
+        return certificate.issuer
+    except (ValueError, Warning) as error:
+        msg = "the name of the certificate's issuer is malformed"
+        raise CertificateProfileError(msg) from error
+
+
 def _require_order(above: Sequence[x509.Name], issuers: Sequence[x509.Name]) -> None:
     """RFC 7515 §4.1.6: each certificate certifies the one before it. `above` are the authorities' own names."""
     if list(issuers[: len(above)]) != list(above):
@@ -205,7 +210,7 @@ def _verified(
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, ValueError):
+    except (InvalidSignature, TypeError, UnsupportedAlgorithm, ValueError):
         return False
     return True
 

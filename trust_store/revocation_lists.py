@@ -30,6 +30,15 @@ ASKED_AGAIN_AFTER = timedelta(minutes=5)
 
 _KEPT_IN_MEMORY = 64
 _CLOCK_SKEW = timedelta(minutes=5)
+_FOREIGN_ERRORS = (
+    TypeError,
+    UnsupportedAlgorithm,
+    ValueError,
+    Warning,  # a program that runs with -W error gets these where `cryptography` tolerates a fault
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _UNDERSTOOD = frozenset({ExtensionOID.ISSUING_DISTRIBUTION_POINT})
 """The critical extensions that are understood; a delta CRL's indicator is not (RFC 5280 §5.2.4)."""
 
@@ -59,7 +68,7 @@ class RevocationList:
             return cls._read(data, url, issuer)
         except UnusableList:
             raise
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        except _FOREIGN_ERRORS as error:
             msg = "what stands there is no revocation list"
             raise UnusableList(msg) from error
 
@@ -228,7 +237,7 @@ def _is_signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate)
 def _why(entry: x509.RevokedCertificate) -> str:
     try:
         reason = entry.extensions.get_extension_for_oid(CRLEntryExtensionOID.CRL_REASON).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_FOREIGN_ERRORS):
         return ""
     return f" ({reason.reason.value})" if isinstance(reason, x509.CRLReason) else ""
 

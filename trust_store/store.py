@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from policies.belief import (
     Settings,
     Verdict,
 )
+from stir.certificate import NumberCertificate
 from stir.errors import CertificateProfileError, PassportError
 from stir.passport import SignedPassport
 from stir.telephone_number import TelephoneNumber
@@ -98,7 +99,16 @@ class Explanation:
     findings: tuple[Finding, ...]
 
 
-_Examined: TypeAlias = tuple[PresentedChain, tuple[CertificateFacts, ...], tuple[BuiltPath, ...]]
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A chain that is whole in itself, and the ways from it to anchors."""
+
+    chain: PresentedChain
+    facts: tuple[CertificateFacts, ...]
+    paths: tuple[BuiltPath, ...]
+
+
+_IsFirst: TypeAlias = Callable[[bytes, float], bool]
 
 
 class TrustStore:
@@ -153,8 +163,11 @@ class TrustStore:
 
         Raises MemoryFileError where a message cannot be remembered.
         """
-        first = self._seen.is_first
-        return self._explain(self._about_call(call, lambda key, expires: first(key, expires, call.at))).verdict
+
+        def is_first(key: bytes, expires: float) -> bool:
+            return self._seen.is_first(key, expires, call.at)
+
+        return self._explain(self._about_call(call, is_first)).verdict
 
     def explain(self, call: Call) -> Explanation:
         """Return the verdict on a call or message with what each rule found. Nothing is remembered by that."""
@@ -174,65 +187,59 @@ class TrustStore:
         found = tuple(belief.in_order(findings))
         return Explanation(belief.verdict(found), found)
 
-    # What each rule finds, in the order of `Rule`. A generator is left at its first finding that does not pass.
+    # What each rule finds, in the order of `Rule`. Each of these is left at its first finding that does not pass: what
+    # comes after a finding may rely on it.
 
-    def _about_call(self, call: Call, is_first: Callable[[bytes, float], bool]) -> Iterator[Finding]:
-        facts = CallFacts(call.orig, call.dest, call.at, call.purpose, call.body)
+    def _about_call(self, call: Call, is_first: _IsFirst) -> Iterator[Finding]:
         yield belief.denied_number(call.orig, self.denies)
         try:
             signed = SignedPassport.parse(call.token)
         except PassportError as error:
             yield _refused(Rule.TOKEN, str(error))
-            return
-        yield _WELL_FORMED
+        else:
+            yield _WELL_FORMED
+            yield from self._about_token(call, signed, is_first)
+
+    def _about_token(self, call: Call, signed: SignedPassport, is_first: _IsFirst) -> Iterator[Finding]:
+        facts = CallFacts(call.orig, call.dest, call.at, call.purpose, call.body)
         yield from belief.on_statement(signed.passport, facts, self.settings)
-        presented = signed.chain or call.chain
-        if not presented:
-            yield _nobody_vouches()
-            return
-        examined = self._examined(presented, call.at)
+        examined = self._examined(signed.chain or call.chain, call.at)
         if isinstance(examined, Finding):
             yield examined
-            return
-        yield _IS_CHAIN
-        leaf = examined[0].leaf
-        yield belief.certified_number(leaf.number, facts)
-        yield _signature(signed, examined[0])
-        anchored = yield from self._about_paths(examined, leaf.number, call.at)
-        if anchored is not None and call.purpose is Purpose.MESSAGE:
-            expires = signed.passport.issued_at + self.settings.message_seconds + self.settings.skew_seconds
-            first = is_first(message_key(signed.passport, call.dest), expires)
-            yield belief.duplicate(first=first)
+        else:
+            yield _IS_CHAIN
+            leaf = examined.chain.leaf
+            yield belief.certified_number(leaf.number, facts)
+            yield _signature(signed, leaf)
+            yield from self._about_paths(examined, leaf.number, call.at)
+            if call.purpose is Purpose.MESSAGE:
+                expires = signed.passport.issued_at + self.settings.message_seconds + self.settings.skew_seconds
+                yield belief.duplicate(first=is_first(message_key(signed.passport, call.dest), expires))
 
     def _about_chain(self, chain: tuple[x509.Certificate, ...], at: datetime) -> Iterator[Finding]:
         examined = self._examined(chain, at)
         if isinstance(examined, Finding):
             yield examined
-            return
-        number = examined[0].leaf.number
-        yield belief.denied_number(number, self.denies)
-        yield _IS_CHAIN
-        yield from self._about_paths(examined, number, at)
+        else:
+            number = examined.chain.leaf.number
+            yield belief.denied_number(number, self.denies)
+            yield _IS_CHAIN
+            yield from self._about_paths(examined, number, at)
 
-    def _about_paths(
-        self, examined: _Examined, number: TelephoneNumber, at: datetime
-    ) -> Generator[Finding, None, BuiltPath | None]:
-        """Yield what is found on the first path that passes, and return it; or on the first that does not."""
-        _, presented, paths = examined
-        denied = belief.denied_certificate(presented, self.denies)
-        if not paths or not denied.passed:
+    def _about_paths(self, examined: _Examined, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
+        """Yield what is found on the first path that passes or, where none does, on the first of all."""
+        denied = belief.denied_certificate(examined.facts, self.denies)
+        if not examined.paths or not denied.passed:
             yield denied
             yield self._no_anchor()
-            return None
-        tried: list[tuple[BuiltPath, tuple[Finding, ...]]] = []
-        for path in paths:
-            found = tuple(belief.in_order(self._about_path(path, number, at)))
-            if found[-1].passed:
-                yield from found
-                return path
-            tried.append((path, found))
-        yield from _together(tried)
-        return None
+        else:
+            tried = []
+            for path in examined.paths:
+                found = tuple(belief.in_order(self._about_path(path, number, at)))
+                tried.append((path, found))
+                if found[-1].passed:
+                    break
+            yield from found if found[-1].passed else _together(tried)
 
     def _about_path(self, path: BuiltPath, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
@@ -259,9 +266,9 @@ class TrustStore:
         """Return the paths from a chain, or what is wrong with it in itself."""
         with self._lock:
             remembered = self._remembered.get(chain)
-        if remembered is not None and all(path.is_in_time(at) for path in remembered[2]):
+        if remembered is not None and all(path.is_in_time(at) for path in remembered.paths):
             return remembered
-        return self._newly_examined(chain, at)
+        return self._newly_examined(chain, at) if chain else _nobody_vouches()
 
     def _newly_examined(self, chain: tuple[x509.Certificate, ...], at: datetime) -> _Examined | Finding:
         try:
@@ -272,7 +279,7 @@ class TrustStore:
         paths = self._paths.build(presented, facts, at)
         if not paths and not presented.is_signed_throughout:
             return _refused(Rule.CHAIN, "a certificate was not signed by the next one, or was changed since")
-        examined = presented, facts, paths
+        examined = _Examined(presented, facts, paths)
         # What the verifier found depends on the time only by the dates, so a path without fault stays one within them.
         if paths and all(path.facts.fault is None for path in paths):
             self._remember(chain, examined)
@@ -290,9 +297,9 @@ _IS_CHAIN = Finding(Rule.CHAIN, "the certificates are well formed, and each name
 _IS_SIGNED = Finding(Rule.SIGNATURE, "the token was signed with the certificate's key")
 
 
-def _signature(signed: SignedPassport, presented: PresentedChain) -> Finding:
+def _signature(signed: SignedPassport, leaf: NumberCertificate) -> Finding:
     try:
-        signed.verify(presented.leaf.public_key)
+        signed.verify(leaf.public_key)
     except PassportError as error:
         return _refused(Rule.SIGNATURE, str(error))
     return _IS_SIGNED
@@ -306,7 +313,7 @@ def _together(tried: list[tuple[BuiltPath, tuple[Finding, ...]]]) -> tuple[Findi
 
 
 def _nobody_vouches() -> Finding:
-    reason = "the token brings no certificates, so nobody vouches for it: give them beside it"
+    reason = "no certificates came with it, so nobody vouches for it"
     return Finding(Rule.CHAIN, reason, Outcome.UNVERIFIED)
 
 

@@ -163,7 +163,7 @@ def remove(name: str, as_json: bool) -> None:
 @click.option(
     "--certificate",
     metavar="SHA256|FILE",
-    help="Never believe this certificate; of an authority, never its key, whichever certificate it comes with.",
+    help="Never believe this certificate; with a file, never its key, whichever certificate it comes with.",
 )
 @click.option("--anchor", metavar="NAME", help="Never believe the key of this anchor, even below another one.")
 @click.option("--note", default="", help="Why, for yourself; shown with the verdict.")
@@ -318,26 +318,15 @@ def _fingerprint(text: str) -> str:
 
 
 def _fingerprint_of_file(given: str) -> str:
-    """Return the fingerprint to deny: one that is given, a certificate's, or that of an authority's key."""
-    from trust_store.fingerprints import sha256_of  # noqa: PLC0415  # --help stays quick
+    """Return the fingerprint to deny: one that is given, or that of the key in a certificate's file.
+
+    A certificate can be written anew, for its key or by turning its signature over; the key stays what it is.
+    """
+    from trust_store.fingerprints import key_sha256_of  # noqa: PLC0415  # --help stays quick
 
     if not Path(given).is_file():
         return _fingerprint(given)
-    certificate = read_chain(read_file(Path(given)))[0]
-    return _key_or_certificate(certificate) or sha256_of(certificate)
-
-
-def _key_or_certificate(certificate: x509.Certificate) -> str | None:
-    """Return the fingerprint of an authority's key, None where the certificate is no authority's."""
-    from stir.certificate import AuthorityCertificate  # noqa: PLC0415  # --help stays quick
-    from stir.errors import CertificateProfileError  # noqa: PLC0415  # as above
-    from trust_store.fingerprints import key_sha256_of  # noqa: PLC0415  # as above
-
-    try:
-        AuthorityCertificate.read(certificate)
-    except CertificateProfileError:
-        return None
-    return key_sha256_of(certificate)
+    return key_sha256_of(read_chain(read_file(Path(given)))[0])
 
 
 def _fingerprint_of_anchor(name: str) -> str:

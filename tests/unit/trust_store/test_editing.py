@@ -88,7 +88,7 @@ def test_an_anchor_is_added_below_what_was_written_by_hand(by_hand: TrustHome, r
 
 @pytest.mark.parametrize(("name", "number"), [("example-ca", 7), ("other-name", 1)])
 def test_an_anchor_is_not_added_twice(home: TrustHome, root: Authority, name: str, number: int) -> None:
-    """Neither under its name nor under another: which terms would count?"""
+    """Neither under its name nor under another, for nobody could say which terms count."""
     edit.add_anchor(home, root.anchor())
     with pytest.raises(AnchorError, match="example-ca already"):
         edit.add_anchor(home, small_pki.root(key_number=number).anchor(name))
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_changed_by_line_is_left_as_it_is(home: TrustHome,
     """Rare spellings and mistakes are told, and the file stays untouched."""
     home.trust_file.parent.mkdir()
     home.trust_file.write_text(text)
-    with pytest.raises(TrustFileError, match="trust.toml"):
+    with pytest.raises(TrustFileError, match=r"trust\.toml"):
         edit.add_deny(home, DenyEntry(prefix="+1901"))
     assert home.trust_file.read_text() == text
 
@@ -226,7 +226,7 @@ def test_a_change_that_the_format_does_not_allow_is_not_written(home: TrustHome,
 def test_a_place_that_cannot_be_written_is_told(home: TrustHome, root: Authority) -> None:
     """The message names the file."""
     home.trust_file.parent.parent.joinpath("trust").write_text("a file where a folder should be")
-    with pytest.raises(TrustStoreError, match="cannot write .*trust.toml"):
+    with pytest.raises(TrustStoreError, match=r"cannot write .*trust\.toml"):
         edit.add_anchor(home, root.anchor())
 
 

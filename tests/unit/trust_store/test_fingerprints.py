@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.fakes import small_pki
-from tests.fakes.small_pki import Held
+from tests.fakes.small_pki import Authority, Held
 from trust_store.fingerprints import _GROUP_ORDERS, _with_signature, all_fingerprints, key_sha256_of, sha256_of
 
 
@@ -39,6 +39,18 @@ def test_the_other_form_of_a_signature_gives_no_new_name(held: Held, position: i
     turned.verify_directly_issued_by(issuer)
     assert sha256_of(turned) != sha256_of(certificate)
     assert sha256_of(certificate) in all_fingerprints(turned)
+
+
+def test_unused_bits_give_no_new_name(issuing: Authority) -> None:
+    """A signature that ends in a 0 bit can be called one bit shorter; it verifies, and keeps its old fingerprint."""
+    numbers = (issuing.number(serial=serial).chain[0] for serial in range(1, 100))
+    certificate = next(one for one in numbers if one.signature[-1] % 2 == 0)
+    der = bytearray(certificate.public_bytes(Encoding.DER))
+    der[-len(certificate.signature) - 1] = 1
+    shorter = x509.load_der_x509_certificate(bytes(der))
+    shorter.verify_directly_issued_by(issuing.certificate)
+    assert sha256_of(shorter) != sha256_of(certificate)
+    assert sha256_of(certificate) in all_fingerprints(shorter)
 
 
 @pytest.mark.parametrize("length", [0, 126, 127, 128, 255, 256, 70000])
