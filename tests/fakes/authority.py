@@ -22,6 +22,7 @@ def make_authority_certificate(
     issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
     prefixes: tuple[str, ...] = (),
     path_length: int | None = 0,
+    lifetime: timedelta = timedelta(days=365),
 ) -> x509.Certificate:
     """Return the certificate of an authority, by itself or under `issuer`."""
     fields = AuthorityFields(
@@ -30,7 +31,7 @@ def make_authority_certificate(
         public_key=key.public_key(),
         serial=x509.random_serial_number(),
         not_before=NOW - timedelta(days=1),
-        not_after=NOW + timedelta(days=365),
+        not_after=NOW + lifetime,
         prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
         path_length=path_length if issuer else None,
     )
@@ -39,12 +40,17 @@ def make_authority_certificate(
     return builder.sign(signing_key, signature_hash(signing_key), ecdsa_deterministic=True)
 
 
-def make_issuer(public_url: str = "https://ca.example", prefixes: tuple[str, ...] = (), crl_shards: int = 4) -> Issuer:
+def make_issuer(
+    public_url: str = "https://ca.example",
+    prefixes: tuple[str, ...] = (),
+    crl_shards: int = 4,
+    lifetime: timedelta = timedelta(days=365),
+) -> Issuer:
     """Return the issuer of a new authority: a P-384 root and a P-256 issuing certificate."""
     root_key = ec.generate_private_key(ec.SECP384R1())
-    root = make_authority_certificate("Example root", root_key)
+    root = make_authority_certificate("Example root", root_key, lifetime=lifetime)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = make_authority_certificate("Example CA", key, (root, root_key), prefixes)
+    certificate = make_authority_certificate("Example CA", key, (root, root_key), prefixes, lifetime=lifetime)
     return Issuer(certificate, (root,), key, public_url, crl_shards)
 
 
