@@ -33,7 +33,7 @@ def start_up_rows() -> Iterator[Row]:
 
 
 @click.command()
-@click.option("--peer", "environment", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--peer", "environment", type=click.Path(exists=True, resolve_path=True, path_type=Path), required=True)
 @click.option("--certificates", type=click.IntRange(min=8), default=200, show_default=True)
 def main(environment: Path, certificates: int) -> None:
     """Measure and print. The peer's virtual environment is made by `make bench`."""
