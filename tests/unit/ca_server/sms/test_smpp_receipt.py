@@ -117,6 +117,7 @@ def test_distinct_numbers_stay_distinct(one: int, other: int, form: IdForm) -> N
         ("7E0C1F2A-0000-4000-8000-00000000000A\0", IdForm.TEXT, "7e0c1f2a-0000-4000-8000-00000000000a"),
         ("Kx9_z", IdForm.TEXT, "Kx9_z"),
         ("Kx9_z", IdForm.HEX, "Kx9_z"),
+        ("queue7", IdForm.HEX, "queue7"),
         ("12 ", IdForm.DECIMAL, "12"),
         ("1_2", IdForm.DECIMAL, "1_2"),
         ("٣", IdForm.DECIMAL, "٣"),
