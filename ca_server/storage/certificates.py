@@ -149,11 +149,6 @@ class RevocationLists:
             return None
         return _list(row)
 
-    def newest(self, issuer: str, shard: int) -> RevocationList | None:
-        """Return the newest list that was signed, though a number may have been taken since."""
-        row = self.database.row(_LIST, issuer, shard)
-        return None if row is None or row[1] is None else _list(row)
-
     def shards(self, issuer: str) -> list[int]:
         """Return the shards that have a list."""
         rows = self.database.rows("SELECT shard FROM revocation_lists WHERE issuer = ? ORDER BY shard", issuer)

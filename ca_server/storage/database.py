@@ -237,12 +237,19 @@ def _sqlite(path: Path) -> peewee.Database:
 
 
 class _PrivateSqlite(peewee.SqliteDatabase):
-    """A SQLite file that only its owner can read: it holds codes and numbers."""
+    """A SQLite file that only its owner can read: it holds codes and numbers.
+
+    A file that is there is opened by SQLite alone: to close any other descriptor of it would drop the locks of every
+    connection that this process has, and the next process to close its own would take the log away under them
+    (sqlite.org/howtocorrupt.html §2.2).
+    """
 
     def _connect(self) -> sqlite3.Connection:
         path = Path(self.database)
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            pass
         except OSError as error:
             msg = f"{path}: {error.strerror}; make its folder, or set database to another file"
             raise StorageError(msg) from error

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from josepy.jwk import JWKEC
 
 from ca_server import issuing
-from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind
+from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind, StorageError
 from ca_server.issuing.finalization import SIGNING_TIME
 from ca_server.orders import ChallengeType, Order, Status
 from ca_server.signing.issuer import Issuer
@@ -381,3 +381,15 @@ def test_a_curve_that_is_not_the_profiles_is_bad(authority: IssuingAuthority, cl
     with pytest.raises(Refusal) as caught:
         finalize(authority, client, ready, request)
     assert caught.value.kind is RefusalKind.BAD_CSR
+
+
+def test_a_database_that_contradicts_itself_issues_nothing(
+    authority: IssuingAuthority, client: Client, ready: Order
+) -> None:
+    """A proof without its method, or a completion of what was never fixed, is a fault and no certificate."""
+    authority.storage._database.run("UPDATE challenges SET validation = NULL")
+    with pytest.raises(StorageError):
+        finalize(authority, client, ready)
+    with pytest.raises(StorageError):
+        issuing.finalization.complete(authority.ca, ready)
+    assert authority.storage.certificates.page(None, 10) == []

@@ -16,7 +16,7 @@ import pytest
 
 from ca_server.errors import StorageError
 from ca_server.orders import Account
-from ca_server.storage import Storage
+from ca_server.storage import Code, Storage
 from ca_server.storage.database import Database
 from ca_server.storage.nonces import LONGEST_NONCE_LIFE
 from tests.fakes.authority import NOW
@@ -209,6 +209,11 @@ def test_errors_do_not_quote_rows(storage: Storage) -> None:
     assert "secret-name" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_a_code_prints_hidden() -> None:
+    """No traceback shows a code by accident."""
+    assert "12345678" not in repr(Code("12345678", 1))
 
 
 def test_threads_that_ended_leave_no_connection(storage: Storage) -> None:
