@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from policies.numbering_plan import country_of, is_in_plan, is_premium
+from policies.numbering_plan import PlanEntry, look_up
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -114,10 +114,10 @@ class Bucket:
 
 def decide(policy: IssuancePolicy, number: TelephoneNumber) -> Permission:
     """Tell whether the authority certifies the number, by the first rule that refuses it."""
-    country = country_of(number)
-    for rule, reason in _objections(policy, number, country):
-        return Permission(allowed=False, rule=rule, reason=reason, country=country)
-    return Permission(allowed=True, rule=_COUNTRIES, reason=f"{country} is allowed.", country=country)
+    entry = look_up(number)
+    for rule, reason in _objections(policy, number, entry):
+        return Permission(allowed=False, rule=rule, reason=reason, country=entry.country)
+    return Permission(allowed=True, rule=_COUNTRIES, reason=f"{entry.country} is allowed.", country=entry.country)
 
 
 def sms_buckets(
@@ -138,22 +138,22 @@ def sms_buckets(
     return [Bucket(f"policy.sms.{name}", f"{name}:{key}", cap) for name, cap, key in keys if cap is not None]
 
 
-def _objections(policy: IssuancePolicy, number: TelephoneNumber, country: str | None) -> Iterator[tuple[str, str]]:
+def _objections(policy: IssuancePolicy, number: TelephoneNumber, entry: PlanEntry) -> Iterator[tuple[str, str]]:
     """Yield the rules that refuse the number, each with its reason."""
     for prefix in policy.denied_prefixes:
         if NumberPrefix.parse(prefix).covers(number):
             yield "policy.denied_prefixes", f"This authority certifies no numbers that begin with {prefix}."
-    if not is_in_plan(number):
+    if not entry.in_plan:
         yield _PLAN, "The number is in no numbering plan; check it, and leave out any 0 after the country code."
-    if is_premium(number):
+    if entry.premium:
         yield _PLAN, "The number is a premium-rate or shared-cost number, which this authority does not certify."
     if not policy.countries:
         yield _COUNTRIES, "This authority certifies no numbers yet: its operator has allowed no country."
-    if country is None:
+    if entry.country is None:
         yield _COUNTRIES, "The number belongs to no country, and this authority certifies by country."
-    elif country not in policy.countries:
+    elif entry.country not in policy.countries:
         allowed = ", ".join(policy.countries)
-        yield _COUNTRIES, f"This authority certifies no numbers of {country}, only of {allowed}."
+        yield _COUNTRIES, f"This authority certifies no numbers of {entry.country}, only of {allowed}."
 
 
 def _network(address: str) -> str:

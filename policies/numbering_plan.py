@@ -7,6 +7,8 @@ gives the same digits.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
@@ -17,26 +19,41 @@ _NO_COUNTRY = "001"
 _PAID_BY_THE_SENDER = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
 
 
-def country_of(number: TelephoneNumber) -> str | None:
-    """Return the ISO 3166 code of the country whose plan has the number.
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """What the plans say of one number.
 
-    None where it is in no country's plan, or in one that belongs to no country, such as +800 or +881.
+    `country` is an ISO 3166 code, None where no country's plan has the number, as with +800 or +881. `in_plan` tells
+    that subscribers have such numbers, exactly as the digits stand. `premium` tells that whoever sends to the number
+    pays its holder, by the range that it was allotted in.
     """
+
+    country: str | None
+    in_plan: bool
+    premium: bool
+
+
+def look_up(number: TelephoneNumber) -> PlanEntry:
+    """Return what the plans say of a number."""
     read = _read(number)
-    country = None if read is None else phonenumbers.region_code_for_number(read)
-    return None if country == _NO_COUNTRY else country
+    if read is None:
+        return PlanEntry(country=None, in_plan=False, premium=False)
+    country = phonenumbers.region_code_for_number(read)
+    return PlanEntry(
+        country=None if country == _NO_COUNTRY else country,
+        in_plan=phonenumbers.is_valid_number(read),
+        premium=phonenumbers.number_type(read) in _PAID_BY_THE_SENDER,
+    )
+
+
+def country_of(number: TelephoneNumber) -> str | None:
+    """Return the ISO 3166 code of the country whose plan has the number, None where no country's has."""
+    return look_up(number).country
 
 
 def is_in_plan(number: TelephoneNumber) -> bool:
     """Tell whether a numbering plan gives the number, exactly as its digits stand, to subscribers."""
-    read = _read(number)
-    return read is not None and phonenumbers.is_valid_number(read)
-
-
-def is_premium(number: TelephoneNumber) -> bool:
-    """Tell whether whoever sends to the number pays its holder, by the range that it was allotted in."""
-    read = _read(number)
-    return read is not None and phonenumbers.number_type(read) in _PAID_BY_THE_SENDER
+    return look_up(number).in_plan
 
 
 def parse_strictly(text: str) -> TelephoneNumber:

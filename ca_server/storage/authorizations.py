@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from ca_server.errors import RefusalKind
 from ca_server.orders import Authorization, Challenge, ChallengeType, Delivery, Problem, SmsMessage
@@ -225,7 +226,7 @@ class Authorizations:
         return Authorization(
             id=authorization_id,
             account_id=account_id,
-            numbers=TnAuthList.from_identifier(numbers),
+            numbers=_numbers(numbers),
             created_at=from_column(created_at),
             expires_at=from_column(expires_at),
             deactivated_at=from_column(deactivated_at),
@@ -238,6 +239,12 @@ class Authorizations:
 
     def _alive(self, account_id: str, numbers: TnAuthList, now: datetime) -> list[Row]:
         return self.database.rows(_USABLE, account_id, numbers.identifier, to_column(now))
+
+
+@lru_cache(maxsize=1024)
+def _numbers(identifier: str) -> TnAuthList:
+    """Read the numbers; one order is looked at ten times, and strict DER takes longer than its row."""
+    return TnAuthList.from_identifier(identifier)
 
 
 def _challenges(rows: Iterable[Row]) -> tuple[Challenge, ...]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.numbering_plan import country_of, is_in_plan, is_premium, parse_strictly
+from policies.numbering_plan import PlanEntry, country_of, is_in_plan, look_up, parse_strictly
 from stir.errors import TelephoneNumberError
 from stir.telephone_number import TelephoneNumber
 
@@ -45,7 +45,13 @@ def test_other_digits_are_in_no_plan(digits: str) -> None:
 )
 def test_numbers_that_cost_their_caller_more_are_known(digits: str, premium: bool) -> None:
     """Premium-rate ranges are told from others."""
-    assert is_premium(TelephoneNumber(digits)) is premium
+    assert look_up(TelephoneNumber(digits)).premium is premium
+
+
+def test_all_that_the_plans_say_comes_in_one_look() -> None:
+    """Country, validity and cost of a number are one value."""
+    assert look_up(TelephoneNumber("12025550123")) == PlanEntry(country="US", in_plan=True, premium=False)
+    assert look_up(TelephoneNumber("9991234567")) == PlanEntry(country=None, in_plan=False, premium=False)
 
 
 def test_a_strict_number_is_returned() -> None:
