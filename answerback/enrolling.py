@@ -242,12 +242,12 @@ def _local(moment: datetime) -> str:
 
 
 def _moving_line(text: str) -> Status:
-    from rich.console import Console  # noqa: PLC0415  # only a terminal is worth the time that this import takes
+    from rich.console import Console  # only a terminal is worth the time that this import takes
 
     return Console(stderr=True).status(_escaped(text))
 
 
 def _escaped(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415  # as above
+    from rich.markup import escape
 
     return escape(text)

@@ -32,8 +32,8 @@ def account() -> None:
 @json_option
 def show(ca: str | None, ca_bundle: Path | None, as_json: bool) -> None:
     """Show what the authority knows of the account."""
-    from acme_client import accounts  # noqa: PLC0415  # --help stays quick
-    from answerback.enrolling import failing  # noqa: PLC0415  # as above
+    from acme_client import accounts
+    from answerback.enrolling import failing
 
     with failing(), _session(_store(), ca, ca_bundle) as session:
         _tell(accounts.show(session), session.address.index_url, as_json=as_json)
@@ -46,8 +46,8 @@ def show(ca: str | None, ca_bundle: Path | None, as_json: bool) -> None:
 @json_option
 def update(ca: str | None, ca_bundle: Path | None, email: str | None, as_json: bool) -> None:
     """Replace the email address that the authority may write to."""
-    from acme_client import accounts  # noqa: PLC0415  # --help stays quick
-    from answerback.enrolling import failing  # noqa: PLC0415  # as above
+    from acme_client import accounts
+    from answerback.enrolling import failing
 
     with failing(), _session(_store(), ca, ca_bundle) as session:
         _tell(accounts.update_email(session, email), session.address.index_url, as_json=as_json)
@@ -60,8 +60,8 @@ def update(ca: str | None, ca_bundle: Path | None, email: str | None, as_json: b
 @json_option
 def deactivate(ca: str | None, ca_bundle: Path | None, yes: bool, as_json: bool) -> None:
     """Close the account for good and delete its key. Its certificates stay valid until they expire."""
-    from acme_client import accounts  # noqa: PLC0415  # --help stays quick
-    from answerback.enrolling import failing  # noqa: PLC0415  # as above
+    from acme_client import accounts
+    from answerback.enrolling import failing
 
     store = _store()
     with failing(), _session(store, ca, ca_bundle) as session:
@@ -75,15 +75,15 @@ def deactivate(ca: str | None, ca_bundle: Path | None, yes: bool, as_json: bool)
 
 
 def _store() -> Store:
-    from acme_client import Store  # noqa: PLC0415  # --help stays quick
+    from acme_client import Store
 
     return Store.open()
 
 
 def _session(store: Store, ca: str | None, ca_bundle: Path | None) -> AcmeSession:
     """Return a session under the account that is meant: at `ca`, or the only one there is."""
-    from acme_client import AuthorityAddress, Connection, accounts  # noqa: PLC0415  # --help stays quick
-    from acme_client.polling import SYSTEM_CLOCK  # noqa: PLC0415  # as above
+    from acme_client import AuthorityAddress, Connection, accounts
+    from acme_client.polling import SYSTEM_CLOCK
 
     if ca is None:
         held = [AuthorityAddress(one.ca) for one in store.accounts()]

@@ -87,7 +87,7 @@ def ca() -> None:
 @click.option("--sender", default="answerback", show_default=True, help="What the phone shows as the sender.")
 @click.option("--bind", help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]")
 @json_option
-def init(  # noqa: PLR0913, PLR0917  # an argument for each option
+def init(  # an argument for each option
     folder: Path,
     name: str | None,
     operator: str | None,

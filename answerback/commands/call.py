@@ -41,11 +41,11 @@ def call() -> None:
 @json_option
 def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: str | None, as_json: bool) -> None:
     """Print a signed token for a call that begins now, with the certificate held for your number."""
-    from answerback.enrolling import failing  # noqa: PLC0415  # --help stays quick
-    from stir.identity_header import IdentityHeader  # noqa: PLC0415  # as above
-    from stir.passport import MESSAGE, Passport, message_integrity  # noqa: PLC0415  # as above
-    from stir.passport import sign as signed  # noqa: PLC0415  # as above
-    from stir.telephone_number import TelephoneNumber  # noqa: PLC0415  # as above
+    from answerback.enrolling import failing
+    from stir.identity_header import IdentityHeader
+    from stir.passport import MESSAGE, Passport, message_integrity
+    from stir.passport import sign as signed
+    from stir.telephone_number import TelephoneNumber
 
     body = None if message is None else read_file(message)
     now = datetime.now(UTC)
@@ -88,8 +88,8 @@ def verify(token: str, as_json: bool, **options: object) -> None:
 
 def _held(number: TelephoneNumber, ca: str | None, now: datetime) -> EnrolledCertificate:
     """Return the certificate for a number that can be used for longest."""
-    from acme_client.store import State, Store  # noqa: PLC0415  # --help stays quick
-    from answerback.enrolling import chosen  # noqa: PLC0415  # as above
+    from acme_client.store import State, Store
+    from answerback.enrolling import chosen
 
     found = chosen(Store.open().certificates(), number.e164, ca)
     usable = [held for held in found if held.state(now) in {State.GOOD, State.DUE} and held.not_before <= now]

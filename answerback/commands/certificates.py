@@ -24,8 +24,8 @@ _COLOURS = {"good": "green", "due": "yellow", "expired": "red", "revoked": "red"
 @json_option
 def certificates(as_json: bool) -> None:
     """Show the certificates held here, one for each number and authority."""
-    from acme_client import Store  # noqa: PLC0415  # --help stays quick
-    from answerback.enrolling import described, failing  # noqa: PLC0415  # as above
+    from acme_client import Store
+    from answerback.enrolling import described, failing
 
     with failing():
         held = Store.open().certificates()
@@ -56,9 +56,9 @@ def renew(
     Run it daily. No SMS is needed while the authority remembers the proof of the number; where one is, and nobody is
     at the terminal to type its code, none is sent and the command fails.
     """
-    from acme_client import Connection, Store  # noqa: PLC0415  # --help stays quick
-    from acme_client.renew import due, renewal  # noqa: PLC0415  # as above
-    from answerback.enrolling import Steps, chosen, code_source, failing  # noqa: PLC0415  # as above
+    from acme_client import Connection, Store
+    from acme_client.renew import due, renewal
+    from answerback.enrolling import Steps, chosen, code_source, failing
 
     steps, store = Steps(silent=as_json), Store.open()
     with failing():
@@ -90,9 +90,9 @@ def renew(
 @json_option
 def revoke(number: str, ca: str | None, reason: str, yes: bool, as_json: bool) -> None:
     """Revoke the certificate for NUMBER that is held here. This cannot be undone."""
-    from acme_client import Store  # noqa: PLC0415  # --help stays quick
-    from acme_client.revoke import Reason, revoke_held  # noqa: PLC0415  # as above
-    from answerback.enrolling import authority_name, chosen, described, failing  # noqa: PLC0415  # as above
+    from acme_client import Store
+    from acme_client.revoke import Reason, revoke_held
+    from answerback.enrolling import authority_name, chosen, described, failing
 
     store = Store.open()
     with failing():
@@ -113,7 +113,7 @@ def revoke(number: str, ca: str | None, reason: str, yes: bool, as_json: bool) -
 
 def _show(held: list[EnrolledCertificate]) -> None:
     """Print a table."""
-    from answerback.enrolling import authority_name  # noqa: PLC0415  # --help stays quick
+    from answerback.enrolling import authority_name
 
     if not held:
         click.echo("No certificates are held here. Get one: answerback enrol +12025550123 --ca URL")

@@ -24,8 +24,8 @@ def demo(as_json: bool) -> None:
     Two authorities of two operators, a mobile network that speaks SMPP, two people and an attacker. Servers listen on
     the loopback address only; nothing is left running or on the disk. Exits 0 only if every step came out as told.
     """
-    from answerback.demo.errors import DemoError  # noqa: PLC0415  # --help stays quick
-    from answerback.demo.story import Story, stage  # noqa: PLC0415  # as above
+    from answerback.demo.errors import DemoError
+    from answerback.demo.story import Story, stage
 
     signal.signal(signal.SIGTERM, _interrupted)
     begun = time.monotonic()
@@ -60,8 +60,8 @@ def _tell(text: str) -> None:
 
 
 def _show(steps: list[Step], seconds: float) -> None:
-    from rich.console import Console  # noqa: PLC0415  # as above
-    from rich.table import Table  # noqa: PLC0415  # as above
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(title="What was told, and what came out", title_justify="left")
     for heading in ("step", "told", "came out", "deciding rule", "as told"):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--insecure-http", is_flag=True, help="Allow an authority without TLS that is not on this machine.")
 @click.option("--force", is_flag=True, help="Order a new certificate though a good one is held.")
 @json_option
-def enrol(  # noqa: PLR0913, PLR0917  # one argument for each option
+def enrol(  # one argument for each option
     number: str,
     authorities: tuple[str, ...],
     challenge: str,
@@ -51,10 +51,10 @@ def enrol(  # noqa: PLR0913, PLR0917  # one argument for each option
     An authority is named by its host, ca.example, or by the whole URL of its ACME index. A command that was
     interrupted goes on from where it was when it is run again.
     """
-    from acme_client import Applicant, ChallengeKind, Connection, Enrolment, Store  # noqa: PLC0415  # --help stays quick
-    from acme_client.addresses import AuthorityAddress  # noqa: PLC0415  # as above
-    from answerback.enrolling import AskTerms, Steps, code_source, failing  # noqa: PLC0415  # as above
-    from stir.telephone_number import TelephoneNumber  # noqa: PLC0415  # as above
+    from acme_client import Applicant, ChallengeKind, Connection, Enrolment, Store
+    from acme_client.addresses import AuthorityAddress
+    from answerback.enrolling import AskTerms, Steps, code_source, failing
+    from stir.telephone_number import TelephoneNumber
 
     steps = Steps(silent=as_json)
     with failing():
@@ -86,8 +86,8 @@ def enrol(  # noqa: PLR0913, PLR0917  # one argument for each option
 
 def run_all(enrolments: list[Enrolment]) -> tuple[list[EnrolledCertificate], list[tuple[str, str]]]:
     """Run each enrolment, whatever became of the others; return the certificates, and the failures by authority."""
-    from acme_client.errors import AcmeClientError  # noqa: PLC0415  # --help stays quick
-    from answerback.enrolling import explain  # noqa: PLC0415  # as above
+    from acme_client.errors import AcmeClientError
+    from answerback.enrolling import explain
 
     done: list[EnrolledCertificate] = []
     failed: list[tuple[str, str]] = []
@@ -101,7 +101,7 @@ def run_all(enrolments: list[Enrolment]) -> tuple[list[EnrolledCertificate], lis
 
 def report(done: list[EnrolledCertificate], failed: list[tuple[str, str]], *, as_json: bool) -> None:
     """Say what came of some enrolments; fail where any of them did, with a line for each."""
-    from answerback.enrolling import authority_name, described  # noqa: PLC0415  # --help stays quick
+    from answerback.enrolling import authority_name, described
 
     if failed and not done and len(failed) == 1:
         raise Failure(failed[0][1])

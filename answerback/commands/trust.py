@@ -68,7 +68,7 @@ def trust() -> None:
 @_until_option
 @_issued_option
 @json_option
-def add(  # noqa: PLR0913, PLR0917  # one argument for each option
+def add(  # one argument for each option
     source: str,
     sha256: str | None,
     name: str | None,
@@ -82,10 +82,10 @@ def add(  # noqa: PLR0913, PLR0917  # one argument for each option
 
     Compare the fingerprint that is shown with one that the operator gave you in another way.
     """
-    from policies.belief import Terms  # noqa: PLC0415  # --help stays quick
-    from stir.telephone_number import NumberPrefix  # noqa: PLC0415  # as above
-    from trust_store import Anchor  # noqa: PLC0415  # as above
-    from trust_store.editing import add_anchor  # noqa: PLC0415  # as above
+    from policies.belief import Terms
+    from stir.telephone_number import NumberPrefix
+    from trust_store import Anchor
+    from trust_store.editing import add_anchor
 
     expected = None if sha256 is None else _fingerprint(sha256)
     with failing():
@@ -148,7 +148,7 @@ def show(name: str, as_json: bool) -> None:
 @json_option
 def remove(name: str, as_json: bool) -> None:
     """Stop believing an authority."""
-    from trust_store.editing import remove_anchor  # noqa: PLC0415  # --help stays quick
+    from trust_store.editing import remove_anchor
 
     home = TrustHome.of_user()
     with failing():
@@ -179,8 +179,8 @@ def deny(  # one argument for each option
     as_json: bool,
 ) -> None:
     """Never believe a number, numbers that begin alike, or a certificate, whoever vouches for it."""
-    from trust_store.editing import add_deny, remove_deny  # noqa: PLC0415  # --help stays quick
-    from trust_store.trust_file import DenyEntry  # noqa: PLC0415  # as above
+    from trust_store.editing import add_deny, remove_deny
+    from trust_store.trust_file import DenyEntry
 
     if [number, prefix, certificate, anchor].count(None) != 3:  # noqa: PLR2004  # all but one
         msg = "say what to deny: exactly one of --number, --prefix, --certificate and --anchor"
@@ -211,8 +211,8 @@ def constrain(  # one argument for each option
     as_json: bool,
 ) -> None:
     """Limit how far an authority is believed. Constraints that are not given stay as they are."""
-    from trust_store.editing import Value  # noqa: PLC0415  # --help stays quick
-    from trust_store.editing import constrain as change  # noqa: PLC0415  # as above
+    from trust_store.editing import Value
+    from trust_store.editing import constrain as change
 
     values: dict[str, Value | None] = {_CONSTRAINTS[key]: None for key in clear}
     given = {"prefixes": prefixes, "issued_not_after": _date(issued_not_after), "until": _date(until)}
@@ -272,7 +272,7 @@ def explain(evidence: str, as_json: bool, **options: object) -> None:
 
 
 def _certificates(source: str, *, any_http: bool) -> tuple[x509.Certificate, ...]:
-    from trust_store.fetching import fetch  # noqa: PLC0415  # --help stays quick
+    from trust_store.fetching import fetch
 
     if "://" in source:
         return read_chain(fetch(source, largest=_LARGEST_CERTIFICATE, any_http=any_http))
@@ -281,7 +281,7 @@ def _certificates(source: str, *, any_http: bool) -> tuple[x509.Certificate, ...
 
 def _chosen(found: tuple[x509.Certificate, ...], expected: str | None) -> x509.Certificate:
     """Return the certificate with the fingerprint, or the only one, or the root among several."""
-    from trust_store.fingerprints import sha256_of  # noqa: PLC0415  # --help stays quick
+    from trust_store.fingerprints import sha256_of
 
     if expected is not None:
         for certificate in found:
@@ -298,8 +298,8 @@ def _chosen(found: tuple[x509.Certificate, ...], expected: str | None) -> x509.C
 
 
 def _authority(certificate: x509.Certificate) -> AuthorityCertificate:
-    from stir.certificate import AuthorityCertificate  # noqa: PLC0415  # --help stays quick
-    from stir.errors import CertificateProfileError  # noqa: PLC0415  # as above
+    from stir.certificate import AuthorityCertificate
+    from stir.errors import CertificateProfileError
 
     try:
         return AuthorityCertificate.read(certificate)
@@ -322,7 +322,7 @@ def _fingerprint_of_file(given: str) -> str:
 
     A certificate can be written anew, for its key or by turning its signature over; the key stays what it is.
     """
-    from trust_store.fingerprints import key_sha256_of  # noqa: PLC0415  # --help stays quick
+    from trust_store.fingerprints import key_sha256_of
 
     if not Path(given).is_file():
         return _fingerprint(given)
@@ -330,7 +330,7 @@ def _fingerprint_of_file(given: str) -> str:
 
 
 def _fingerprint_of_anchor(name: str) -> str:
-    from trust_store.fingerprints import key_sha256_of  # noqa: PLC0415  # --help stays quick
+    from trust_store.fingerprints import key_sha256_of
 
     store = open_store(offline=True)
     for anchor in store.anchors:
@@ -457,9 +457,9 @@ def _believed_for(terms: Terms) -> str:
 
 def _prefixes_or_ranges(numbers: TnAuthList) -> list[str]:
     """Return the prefixes that a list stands for or, where it stands for none, its ranges."""
-    from stir.errors import StirError  # noqa: PLC0415  # --help stays quick
-    from stir.telephone_number import NumberPrefix  # noqa: PLC0415  # as above
-    from stir.tn_auth_list import TnAuthList  # noqa: PLC0415  # as above
+    from stir.errors import StirError
+    from stir.telephone_number import NumberPrefix
+    from stir.tn_auth_list import TnAuthList
 
     prefixes = {_shared(one.start, _last(one)) for one in numbers.intervals}
     try:
