@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from answerback.cli import front_door
+from stir.certificate import write_pem_chain
+from stir.tn_auth_list import OID, RangeEntry, TnAuthList
+from tests.fakes import small_pki
+from tests.fakes.small_pki import CALLED, CALLER, Held
+from trust_store.fingerprints import key_sha256_of, sha256_of
+
+ROOT = small_pki.root("Example Root", prefixes=["+1202", "+44"])
+ISSUING = ROOT.authority("Example Issuing", prefixes=["+1202"])
+SHA = sha256_of(ROOT.certificate)
+NOW = small_pki.NOW.isoformat()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a home of its own, and work in the folder of its files."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("ANSWERBACK_HOME", str(folder))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "root.pem").write_bytes(write_pem_chain([ROOT.certificate]))
+    (tmp_path / "root.der").write_bytes(ROOT.certificate.public_bytes(Encoding.DER))
+    (tmp_path / "chain.pem").write_bytes(write_pem_chain(ISSUING.number().chain))
+    return folder
+
+
+def run(*arguments: str, typed: str | None = None, code: int = 0) -> Result:
+    """Run `answerback trust …` and make sure of its exit code."""
+    result = CliRunner().invoke(front_door, ["trust", *arguments], input=typed)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def data(*arguments: str, code: int = 0) -> Any:  # noqa: ANN401  # what JSON holds
+    """Run `answerback trust … --json` and return what it printed."""
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+@pytest.fixture
+def believed() -> None:
+    """Believe the root."""
+    run("add", "root.pem", "--sha256", SHA)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Serve the test's folder on loopback."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{serving.server_address[1]}"
+    serving.shutdown()
+    thread.join(10)
+    serving.server_close()
+
+
+# add
+
+
+def test_an_authority_is_shown_and_asked_about_before_it_is_believed(home: Path) -> None:
+    """The person sees the fingerprint, the operator and the numbers, and says yes."""
+    result = run("add", "root.pem", typed="y\n")
+    shown = re.sub(r"\s", "", result.stderr)
+    assert SHA in shown
+    assert "Operator of Example Root" in result.stderr
+    assert "+1202, +44" in result.stderr
+    assert "is believed from now on" in result.stdout
+    assert f'sha256 = "{SHA}"' in (home / "trust.toml").read_text()
+    assert data("list")["anchors"][0]["name"] == "example-root"
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", ""])
+def test_whoever_does_not_say_yes_believes_nobody(home: Path, typed: str) -> None:
+    """No is the default, and nobody there to answer means no."""
+    assert "nothing was added" in run("add", "root.pem", typed=typed, code=1).stderr
+    assert not home.exists()
+
+
+def test_a_known_fingerprint_asks_nothing() -> None:
+    """However it is written down."""
+    written = ":".join(SHA[at : at + 2].upper() for at in range(0, 64, 2))
+    run("add", "root.der", "--sha256", written)
+    assert data("show", "example-root")["sha256"] == SHA
+
+
+@pytest.mark.parametrize(("given", "told"), [("00" * 32, "do not believe it"), ("abc", "64 hexadecimal digits")])
+def test_another_fingerprint_is_refused(home: Path, given: str, told: str) -> None:
+    """The certificate that stands there is not the one that the operator told of."""
+    assert told in run("add", "root.pem", "--sha256", given, code=1).stderr
+    assert not home.exists()
+
+
+def test_with_json_a_fingerprint_is_needed() -> None:
+    """A program cannot be asked."""
+    assert "--sha256" in data("add", "root.pem", code=1)["error"]
+    assert data("add", "root.pem", "--sha256", SHA)["added"]["sha256"] == SHA
+
+
+def test_an_anchor_is_added_on_terms(home: Path) -> None:
+    """Names and constraints go into the file."""
+    terms = ("--prefix", "+1202", "--prefix", "+44", "--until", "2027-06-30", "--issued-not-after", "2026-12-31")
+    run("add", "root.pem", "--sha256", SHA, "--name", "mine", "--operator", "A friend", *terms)
+    shown = data("show", "mine")
+    assert (shown["operator"], shown["prefixes"]) == ("A friend", ["+1202", "+44"])
+    assert (shown["until"], shown["issued_not_after"]) == ("2027-06-30", "2026-12-31")
+    assert shown["may_certify"] == ["+1202", "+44"]
+    assert "until = 2027-06-30" in (home / "trust.toml").read_text()
+
+
+def test_an_anchor_is_fetched_from_a_url(server: str) -> None:
+    """From this machine, or over https."""
+    assert "127.0.0.1" in run("add", f"{server}/root.pem", typed="y\n").stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("http://ca.example/root.pem", "use https"),
+        ("ftp://ca.example/root.pem", "use https"),
+        ("nothing.pem", "cannot read nothing.pem"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_told(source: str, told: str) -> None:
+    """In one line that says what to do."""
+    assert told in run("add", source, code=1).stderr
+
+
+def test_a_page_that_is_not_there_is_told(server: str) -> None:
+    """With the server's status."""
+    assert "404" in run("add", f"{server}/other.pem", code=1).stderr
+
+
+def test_among_several_certificates_the_root_is_taken_or_the_one_that_is_named(tmp_path: Path) -> None:
+    """A file with a whole chain will do."""
+    both = tmp_path / "both.pem"
+    both.write_bytes(write_pem_chain([ISSUING.certificate, ROOT.certificate]))
+    run("add", "both.pem", typed="y\n")
+    assert data("list")["anchors"][0]["sha256"] == SHA
+    run("add", "both.pem", "--sha256", sha256_of(ISSUING.certificate))
+    assert data("show", "example-issuing")["may_certify"] == ["+1202"]
+    both.write_bytes(write_pem_chain([ROOT.certificate, small_pki.root("Other", key_number=9).certificate]))
+    assert "choose one with --sha256" in run("add", "both.pem", code=1).stderr
+
+
+@pytest.mark.parametrize("name", ["chain.pem", "home"])
+def test_what_is_no_authority_is_no_anchor(tmp_path: Path, name: str) -> None:
+    """A number's certificate vouches for nobody, and other files are no certificates."""
+    (tmp_path / "home").write_text("hello")
+    leaf = tmp_path / "chain.pem"
+    leaf.write_bytes(write_pem_chain(ISSUING.number().chain[:1]))
+    run("add", name, code=1)
+
+
+@pytest.mark.usefixtures("believed")
+def test_an_anchor_is_not_added_twice() -> None:
+    """The person is told which one it is."""
+    assert "example-root already" in run("add", "root.pem", "--sha256", SHA, code=1).stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--prefix", "1202"), ("--until", "soon"), ("--name", "No Name")])
+def test_terms_that_make_no_sense_are_told(option: str, value: str, home: Path) -> None:
+    """And nothing is written."""
+    result = CliRunner().invoke(front_door, ["trust", "add", "root.pem", "--sha256", SHA, option, value])
+    assert result.exit_code in {1, 2}
+    assert not (home / "trust.toml").exists()
+
+
+def test_an_authority_whose_ranges_are_no_prefix_is_shown_by_its_ranges(tmp_path: Path) -> None:
+    """Whatever its limits are, the person sees them."""
+    for start, shown in (("12025550123", "12025550123 to 12025550132"), ("00", "00 to 09")):
+        numbers = x509.UnrecognizedExtension(x509.ObjectIdentifier(OID), TnAuthList((RangeEntry(start, 10),)).to_der())
+        plain = small_pki.root()
+        odd = small_pki.reissued(plain.certificate, plain.key, extra=[(numbers, False)])
+        (tmp_path / "odd.pem").write_bytes(write_pem_chain([odd]))
+        assert shown in run("add", "odd.pem", typed="n\n", code=1).stderr
+
+
+# list, show, remove
+
+
+def test_an_empty_store_is_told_as_such() -> None:
+    """With what to do about it."""
+    assert "answerback trust add" in run("list").stdout
+    assert data("list")["anchors"] == []
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_list_shows_whom_and_what_and_where(home: Path) -> None:
+    """Anchors with their terms, and denies, each with its line."""
+    run("constrain", "example-root", "--prefix", "+1202", "--issued-not-after", "2026-12-31", "--until", "2027-01-01")
+    run("deny", "--number", "+12025550199", "--note", "solar panels")
+    run("deny", "--prefix", "+1900")
+    run("deny", "--certificate", "ab" * 32)
+    shown = run("list").stdout
+    assert f"believed for +1202, if issued up to 2026-12-31, until 2027-01-01  [{home / 'trust.toml'}:5]" in shown
+    assert f"never +12025550199 (solar panels)  [{home / 'trust.toml'}:13]" in shown
+    assert "never numbers that begin with +1900" in shown
+    assert f"never the certificate or key {'ab' * 32}" in shown
+    assert data("list")["settings"]["call_seconds"] == 60
+
+
+@pytest.mark.usefixtures("believed")
+def test_an_anchor_is_shown_in_full() -> None:
+    """Its certificate and its terms."""
+    shown = run("show", "example-root").stdout
+    assert SHA in re.sub(r"\s", "", shown)
+    assert "trust.toml:5" in shown
+    assert "no anchor 'other'" in run("show", "other", code=1).stderr
+
+
+def test_an_anchor_that_has_expired_is_marked(tmp_path: Path) -> None:
+    """A list that looks well and believes nobody would mislead."""
+    old = small_pki.reissued(
+        ROOT.certificate,
+        ROOT.key,
+        not_before=datetime(2020, 1, 1, tzinfo=UTC),
+        not_after=datetime(2021, 1, 1, tzinfo=UTC),
+    )
+    (tmp_path / "old.pem").write_bytes(write_pem_chain([old]))
+    run("add", "old.pem", "--sha256", sha256_of(old))
+    assert "EXPIRED" in run("list").stdout
+
+
+@pytest.mark.usefixtures("believed")
+def test_an_anchor_is_removed() -> None:
+    """From then on it is not believed."""
+    run("test", "chain.pem", "--at", NOW, "--offline")
+    assert "no longer believed" in run("remove", "example-root").stdout
+    run("test", "chain.pem", "--at", NOW, "--offline", code=3)
+    assert "no anchor" in run("remove", "example-root", code=1).stderr
+
+
+def test_a_damaged_store_is_told(home: Path) -> None:
+    """In one line with the file's name."""
+    home.mkdir()
+    (home / "trust.toml").write_text("[[anchor]]\nname = 1\n")
+    assert "trust.toml: anchor[0].name" in run("list", code=1).stderr
+    assert "trust.toml: anchor[0].name" in data("test", "chain.pem", code=1)["error"]
+
+
+# deny, constrain
+
+
+@pytest.mark.usefixtures("believed")
+@pytest.mark.parametrize("what", [("--number", CALLER.e164), ("--prefix", "+1202"), ("--anchor", "example-root")])
+def test_what_is_denied_is_refused_and_may_be_taken_back(what: tuple[str, str]) -> None:
+    """A deny stands above every anchor."""
+    assert "denied from now on" in run("deny", *what).stdout
+    assert "nothing to change" in run("deny", *what).stdout
+    run("test", "chain.pem", "--at", NOW, "--offline", code=4)
+    assert data("deny", *what, "--undo")["changed"]
+    assert not data("deny", *what, "--undo")["changed"]
+    run("test", "chain.pem", "--at", NOW, "--offline")
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_certificate_is_denied_by_its_file_or_its_fingerprint() -> None:
+    """A file stands for its key, which no other certificate brings back."""
+    assert data("deny", "--certificate", "chain.pem")["certificate"] == key_sha256_of(ISSUING.number().chain[0])
+    run("test", "chain.pem", "--at", NOW, "--offline", code=4)
+    run("deny", "--certificate", "chain.pem", "--undo")
+    run("deny", "--certificate", sha256_of(ISSUING.certificate))
+    run("test", "chain.pem", "--at", NOW, "--offline", code=4)
+
+
+@pytest.mark.parametrize("what", [(), ("--number", "+12025550123", "--prefix", "+1"), ("--anchor", "nobody")])
+def test_a_deny_names_one_thing(what: tuple[str, ...]) -> None:
+    """Not none, not two, and not an anchor that is not there."""
+    run("deny", *what, code=1)
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_constraint_is_set_and_taken_away() -> None:
+    """The verdict follows, and names the line."""
+    assert data("constrain", "example-root", "--prefix", "+44")["prefixes"] == ["+44"]
+    verdict = data("test", "chain.pem", "--at", NOW, "--offline", code=4)
+    assert (verdict["rule"], verdict["source"]) == ("anchor-numbers", "trust.toml:9")
+    assert "believed for  any number" in run("constrain", "example-root", "--clear", "prefix").stdout
+    run("test", "chain.pem", "--at", NOW, "--offline")
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_constraint_of_nothing_or_on_nobody_is_told() -> None:
+    """The person is told what can be said."""
+    assert "--clear" in run("constrain", "example-root", code=1).stderr
+    assert "no anchor" in run("constrain", "nobody", "--prefix", "+1", code=1).stderr
+
+
+# test, explain
+
+
+@pytest.mark.usefixtures("believed")
+@pytest.mark.parametrize(("expect", "code"), [("verified", 0), ("unverified", 1), ("refused", 1)])
+def test_an_expectation_decides_the_exit_code(expect: str, code: int) -> None:
+    """So that a script can hold the store to what the user meant."""
+    run("test", "chain.pem", "--at", NOW, "--offline", "--expect", expect, code=code)
+
+
+@pytest.mark.usefixtures("believed")
+def test_an_explanation_shows_each_rule_in_order_with_its_line(home: Path) -> None:
+    """And the verdict at the end."""
+    run("constrain", "example-root", "--until", "2026-01-01")
+    shown = run("explain", "chain.pem", "--at", NOW, "--offline", code=4).stdout.splitlines()
+    rules = [line.split()[1] for line in shown[: shown.index("")]]
+    assert rules[:4] == ["denied-number", "chain", "denied-certificate", "anchor"]
+    assert rules[-3:] == ["until", "revocation", "duplicate"]
+    assert shown[rules.index("until")].startswith("REFUSED")
+    assert shown[rules.index("until")].endswith(f"[{home / 'trust.toml'}:9]")
+    assert shown[rules.index("revocation")].endswith("not asked")
+    assert f"  stands  {home / 'trust.toml'}:9" in shown
+    described = data("explain", "chain.pem", "--at", NOW, "--offline", code=4)
+    assert described["rules"][-1]["result"] == "refused"
+    assert described["not_asked"] == ["revocation", "duplicate"]
+
+
+def token(tmp_path: Path, held: Held, **parts: Any) -> str:  # noqa: ANN401  # see Held.token
+    """Write a token into a file, and return the file's name."""
+    (tmp_path / "token").write_text(held.token(**parts) + "\n")
+    return "token"
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_token_is_explained_with_or_without_the_signalling(tmp_path: Path) -> None:
+    """Without who called, it is never verified: the token is not to say."""
+    held = ISSUING.number()
+    name = token(tmp_path, held)
+    signalling = ("--from", CALLER.e164, "--to", CALLED.e164)
+    run("explain", name, *signalling, "--at", NOW, "--offline")
+    run("test", held.token(), *signalling, "--at", NOW, "--offline")
+    alone = data("explain", name, "--at", NOW, "--offline", code=3)
+    assert (alone["verdict"], alone["rule"]) == ("unverified", "caller")
+    assert [one["rule"] for one in alone["rules"] if one["result"] == "unverified"] == ["caller", "called"]
+    half = data("explain", name, "--from", CALLER.e164, "--at", NOW, "--offline", code=3)
+    assert (half["verdict"], half["rule"]) == ("unverified", "called")
+    stale = data("explain", name, code=4)
+    assert (stale["verdict"], stale["rule"]) == ("refused", "freshness")
+
+
+def test_what_is_neither_a_token_nor_a_certificate_is_told(tmp_path: Path) -> None:
+    """A misspelled file name is no verdict."""
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    assert "neither a file nor a token" in run("explain", "chian.pem", code=1).stderr
+    assert "neither a token nor a certificate" in run("explain", "binary", code=1).stderr
+    assert data("explain", "a.b.c", code=4)["rule"] == "token"
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-06-01", "2026-06-01T12:00:00"])
+def test_a_time_has_a_zone(at: str) -> None:
+    """Otherwise it is another moment elsewhere."""
+    assert "zone" in run("test", "chain.pem", "--at", at, code=1).stderr
+
+
+@pytest.mark.usefixtures("believed")
+def test_evidence_may_come_on_standard_input() -> None:
+    """As for other commands, - stands for it."""
+    pem = write_pem_chain(ISSUING.number().chain).decode()
+    run("test", "-", "--at", NOW, "--offline", typed=pem)
+
+
+def test_a_revocation_list_is_fetched_and_counts(tmp_path: Path, server: str) -> None:
+    """From the place that the certificate names, unless --offline is said."""
+    run("add", "root.pem", "--sha256", SHA)
+    held = ISSUING.number(crl_url=f"{server}/0.crl")
+    (tmp_path / "held.pem").write_bytes(write_pem_chain(held.chain))
+    revoked = x509.RevokedCertificateBuilder().serial_number(held.chain[0].serial_number)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(ISSUING.certificate.subject)
+    builder = builder.last_update(small_pki.NOW).next_update(small_pki.NOW + timedelta(days=1))
+    builder = builder.add_revoked_certificate(revoked.revocation_date(small_pki.NOW).build())
+    (tmp_path / "0.crl").write_bytes(builder.sign(ISSUING.key, hashes.SHA256()).public_bytes(Encoding.DER))
+    run("test", "held.pem", "--at", NOW, "--offline")
+    assert data("test", "held.pem", "--at", NOW, code=4)["rule"] == "revocation"
+    assert data("test", "held.pem", "--at", NOW, "--offline", code=4)["rule"] == "revocation"
+
+
+def test_the_help_of_every_command_says_what_it_is_for() -> None:
+    """Each has a sentence, and those that judge tell their exit codes."""
+    for name in ("add", "list", "show", "remove", "deny", "constrain", "test", "explain"):
+        assert "--json" in run(name, "--help").output
+    for name in ("test", "explain"):
+        assert "3 unverified, 4 refused" in " ".join(run(name, "--help").output.split())
