@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ca_server.errors import KeyStoreError
-from ca_server.signing.encrypted_key import encrypted_pem
+from stir.encrypted_key import encrypted_pem
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _OWNER_ONLY = 0o600
