@@ -75,6 +75,7 @@ class Objects:
             codeLength=self._ca.config.policy.code_digits if challenge.type is ChallengeType.SMS_CODE else None,
             attemptsRemaining=challenge.attempts_remaining,
             sendsRemaining=challenge.sends_remaining,
+            sendsUsed=challenge.sends_used,
             nextSend=write_time(challenge.next_send_at, up=True) if under_way and challenge.sends_remaining else None,
             expires=write_time(challenge.answerable_until) if under_way else None,
             delivery=challenge.delivery if under_way else None,
