@@ -8,6 +8,7 @@ LOCK := requirements/dev.lock
 PEER_VENV := .venv-bench
 PEER_LOCK := requirements/bench-peer.lock
 PURE := stir policies trust_store
+ROOMS := acme_client answerback ca_server $(PURE)
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
 
@@ -22,7 +23,7 @@ demo: $(READY)  ## play the whole story on this machine: two authorities, an SMS
 	@$(BIN)/answerback demo
 
 test: $(READY)  ## run the whole suite, with branch coverage (PYTEST_ARGS="-k name" for a part)
-	@$(BIN)/pytest --numprocesses=2 --dist=loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(ROOMS:%=--cov=%) --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of the pure rooms
 	$(BIN)/ruff format --check --quiet .
