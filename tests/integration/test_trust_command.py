@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,9 @@ ROOT = small_pki.root("Example Root", prefixes=["+1202", "+44"])
 ISSUING = ROOT.authority("Example Issuing", prefixes=["+1202"])
 SHA = sha256_of(ROOT.certificate)
 NOW = small_pki.NOW.isoformat()
+
+
+HOW_TO = (Path(__file__).parents[2] / "docs" / "how-to" / "choose-whom-to-trust.md").read_text()
 
 
 @pytest.fixture(autouse=True)
@@ -400,3 +404,42 @@ def test_the_help_of_every_command_says_what_it_is_for() -> None:
         assert "--json" in run(name, "--help").output
     for name in ("test", "explain"):
         assert "3 unverified, 4 refused" in " ".join(run(name, "--help").output.split())
+
+
+# The how-to page
+
+
+@pytest.fixture
+def page_files(tmp_path: Path) -> Held:
+    """Write the files that the page names, good for today, and return the caller's certificate."""
+    now = datetime.now(UTC)
+    nowhere = "http://127.0.0.1:9/0.crl"
+    held = ISSUING.number(not_before=now - timedelta(days=1), not_after=now + timedelta(days=1), crl_url=nowhere)
+    (tmp_path / "chain.pem").write_bytes(write_pem_chain(held.chain))
+    (tmp_path / "stolen.pem").write_bytes(
+        write_pem_chain([small_pki.root(key_number=33).number(key_number=34).chain[0]])
+    )
+    (tmp_path / "token.txt").write_text(held.token(issued_at=now))
+    return held
+
+
+@pytest.mark.usefixtures("page_files")
+def test_what_the_page_tells_a_person_to_type_works(home: Path) -> None:
+    """Each command, in its order, with the fingerprint of the test's authority and days that do not pass."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", HOW_TO, re.MULTILINE | re.DOTALL)
+    commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    assert len(commands) >= 10
+    for command in commands:
+        program, *arguments = shlex.split(re.sub(r"\b20\d\d-", "2999-", re.sub(r"\b[0-9a-f]{64}\b", SHA, command)))
+        if arguments[1] == "add":
+            (home / "trust.toml").unlink(missing_ok=True)
+        result = CliRunner().invoke(front_door, arguments, input="y\n")
+        assert (program, result.exit_code) == ("answerback", 0), f"{command}: {result.output}"
+
+
+@pytest.mark.usefixtures("believed")
+def test_the_program_on_the_page_runs(page_files: Held, capsys: pytest.CaptureFixture[str]) -> None:
+    """It judges a call by the user's store."""
+    (program,) = re.findall(r"^```python\n(.*?)^```$", HOW_TO, re.MULTILINE | re.DOTALL)
+    exec(program, {"token": page_files.token(issued_at=datetime.now(UTC))})  # noqa: S102  # the page's own
+    assert capsys.readouterr().out.startswith("This is example-root telling the truth")
