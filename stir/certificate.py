@@ -22,6 +22,7 @@ from typing import Self, TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -53,6 +54,7 @@ LARGEST_CERTIFICATE = 16 * 1024
 
 _TN_AUTH_LIST = x509.ObjectIdentifier(tn_auth_list.OID)
 _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
+_SCT_LIST = ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS
 _ANY_POLICY = x509.ObjectIdentifier("2.5.29.32.0")
 _LONGEST_NAME = 64
 _LARGEST_SERIAL = 2**159 - 1  # 20 octets, the sign bit among them (RFC 5280 §4.1.2.2)
@@ -192,7 +194,8 @@ class NumberCertificate:
     """A number's certificate that was read and obeys the profile. Its signature has not been verified by that.
 
     `validation` holds the methods of this project that the certificate's policies name, and is empty where the
-    authority used one that we do not know. `fingerprint` is the SHA-256 of the DER, 32 bytes.
+    authority used one that we do not know. `sct_list` is the SignedCertificateTimestampList as it was embedded, None
+    without one: nobody has read or checked its timestamps. `fingerprint` is the SHA-256 of the DER, 32 bytes.
     """
 
     certificate: x509.Certificate
@@ -205,6 +208,7 @@ class NumberCertificate:
     validation: tuple[ValidationMethod, ...] = field(init=False, compare=False)
     crl_urls: tuple[str, ...] = field(init=False, compare=False)
     ca_issuers_urls: tuple[str, ...] = field(init=False, compare=False)
+    sct_list: bytes | None = field(init=False, compare=False)
     fingerprint: bytes = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -225,6 +229,7 @@ class NumberCertificate:
                 validation=_validation_methods(extensions),
                 crl_urls=_crl_urls(_required(extensions, x509.CRLDistributionPoints)),
                 ca_issuers_urls=_ca_issuers_urls(_required(extensions, x509.AuthorityInformationAccess)),
+                sct_list=_sct_list(extensions),
                 fingerprint=certificate.fingerprint(hashes.SHA256()),
             )
 
@@ -307,12 +312,29 @@ class NumberRequest:
             return cls(_requested_number(request), public_key)
 
 
-def number_certificate(fields: NumberCertificateFields, issuer: x509.Certificate) -> x509.CertificateBuilder:
+def number_certificate(
+    fields: NumberCertificateFields, issuer: x509.Certificate, sct_list: bytes | None = None
+) -> x509.CertificateBuilder:
     """Return the unsigned certificate of a number, issued by the authority `issuer`.
 
-    Sign it with `builder.sign(key, signature_hash(key), ecdsa_deterministic=True)`. Raises CertificateProfileError
-    where the issuer is no authority or not one for this number.
+    `sct_list` is the TLS-encoded SignedCertificateTimestampList that logs gave for the precertificate of the same
+    fields (RFC 6962 §3.3). Sign with `builder.sign(key, signature_hash(key), ecdsa_deterministic=True)`. Raises
+    CertificateProfileError where the issuer is no authority or not one for this number.
     """
+    builder = _unlogged_certificate(fields, issuer)
+    return builder if sct_list is None else builder.add_extension(_sct_list_extension(sct_list), critical=False)
+
+
+def precertificate(fields: NumberCertificateFields, issuer: x509.Certificate) -> x509.CertificateBuilder:
+    """Return the unsigned precertificate of a number, to be shown to logs; it is no certificate (RFC 6962 §3.1).
+
+    But for its critical poison and the SCT list, its TBS is that of the certificate of the same fields. Sign it as
+    `number_certificate` says, which also tells the errors.
+    """
+    return _unlogged_certificate(fields, issuer).add_extension(x509.PrecertPoison(), critical=True)
+
+
+def _unlogged_certificate(fields: NumberCertificateFields, issuer: x509.Certificate) -> x509.CertificateBuilder:
     authority = AuthorityCertificate.read(issuer)
     if authority.numbers is not None and not authority.numbers.covers_number(fields.number):
         msg = f"the issuing authority is not one for {fields.number.masked}"
@@ -478,6 +500,13 @@ def _names(number: TelephoneNumber) -> x509.SubjectAlternativeName:
 
 def _tn_auth_list_extension(numbers: TnAuthList) -> x509.UnrecognizedExtension:
     return x509.UnrecognizedExtension(_TN_AUTH_LIST, numbers.to_der())
+
+
+def _sct_list_extension(sct_list: bytes) -> x509.UnrecognizedExtension:
+    if not 0 < len(sct_list) <= LARGEST_CERTIFICATE:
+        msg = "an SCT list is neither empty nor larger than a certificate"
+        raise CertificateProfileError(msg)
+    return x509.UnrecognizedExtension(_SCT_LIST, asn1.encode_der(sct_list))
 
 
 def _name_constraints(prefixes: Iterable[NumberPrefix]) -> x509.NameConstraints:
@@ -646,6 +675,12 @@ def _numbers_of_just(number: TelephoneNumber, extensions: _Extensions) -> TnAuth
 def _validation_methods(extensions: _Extensions) -> tuple[ValidationMethod, ...]:
     policies = (policy.policy_identifier for policy in _required(extensions, x509.CertificatePolicies))
     return tuple(_METHOD_OF_POLICY[oid] for oid in policies if oid in _METHOD_OF_POLICY)
+
+
+def _sct_list(extensions: _Extensions) -> bytes | None:
+    """Return the list inside the extension's OCTET STRING (RFC 6962 §3.3)."""
+    extension = extensions.get(_SCT_LIST)
+    return None if extension is None else asn1.decode_der(bytes, extension.value.public_bytes())
 
 
 def _crl_urls(points: x509.CRLDistributionPoints) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""Which certificates exist for a number? This room is reserved: nothing is built here yet.
+"""Which certificates exist for a number? Logs that tell the number's owner, and nobody else.
 
-The log's entries, proofs and checkpoints, a monitor for a number's owner, and the log's server will stand here.
+The modules here are pure: formats, hashes, signatures and proofs, with no I/O. docs/reference/log-formats.md has every
+byte of them. What asks a log over the network, watches it or runs one stands in `client`, `monitor` and `server`.
 """
