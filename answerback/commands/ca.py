@@ -7,32 +7,23 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import click
-from cryptography import x509
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
-from ca_server import checkup, issuing, serve
-from ca_server.app import create_authority, open_storage, system_clock
-from ca_server.audit import configure_log
-from ca_server.config import PASSPHRASE_VARIABLE
-from ca_server.errors import CaServerError, Refusal, RefusalKind
-from ca_server.initialise import Initialised, NewAuthority, initialise
-from ca_server.issuing import CertificateAuthority
-from ca_server.loading import load_config
-from ca_server.orders import Account, Certificate, Delivery, RevocationList
-from ca_server.signing.loading import passphrase_in
-from policies.numbering_plan import parse_strictly
-from stir.certificate import AuthorityCertificate, write_pem_chain
-from stir.errors import StirError
-from stir.telephone_number import NumberPrefix, TelephoneNumber
+
+if TYPE_CHECKING:
+    from ca_server.checkup import AuthorityKey
+    from ca_server.initialise import Initialised, NewAuthority
+    from ca_server.issuing import CertificateAuthority
+    from ca_server.orders import Account, Certificate, RevocationList
+    from stir.certificate import AuthorityCertificate
 
 CONFIG_VARIABLE = "ANSWERBACK_CA_CONFIG"
-_PAGE = 200
 _REASONS = {
     "unspecified": 0,
     "key-compromise": 1,
@@ -41,8 +32,6 @@ _REASONS = {
     "cessation-of-operation": 5,
     "privilege-withdrawn": 9,
 }
-
-ParsedT = TypeVar("ParsedT", TelephoneNumber, NumberPrefix)
 
 _config = click.option(
     "--config",
@@ -61,6 +50,8 @@ _after = click.option("--after", metavar="ID", help="Show those after this one."
 @click.group()
 def ca() -> None:
     """Run an authority: keys, ACME server, SMS, revocation."""
+    from ca_server.audit import configure_log
+
     configure_log("warning")
 
 
@@ -102,6 +93,9 @@ def init(  # an argument for each option
     as_json: bool,
 ) -> None:
     """Make a new authority in FOLDER: keys, certificates, settings and database."""
+    from ca_server.initialise import NewAuthority, initialise
+    from stir.telephone_number import NumberPrefix
+
     if unencrypted_keys and passphrase_file is not None:
         msg = "give --passphrase-file or --unencrypted-keys, not both"
         raise Failure(msg)
@@ -118,7 +112,7 @@ def init(  # an argument for each option
             sender=sender,
             bind=bind or _default_bind(url),
         )
-        made = initialise(folder, new, system_clock)
+        made = initialise(folder, new, _now)
     data = {"config": str(made.config), "keys": str(made.keys), "anchor": _authority_data(made.anchor)}
     emit(as_json, data, lambda: _tell_next_steps(made, new))
 
@@ -129,13 +123,15 @@ def init(  # an argument for each option
 @json_option
 def serve_command(path: Path, with_worker: bool, as_json: bool) -> None:
     """Serve ACME until it is stopped."""
+    from ca_server.loading import load_config
+    from ca_server.serve import serve
 
     def announce(url: str) -> None:
         click.echo(json.dumps({"listening": url}) if as_json else f"listening on {url}")
         sys.stdout.flush()
 
     with _failing():
-        code = serve.serve(load_config(path), announce, with_worker=with_worker)
+        code = serve(load_config(path), announce, with_worker=with_worker)
     if code:
         msg = "the server ended with an error; its log says which"
         raise Failure(msg)
@@ -146,13 +142,15 @@ def serve_command(path: Path, with_worker: bool, as_json: bool) -> None:
 @json_option
 def worker(path: Path, as_json: bool) -> None:
     """Send SMS, sign CRLs anew and tidy up, until it is stopped."""
+    from ca_server.loading import load_config
+    from ca_server.serve import work
 
     def announce() -> None:
         click.echo(json.dumps({"working": True}) if as_json else "sending SMS")
         sys.stdout.flush()
 
     with _failing():
-        serve.work(load_config(path), announce)
+        work(load_config(path), announce)
 
 
 @ca.command()
@@ -160,8 +158,10 @@ def worker(path: Path, as_json: bool) -> None:
 @json_option
 def check(path: Path, as_json: bool) -> None:
     """Look whether everything that serving needs is there."""
+    from ca_server import checkup
+
     findings = []
-    for finding in checkup.check(path, system_clock()):
+    for finding in checkup.check(path, _now()):
         findings.append(finding)
         if not as_json:
             click.echo(f"{'ok    ' if finding.is_ok else 'FAILED'} {finding.name}{_after_colon(finding.detail)}")
@@ -184,6 +184,9 @@ def check(path: Path, as_json: bool) -> None:
 @json_option
 def accounts(path: Path, limit: int, after: str | None, as_json: bool) -> None:
     """List the accounts, oldest first."""
+    from ca_server.app import open_storage
+    from ca_server.loading import load_config
+
     with _failing():
         found = open_storage(load_config(path)).accounts.page(after, limit)
     emit(as_json, {"accounts": [_account_data(one) for one in found]}, lambda: _tell_accounts(found))
@@ -200,13 +203,17 @@ def certificates(
     path: Path, number: str | None, show_numbers: bool, limit: int, after: str | None, as_json: bool
 ) -> None:
     """List the certificates that were issued, oldest first."""
+    from ca_server.app import open_storage
+    from ca_server.loading import load_config
+    from stir.telephone_number import TelephoneNumber
+
     with _failing():
         storage = open_storage(load_config(path))
         if number is None:
             found = storage.certificates.page(after, limit)
         else:
             found = storage.certificates.of_number(TelephoneNumber.parse(number))
-    now = system_clock()
+    now = _now()
     rows = [_certificate_data(one, now, show_number=show_numbers) for one in found]
     emit(as_json, {"certificates": rows}, lambda: _tell_certificates(rows))
 
@@ -218,6 +225,8 @@ def certificates(
 @json_option
 def revoke(serial: str, reason: str, path: Path, as_json: bool) -> None:
     """Revoke the certificate of SERIAL, and sign its CRL at once."""
+    from ca_server import issuing
+
     with _failing(), _authority(path) as authority:
         revoked = issuing.revoke_by_operator(authority, _serial(serial), _REASONS[reason])
         url = authority.issuer.crl_url(revoked.shard)
@@ -233,6 +242,8 @@ def revoke(serial: str, reason: str, path: Path, as_json: bool) -> None:
 @json_option
 def crl(path: Path, refresh: bool, shard: int | None, output: Path | None, as_json: bool) -> None:
     """Show the CRLs, and sign them anew where asked."""
+    from ca_server import issuing
+
     if output is not None and shard is None:
         msg = "say which CRL to write with --shard"
         raise Failure(msg)
@@ -252,6 +263,9 @@ def crl(path: Path, refresh: bool, shard: int | None, output: Path | None, as_js
 @json_option
 def keys(path: Path, as_json: bool) -> None:
     """Show the authority's certificates, and where their keys are."""
+    from ca_server import checkup
+    from ca_server.loading import load_config
+
     with _failing():
         found = checkup.authority_keys(load_config(path))
     rows = [
@@ -280,11 +294,16 @@ def sms() -> None:
 @json_option
 def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_json: bool) -> None:
     """Send a real SMS, without a code, to NUMBER."""
+    from ca_server import checkup
+    from ca_server.loading import load_config
+    from ca_server.orders import Delivery
+    from policies.numbering_plan import parse_strictly
+
     with _failing():
         result = checkup.send_test_sms(
             load_config(path),
             parse_strictly(number),
-            system_clock(),
+            _now(),
             gateway_name=gateway,
             patience=timedelta(seconds=patience),
         )
@@ -302,6 +321,10 @@ def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_jso
 @json_option
 def export_anchor(path: Path, output: Path | None, as_json: bool) -> None:
     """Print the certificate that users are to believe, in PEM, and its fingerprint on standard error."""
+    from ca_server import checkup
+    from ca_server.loading import load_config
+    from stir.certificate import write_pem_chain
+
     with _failing():
         found = checkup.anchor(load_config(path))
     pem = write_pem_chain((found.certificate,)).decode("ascii")
@@ -322,6 +345,9 @@ def export_anchor(path: Path, output: Path | None, as_json: bool) -> None:
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
     """Tell the rooms' errors as the command's."""
+    from ca_server.errors import CaServerError, Refusal, RefusalKind
+    from stir.errors import StirError
+
     try:
         yield
     except Refusal as refusal:
@@ -333,11 +359,18 @@ def _failing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _authority(path: Path) -> Iterator[CertificateAuthority]:
+    from ca_server.app import create_authority
+    from ca_server.loading import load_config
+
     authority = create_authority(load_config(path))
     try:
         yield authority
     finally:
         authority.storage.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _asked(value: str | None, option: str, question: str) -> str:
@@ -351,6 +384,9 @@ def _asked(value: str | None, option: str, question: str) -> str:
 
 
 def _passphrase(file: Path | None) -> bytes:
+    from ca_server.config import PASSPHRASE_VARIABLE
+    from ca_server.signing.loading import passphrase_in
+
     if file is not None:
         return passphrase_in(file)
     if os.environ.get(PASSPHRASE_VARIABLE):
@@ -425,6 +461,8 @@ def _certificate_data(certificate: Certificate, now: datetime, *, show_number: b
 
 
 def _list_data(one: RevocationList, authority: CertificateAuthority) -> dict[str, object]:
+    from cryptography import x509
+
     return {
         "shard": one.shard,
         "url": authority.issuer.crl_url(one.shard),
@@ -447,6 +485,8 @@ def _tell_next_steps(made: Initialised, new: NewAuthority) -> None:
 
 
 def _next_steps(made: Initialised, new: NewAuthority) -> Iterator[str]:
+    from ca_server.config import PASSPHRASE_VARIABLE
+
     config = made.config
     if new.passphrase is None:
         yield "The keys are NOT encrypted: let nobody else read this folder, nor its backups."
@@ -481,7 +521,7 @@ def _tell_lists(rows: list[dict[str, object]]) -> None:
         click.echo(f"{row['url']}  number {row['number']}, {row['entries']} entries, good until {row['next_update']}")
 
 
-def _tell_keys(found: tuple[checkup.AuthorityKey, ...]) -> None:
+def _tell_keys(found: tuple[AuthorityKey, ...]) -> None:
     for one in found:
         where = "in a store of your own" if one.file is None else one.file if one.is_here else "not on this machine"
         click.echo(f"{one.role}: {one.certificate.common_name}, until {one.certificate.not_after:%Y-%m-%d}")
