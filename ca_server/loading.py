@@ -16,6 +16,7 @@ from ca_server.sms.routing import Routes
 from ca_server.validation.message import check_message
 from policies.errors import PolicyFileError
 from policies.loading import load_toml
+from policies.numbering_plan import has_plan
 
 _SQLITE = "sqlite:///"
 _DATABASES = (_SQLITE, "postgresql://", "postgres://")
@@ -159,6 +160,11 @@ def _check_message(config: Config) -> None:
 
 def _check_policy(config: Config) -> None:
     policy = config.policy
+    unknown = [country for country in policy.countries if not has_plan(country)]
+    if unknown:
+        _fail(
+            "policy.countries", f"{unknown[0]} is no country with telephone numbers; write ISO 3166 codes, such as GB"
+        )
     if policy.certificate_hours > policy.longest_certificate_hours:
         _fail(
             "policy.certificate_hours", f"write at most longest_certificate_hours, {policy.longest_certificate_hours}"

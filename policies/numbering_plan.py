@@ -51,6 +51,11 @@ def country_of(number: TelephoneNumber) -> str | None:
     return look_up(number).country
 
 
+def has_plan(country: str) -> bool:
+    """Tell whether a country of this ISO 3166 code has a numbering plan of its own."""
+    return country in phonenumbers.SUPPORTED_REGIONS
+
+
 def is_in_plan(number: TelephoneNumber) -> bool:
     """Tell whether a numbering plan gives the number, exactly as its digits stand, to subscribers."""
     return look_up(number).in_plan

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.numbering_plan import PlanEntry, country_of, is_in_plan, look_up, parse_strictly
+from policies.numbering_plan import PlanEntry, country_of, has_plan, is_in_plan, look_up, parse_strictly
 from stir.errors import TelephoneNumberError
 from stir.telephone_number import TelephoneNumber
 
@@ -79,6 +79,14 @@ def test_whatever_needs_a_guess_is_refused(text: str) -> None:
     """Spaces, extensions, other scripts' digits, a trunk 0 and unknown codes raise TelephoneNumberError."""
     with pytest.raises(TelephoneNumberError):
         parse_strictly(text)
+
+
+@pytest.mark.parametrize(
+    ("code", "has_one"), [("US", True), ("GB", True), ("UK", False), ("001", False), ("us", False)]
+)
+def test_a_country_is_known_by_its_code(code: str, has_one: bool) -> None:
+    """Only ISO 3166 codes in capitals name a country with numbers."""
+    assert has_plan(code) is has_one
 
 
 @given(st.from_regex(r"\A\+[1-9][0-9]{6,14}\Z"))
