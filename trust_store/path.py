@@ -9,12 +9,12 @@ the user's terms) is `policies.belief`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Self, TypeAlias
+from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -28,7 +28,7 @@ from trust_store.anchors import Anchor, authority_facts
 from trust_store.fingerprints import all_fingerprints
 
 REMEMBERED_AUTHORITIES = 256
-"""How many authorities' certificates a store remembers having read."""
+"""How many sequences of authorities, such as an issuing one and its root, a store remembers having read."""
 
 
 class _TnAuthListExtension(x509.ExtensionType):
@@ -55,66 +55,59 @@ _FAULTS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class NamedAuthority:
-    """An authority's certificate with its names, which are slow to read."""
+class Authorities:
+    """The authorities of a chain, each certified by the next, with what the rules need to know of them."""
 
-    certificate: AuthorityCertificate
-    subject: x509.Name
-    issuer: x509.Name
+    certificates: tuple[AuthorityCertificate, ...]
+    facts: tuple[CertificateFacts, ...]
+    subjects: tuple[x509.Name, ...]
+    issuers: tuple[x509.Name, ...]
 
     @classmethod
-    def read(cls, certificate: x509.Certificate) -> Self:
-        """Read a certificate; raise CertificateProfileError where it is no authority's."""
-        return cls(AuthorityCertificate.read(certificate), certificate.subject, certificate.issuer)
+    def read(cls, certificates: tuple[x509.Certificate, ...], *, fingerprints: bool) -> Self:
+        """Read the certificates; raise CertificateProfileError where one is no authority's, or they are no chain.
 
-
-ReadAuthority: TypeAlias = Callable[[x509.Certificate], NamedAuthority]
+        RFC 7515 §4.1.6: each certificate certifies the one before it.
+        """
+        read = tuple(AuthorityCertificate.read(certificate) for certificate in certificates)
+        subjects = tuple(certificate.subject for certificate in certificates)
+        issuers = tuple(certificate.issuer for certificate in certificates)
+        if issuers[:-1] != subjects[1:]:
+            msg = "the certificates are no chain: each is to be issued by the next"
+            raise CertificateProfileError(msg)
+        if len(set(subjects)) != len(subjects):
+            msg = "the certificates go in a circle: one authority's name comes twice"
+            raise CertificateProfileError(msg)
+        facts = tuple(authority_facts(authority, fingerprints=fingerprints) for authority in read)
+        return cls(read, facts, subjects, issuers)
 
 
 @dataclass(frozen=True, slots=True)
 class PresentedChain:
     """The certificates that came with a token or a file: the number's own, and those of the authorities above it.
 
-    `issuers` are the names of those that issued them. Signatures are not verified by reading.
+    Signatures are not verified by reading.
     """
 
     certificates: tuple[x509.Certificate, ...]
     leaf: NumberCertificate
-    authorities: tuple[AuthorityCertificate, ...]
-    issuers: tuple[x509.Name, ...]
-
-    @classmethod
-    def read(cls, certificates: Sequence[x509.Certificate], read: ReadAuthority | None = None) -> Self:
-        """Read the certificates, the number's own first; `read` may be one that remembers.
-
-        Raises CertificateProfileError where one is outside the profile, or they are no chain.
-        """
-        if not 1 <= len(certificates) <= LONGEST_CHAIN:
-            msg = f"a chain has 1 to {LONGEST_CHAIN} certificates"
-            raise CertificateProfileError(msg)
-        leaf = NumberCertificate.read(certificates[0])
-        above = [(read or NamedAuthority.read)(certificate) for certificate in certificates[1:]]
-        issuers = (_issuer_of(certificates[0]), *(authority.issuer for authority in above))
-        _require_order([authority.subject for authority in above], issuers)
-        return cls(tuple(certificates), leaf, tuple(authority.certificate for authority in above), issuers)
+    above: Authorities
+    facts: tuple[CertificateFacts, ...]
 
     @property
     def is_signed_throughout(self) -> bool:
-        """Whether each certificate is signed by the next."""
+        """Whether each certificate names the next as its issuer and is signed by it."""
         return all(_is_signed_by(*pair) for pair in pairwise(self.certificates))
 
-    def facts(self, *, fingerprints: bool) -> tuple[CertificateFacts, ...]:
-        """Return what the rules need to know of the certificates, their fingerprints only where asked for."""
-        leaf = self.leaf
-        own = CertificateFacts(
-            title="the number's certificate",
-            not_before=leaf.not_before,
-            not_after=leaf.not_after,
-            numbers=leaf.numbers,
-            fingerprints=all_fingerprints(leaf.certificate) if fingerprints else frozenset(),
-        )
-        above = (authority_facts(authority, fingerprints=fingerprints) for authority in self.authorities)
-        return (own, *above)
+    @property
+    def issuers(self) -> tuple[x509.Name, ...]:
+        """The names in which the certificates were issued, each once: the number's own first.
+
+        Where an authority follows, its name stands for what the number's certificate says: if that is another name, no
+        signature of the authority's makes up for it. A root at the end was issued in the name of the one before.
+        """
+        first = self.above.subjects[0] if self.above.subjects else _issuer_of(self.leaf.certificate)
+        return tuple(dict.fromkeys((first, *self.above.issuers)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,32 +135,45 @@ class PathBuilder:
     def __init__(self, anchors: Iterable[Anchor], *, fingerprints: bool = False) -> None:
         """Take the anchors, in the order in which they are tried; `fingerprints` where certificates are denied."""
         self._by_name: dict[x509.Name, list[tuple[Anchor, CertificateFacts]]] = {}
-        self._read = lru_cache(REMEMBERED_AUTHORITIES)(NamedAuthority.read)
         self._fingerprints = fingerprints
+        self._read_above = lru_cache(REMEMBERED_AUTHORITIES)(partial(Authorities.read, fingerprints=fingerprints))
         for anchor in anchors:
             facts = authority_facts(anchor.authority, fingerprints=fingerprints)
             self._by_name.setdefault(anchor.certificate.subject, []).append((anchor, facts))
 
-    def read(self, certificates: Sequence[x509.Certificate]) -> PresentedChain:
-        """Read certificates as a chain; raise CertificateProfileError where they are none."""
-        return PresentedChain.read(certificates, self._read)
+    def read(self, certificates: tuple[x509.Certificate, ...]) -> PresentedChain:
+        """Read a chain, the number's own certificate first.
 
-    def facts_of(self, chain: PresentedChain) -> tuple[CertificateFacts, ...]:
-        """Return what the rules need to know of the certificates of a chain."""
-        return chain.facts(fingerprints=self._fingerprints)
+        Raises CertificateProfileError where one is outside the profile, or they are no chain.
+        """
+        if not 1 <= len(certificates) <= LONGEST_CHAIN:
+            msg = f"a chain has 1 to {LONGEST_CHAIN} certificates"
+            raise CertificateProfileError(msg)
+        leaf = NumberCertificate.read(certificates[0])
+        above = self._read_above(certificates[1:])
+        return PresentedChain(certificates, leaf, above, (self._facts_of(leaf), *above.facts))
 
-    def build(self, chain: PresentedChain, facts: tuple[CertificateFacts, ...], at: datetime) -> tuple[BuiltPath, ...]:
+    def build(self, chain: PresentedChain, at: datetime) -> tuple[BuiltPath, ...]:
         """Return the paths that lead to an anchor by their signatures, with or without fault.
 
-        At most one for each anchor, those through fewer certificates first. `facts` are those of the chain.
+        At most one for each anchor, those through fewer certificates first. Raises CertificateProfileError where the
+        name of the issuer cannot be read.
         """
         found: list[BuiltPath] = []
-        # A root at the end of a chain was issued in the name of the one before: where that leads to, it led before.
-        for length, issuer in enumerate(dict.fromkeys(chain.issuers), start=1):
+        for length, issuer in enumerate(chain.issuers, start=1):
             for anchor, anchor_facts in self._by_name.get(issuer, ()):
-                path = _verified(chain, length, anchor, (*facts[:length], anchor_facts), at)
+                path = _verified(chain, length, anchor, anchor_facts, at)
                 found.extend(() if path is None else (path,))
         return tuple(found)
+
+    def _facts_of(self, leaf: NumberCertificate) -> CertificateFacts:
+        return CertificateFacts(
+            title="the number's certificate",
+            not_before=leaf.not_before,
+            not_after=leaf.not_after,
+            numbers=leaf.numbers,
+            fingerprints=all_fingerprints(leaf.certificate) if self._fingerprints else frozenset(),
+        )
 
 
 def _issuer_of(certificate: x509.Certificate) -> x509.Name:
@@ -179,18 +185,8 @@ def _issuer_of(certificate: x509.Certificate) -> x509.Name:
         raise CertificateProfileError(msg) from error
 
 
-def _require_order(above: Sequence[x509.Name], issuers: Sequence[x509.Name]) -> None:
-    """RFC 7515 §4.1.6: each certificate certifies the one before it. `above` are the authorities' own names."""
-    if list(issuers[: len(above)]) != list(above):
-        msg = "the certificates are no chain: each is to be issued by the next"
-        raise CertificateProfileError(msg)
-    if len(set(above)) != len(above):
-        msg = "the certificates go in a circle: one authority's name comes twice"
-        raise CertificateProfileError(msg)
-
-
 def _verified(
-    chain: PresentedChain, length: int, anchor: Anchor, facts: tuple[CertificateFacts, ...], at: datetime
+    chain: PresentedChain, length: int, anchor: Anchor, anchor_facts: CertificateFacts, at: datetime
 ) -> BuiltPath | None:
     """Hold one path to RFC 5280; None where it does not lead to the anchor, which only has the right name."""
     below = chain.certificates[:length]
@@ -203,8 +199,9 @@ def _verified(
         if not all(_is_signed_by(*pair) for pair in pairwise((*below, anchor.certificate))):
             return None
         fault = _in_plain_words(error)
-    urls = (chain.leaf.crl_urls, *(authority.crl_urls for authority in chain.authorities))
-    return BuiltPath(anchor, (*below, anchor.certificate), urls[:length], PathFacts(facts, anchor.terms, fault))
+    urls = (chain.leaf.crl_urls, *(authority.crl_urls for authority in chain.above.certificates))
+    facts = PathFacts((*chain.facts[:length], anchor_facts), anchor.terms, fault)
+    return BuiltPath(anchor, (*below, anchor.certificate), urls[:length], facts)
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

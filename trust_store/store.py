@@ -19,7 +19,6 @@ from cryptography import x509
 from policies import belief
 from policies.belief import (
     CallFacts,
-    CertificateFacts,
     Deny,
     Finding,
     Outcome,
@@ -104,7 +103,6 @@ class _Examined:
     """A chain that is whole in itself, and the ways from it to anchors."""
 
     chain: PresentedChain
-    facts: tuple[CertificateFacts, ...]
     paths: tuple[BuiltPath, ...]
 
 
@@ -228,7 +226,7 @@ class TrustStore:
 
     def _about_paths(self, examined: _Examined, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
         """Yield what is found on the first path that passes or, where none does, on the first of all."""
-        denied = belief.denied_certificate(examined.facts, self.denies)
+        denied = belief.denied_certificate(examined.chain.facts, self.denies)
         if not examined.paths or not denied.passed:
             yield denied
             yield self._no_anchor()
@@ -273,13 +271,12 @@ class TrustStore:
     def _newly_examined(self, chain: tuple[x509.Certificate, ...], at: datetime) -> _Examined | Finding:
         try:
             presented = self._paths.read(chain)
+            paths = self._paths.build(presented, at)
         except CertificateProfileError as error:
             return _refused(Rule.CHAIN, str(error))
-        facts = self._paths.facts_of(presented)
-        paths = self._paths.build(presented, facts, at)
         if not paths and not presented.is_signed_throughout:
             return _refused(Rule.CHAIN, "a certificate was not signed by the next one, or was changed since")
-        examined = _Examined(presented, facts, paths)
+        examined = _Examined(presented, paths)
         # What the verifier found depends on the time only by the dates, so a path without fault stays one within them.
         if paths and all(path.facts.fault is None for path in paths):
             self._remember(chain, examined)

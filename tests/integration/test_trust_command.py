@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from answerback.cli import front_door
 from stir.certificate import write_pem_chain
+from stir.passport import Passport, sign
 from stir.tn_auth_list import OID, RangeEntry, TnAuthList
 from tests.fakes import small_pki
 from tests.fakes.small_pki import CALLED, CALLER, Held
@@ -443,3 +444,11 @@ def test_the_program_on_the_page_runs(page_files: Held, capsys: pytest.CaptureFi
     (program,) = re.findall(r"^```python\n(.*?)^```$", HOW_TO, re.MULTILINE | re.DOTALL)
     exec(program, {"token": page_files.token(issued_at=datetime.now(UTC))})  # noqa: S102  # the page's own
     assert capsys.readouterr().out.startswith("This is example-root telling the truth")
+
+
+def test_a_token_to_something_that_is_no_number_needs_to_be_told_where_it_went(tmp_path: Path) -> None:
+    """Emergency numbers and service codes are called too, but are certified for nobody."""
+    held = ISSUING.number()
+    passport = Passport(orig=CALLER, dest=("911",), issued_at=int(small_pki.NOW.timestamp()))
+    (tmp_path / "token").write_text(sign(passport, held.key, chain=held.chain))
+    assert "--to" in run("explain", "token", "--at", NOW, "--offline", code=1).stderr
