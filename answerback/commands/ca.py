@@ -376,11 +376,15 @@ def _now() -> datetime:
 def _asked(value: str | None, option: str, question: str) -> str:
     if value is not None:
         return value
-    if not sys.stdin.isatty():
+    if not _at_terminal():
         msg = f"give {option}, or run this at a terminal to be asked"
         raise Failure(msg)
     answer: str = click.prompt(question, err=True)
     return answer
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _passphrase(file: Path | None) -> bytes:
@@ -391,7 +395,7 @@ def _passphrase(file: Path | None) -> bytes:
         return passphrase_in(file)
     if os.environ.get(PASSPHRASE_VARIABLE):
         return os.environb[PASSPHRASE_VARIABLE.encode()]
-    if not sys.stdin.isatty():
+    if not _at_terminal():
         msg = (
             f"give --passphrase-file, or set {PASSPHRASE_VARIABLE}; "
             "--unencrypted-keys goes without, and leaves the keys open to whoever reads their files"
