@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NoReturn
 
 from policies.errors import PolicyError
@@ -323,7 +324,7 @@ def revocation(facts: Iterable[RevocationFacts], settings: Settings) -> Finding:
     source = settings.sources.get("revocation")
     if settings.revocation is RevocationMode.REQUIRED:
         return _refused(Rule.REVOCATION, unknown.reason, source)
-    return Finding(Rule.REVOCATION, f"not checked: {unknown.reason}", source=source)
+    return _not_checked(unknown.reason, source)
 
 
 def duplicate(*, first: bool) -> Finding:
@@ -357,6 +358,7 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
 
 
 _NUMBER_NOT_DENIED = Finding(Rule.DENIED_NUMBER, "you do not deny this number")
+_OF_ITS_KIND = Finding(Rule.KIND, "the token is of the kind for this use")
 _CALLER_IS_NAMED = Finding(Rule.CALLER, "the token names the number that this came from")
 _CALLED_IS_NAMED = Finding(Rule.CALLED, "the token names the number that this went to")
 _TEXT_NOT_GIVEN = Finding(Rule.MESSAGE_TEXT, "not compared: only the sender is judged, as the message was not given")
@@ -373,11 +375,16 @@ _NOT_REVOKED = Finding(Rule.REVOCATION, "no certificate of the path is revoked")
 _FIRST_TIME = Finding(Rule.DUPLICATE, "this message did not come in before")
 
 
+@lru_cache(maxsize=128)
+def _not_checked(reason: str, source: str | None) -> Finding:
+    return Finding(Rule.REVOCATION, f"not checked: {reason}", source=source)
+
+
 def _kind(statement: Passport, call: CallFacts) -> Finding:
-    kind = "a plain token" if statement.ppt is None else f"a {statement.ppt!r} token"
     if PURPOSE_OF_KIND.get(statement.ppt) is not call.purpose:
+        kind = "a plain token" if statement.ppt is None else f"a {statement.ppt!r} token"
         return _refused(Rule.KIND, f"{kind} says nothing about a {call.purpose}")
-    return Finding(Rule.KIND, f"{kind} is for a {call.purpose}")
+    return _OF_ITS_KIND
 
 
 def _caller(statement: Passport, call: CallFacts) -> Finding:
@@ -405,7 +412,12 @@ def _freshness(statement: Passport, call: CallFacts, settings: Settings) -> Find
         source = settings.sources.get("skew_seconds")
         reason = f"the token is dated {_span(-age)} ahead of this clock; one of the two clocks is wrong"
         return _refused(Rule.FRESHNESS, reason, source)
-    return Finding(Rule.FRESHNESS, f"the token is {_span(max(age, 0))} old")
+    return _fresh(math.ceil(max(age, 0)))
+
+
+@lru_cache(maxsize=128)
+def _fresh(seconds: int) -> Finding:
+    return Finding(Rule.FRESHNESS, f"the token is {_span(seconds)} old")
 
 
 def _message_text(statement: Passport, call: CallFacts) -> Finding:

@@ -64,12 +64,19 @@ class Authorities:
     issuers: tuple[x509.Name, ...]
 
     @classmethod
-    def read(cls, certificates: tuple[x509.Certificate, ...], *, fingerprints: bool) -> Self:
-        """Read the certificates; raise CertificateProfileError where one is no authority's, or they are no chain.
+    def read(
+        cls,
+        certificates: tuple[x509.Certificate, ...],
+        *,
+        known: Mapping[x509.Certificate, AuthorityCertificate],
+        fingerprints: bool,
+    ) -> Self:
+        """Read the certificates but those that are `known`.
 
-        RFC 7515 §4.1.6: each certificate certifies the one before it.
+        Raises CertificateProfileError where one is no authority's, or they are no chain. RFC 7515 §4.1.6: each
+        certificate certifies the one before it.
         """
-        read = tuple(AuthorityCertificate.read(certificate) for certificate in certificates)
+        read = tuple(known.get(certificate) or AuthorityCertificate.read(certificate) for certificate in certificates)
         subjects = tuple(certificate.subject for certificate in certificates)
         issuers = tuple(certificate.issuer for certificate in certificates)
         if issuers[:-1] != subjects[1:]:
@@ -136,8 +143,11 @@ class PathBuilder:
         """Take the anchors, in the order in which they are tried; `fingerprints` where certificates are denied."""
         self._by_name: dict[x509.Name, list[tuple[Anchor, CertificateFacts]]] = {}
         self._fingerprints = fingerprints
-        self._read_above = lru_cache(REMEMBERED_AUTHORITIES)(partial(Authorities.read, fingerprints=fingerprints))
+        known: dict[x509.Certificate, AuthorityCertificate] = {}
+        read = partial(Authorities.read, known=known, fingerprints=fingerprints)
+        self._read_above = lru_cache(REMEMBERED_AUTHORITIES)(read)
         for anchor in anchors:
+            known[anchor.certificate] = anchor.authority
             facts = authority_facts(anchor.authority, fingerprints=fingerprints)
             self._by_name.setdefault(anchor.certificate.subject, []).append((anchor, facts))
 

@@ -54,6 +54,9 @@ class RevocationSource(Protocol):
         ...
 
 
+_NOT_AT_HAND = RevocationFacts(RevocationState.UNKNOWN, "its revocation list is not at hand")
+
+
 class NoRevocationLists:
     """Knows nothing, and says so."""
 
@@ -65,7 +68,7 @@ class NoRevocationLists:
         at: datetime,  # noqa: ARG002
     ) -> RevocationFacts:
         """Return that nothing is known."""
-        return RevocationFacts(RevocationState.UNKNOWN, "its revocation list is not at hand")
+        return _NOT_AT_HAND
 
 
 @dataclass(frozen=True, slots=True)
