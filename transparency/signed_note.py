@@ -81,7 +81,7 @@ class NoteSignature:
 
     def __post_init__(self) -> None:
         """Refuse what no line can hold."""
-        _require_name(self.name)
+        require_name(self.name)
         if len(self.key_id) != _KEY_ID_SIZE or not self.signature:
             msg = "a note's signature has a key identifier of 4 bytes and is not empty"
             raise NoteError(msg)
@@ -200,7 +200,7 @@ class Ed25519Verifier:
 
     def __post_init__(self) -> None:
         """Refuse a name that no line can hold and a key that any signature fits."""
-        _require_name(self.name)
+        require_name(self.name)
         require_ed25519_key(self.public_key)
 
     @classmethod
@@ -259,7 +259,7 @@ def parse_verifier_key(text: str, signature_type: int) -> tuple[str, bytes]:
         msg = f"this is no verifier key of signature type 0x{signature_type:02x}"
         raise NoteError(msg)
     name, public_key = match["name"], material[1:]
-    if key_id(_require_name(name), signature_type, public_key).hex() != match["id"]:
+    if key_id(require_name(name), signature_type, public_key).hex() != match["id"]:
         msg = "the verifier key's identifier is not that of its name and key: it was copied wrongly"
         raise NoteError(msg)
     return name, public_key
@@ -281,6 +281,17 @@ def require_ed25519_key(public_key: bytes) -> None:
         raise NoteError(msg)
 
 
+def require_name(name: str) -> str:
+    """Return a key's name; raise NoteError for one that no signature line can hold."""
+    if "+" in name or any(character.isspace() for character in name) or not 0 < _utf8_length(name) <= _LONGEST_NAME:
+        msg = f"a key's name has 1 to {_LONGEST_NAME} bytes, and neither + nor spaces among them"
+        raise NoteError(msg)
+    if _CONTROL.search(name):
+        msg = "a key's name has no control characters"
+        raise NoteError(msg)
+    return name
+
+
 def encode_base64(data: bytes) -> str:
     """Return standard base64 (RFC 4648 §4)."""
     return base64.b64encode(data).decode("ascii")
@@ -297,16 +308,6 @@ def decode_base64(text: str) -> bytes:
         msg = "the base64 has bits that stand for nothing (RFC 4648 §3.5)"
         raise NoteError(msg)
     return data
-
-
-def _require_name(name: str) -> str:
-    if "+" in name or any(character.isspace() for character in name) or not 0 < _utf8_length(name) <= _LONGEST_NAME:
-        msg = f"a key's name has 1 to {_LONGEST_NAME} bytes, and neither + nor spaces among them"
-        raise NoteError(msg)
-    if _CONTROL.search(name):
-        msg = "a key's name has no control characters"
-        raise NoteError(msg)
-    return name
 
 
 def _require_text(text: str) -> None:
