@@ -81,14 +81,13 @@ def rounded_timestamp(timestamp_ms: int) -> int:
 def vrf_input(shard: str, number: TelephoneNumber) -> bytes:
     """Return what the shard's VRF is evaluated on for a number.
 
-    `shard` is the shard's origin, 1 to 255 bytes of UTF-8. Its length goes before it, so that no digit of a number can
-    be read as the end of a shard's name.
+    `shard` is the shard's origin, 1 to 255 characters of ASCII. Its length goes before it, so that no digit of a number
+    can be read as the end of a shard's name.
     """
-    name = shard.encode("utf-8", "surrogatepass")
-    if not 0 < len(name) <= _LONGEST_SHARD:
-        msg = f"a shard's origin has 1 to {_LONGEST_SHARD} bytes"
+    if not shard.isascii() or not 0 < len(shard) <= _LONGEST_SHARD:
+        msg = f"a shard's origin has 1 to {_LONGEST_SHARD} characters of ASCII"
         raise EntryError(msg)
-    return _VRF_DOMAIN + bytes([len(name)]) + name + number.digits.encode("ascii")
+    return _VRF_DOMAIN + bytes([len(shard)]) + shard.encode("ascii") + number.digits.encode("ascii")
 
 
 def label(beta: bytes) -> bytes:

@@ -105,13 +105,13 @@ class ShardDescription:
     def check_sct(
         self, sct: SignedCertificateTimestamp, number: TelephoneNumber, issuer_key_hash: bytes, tbs: bytes
     ) -> tuple[int, SealedEntry]:
-        """Return the index and the entry that an SCT of this shard promises; raise SctError or VrfError if it is false.
+        """Return the index and the entry that an SCT of this shard promises; raise TransparencyError if it is false.
 
         The signature, the proof that the entry stands under the number's label, and the commitment to the certificate
         are all checked. That the tree holds the entry is not: that takes an inclusion proof.
         """
         sct.verify(self.sct_key, issuer_key_hash, tbs)
-        return sealed_entry(sct, self.vrf_key, self.origin, number, (issuer_key_hash, tbs))
+        return sealed_entry(sct, self.vrf_key, self.origin, number, issuer_key_hash, tbs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class LogDescription:
             raise LogDescriptionError(msg)
         try:
             log = msgspec.json.decode(data, type=_Log)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             msg = f"the log's description cannot be read: {error}"
             raise LogDescriptionError(msg) from error
         if log.version != _VERSION:

@@ -171,14 +171,16 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Iterable[bytes],
 def verify_consistency(old_size: int, new_size: int, proof: Iterable[bytes], old_root: bytes, new_root: bytes) -> None:
     """Check that the new tree begins with the old one (RFC 9162 §2.1.4.2); raise ProofError if that is not proven."""
     _require_growth(old_size, new_size)
+    _require_hash(old_root)
+    _require_hash(new_root)
     hashes = tuple(_require_hash(part) for part in proof)
     if old_size in {0, new_size}:
-        expected = EMPTY_ROOT if old_size == 0 else new_root
-        if hashes or _require_hash(old_root) != expected or (new_size == 0 and new_root != EMPTY_ROOT):
+        expected = (EMPTY_ROOT, new_root if new_size else EMPTY_ROOT) if old_size == 0 else (new_root, new_root)
+        if hashes or (old_root, new_root) != expected:
             raise _inconsistent(old_size, new_size)
         return
     if old_size & (old_size - 1) == 0:  # the old tree is a complete subtree: its root opens the proof
-        hashes = (_require_hash(old_root), *hashes)
+        hashes = (old_root, *hashes)
     if _roots_from_consistency(old_size, new_size, hashes) != (old_root, new_root):
         raise _inconsistent(old_size, new_size)
 

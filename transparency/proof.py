@@ -52,7 +52,7 @@ class WitnessPolicy:
         """
         operators = frozenset(operator for witness, operator in self.witnesses.items() if _cosigned(note, witness))
         if len(operators) < self.quorum:
-            msg = f"witnesses of {len(operators)} known operators cosigned the checkpoint, and {self.quorum} are asked for"
+            msg = f"{len(operators)} known operators' witnesses cosigned the checkpoint, {self.quorum} are asked for"
             raise ProofError(msg)
         return operators
 

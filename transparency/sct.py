@@ -146,12 +146,12 @@ class SignedCertificateTimestamp:
         """Read a log's answer to add-pre-chain, decoded from JSON (RFC 6962 §4.1)."""
         match response:
             case {
-                "sct_version": 0,
+                "sct_version": int(version),
                 "id": str(log_id),
                 "timestamp": int(timestamp_ms),
                 "extensions": str(extensions),
                 "signature": str(signature),
-            } if response.keys() == _FORMAT and not isinstance(timestamp_ms, bool):
+            } if response.keys() == _FORMAT and version == _VERSION and bool not in {type(version), type(timestamp_ms)}:
                 pass
             case _:
                 msg = "a log's answer has sct_version 0, id, timestamp, extensions and signature (RFC 6962 §4.1)"
@@ -235,19 +235,20 @@ def sealed_entry(
     vrf_key: VrfPublicKey,
     origin: str,
     number: TelephoneNumber,
-    certified: tuple[bytes, bytes],
+    issuer_key_hash: bytes,
+    tbs: bytes,
 ) -> tuple[int, SealedEntry]:
-    """Return the index and the entry at which the log must show the certificate that an SCT was given for.
+    """Return the index at which the log must show the certificate that an SCT was given for, and the entry there.
 
-    `origin` is the log shard's, `number` the certificate's, and `certified` the issuer's key hash and the TBS. The VRF
-    proof is checked here, for without that a log could file the certificate where its number's owner never looks.
-    Raises VrfError or SctError. The SCT's signature is checked by `verify`.
+    `origin` is the log shard's and `number` the certificate's; `issuer_key_hash` and `tbs` are as for `verify`, which
+    checks the SCT's signature. The VRF proof is checked here, for without that a log could file the certificate where
+    its number's owner never looks. Raises VrfError where the proof is false, and SctError or EntryError for an SCT that
+    no log with sealed entries gives.
     """
     extensions = SctExtensions.decode(sct.extensions)
-    issuer_key_hash_, tbs = certified
     label = entry.label(vrf_key.verify(entry.vrf_input(origin, number), extensions.vrf_proof))
     commitment = entry.commitment(extensions.opening, label, tbs)
-    return extensions.leaf_index, SealedEntry(sct.timestamp_ms, label, issuer_key_hash_, commitment)
+    return extensions.leaf_index, SealedEntry(sct.timestamp_ms, label, issuer_key_hash, commitment)
 
 
 def encode_sct_list(scts: Iterable[SignedCertificateTimestamp]) -> bytes:
@@ -288,12 +289,12 @@ def tbs_of(certificate: x509.Certificate) -> bytes:
 
     It is the same for the two, and so what a log's SCT and commitment are of. Raises SctError where both are there.
     """
-    fields = _content(certificate.tbs_certificate_bytes, _SEQUENCE)
+    fields = _content(certificate.tbs_certificate_bytes)
     tagged = list(_elements(fields))[-1]
     if tagged[0] != _EXTENSIONS:  # a certificate of version 1 or 2 has none
         return certificate.tbs_certificate_bytes
-    extensions = list(_elements(_content(_content(tagged, _EXTENSIONS), _SEQUENCE)))
-    kept = [extension for extension in extensions if not _content(extension, _SEQUENCE).startswith(_LOGGING)]
+    extensions = list(_elements(_content(_content(tagged))))
+    kept = [extension for extension in extensions if not _content(extension).startswith(_LOGGING)]
     if len(kept) < len(extensions) - 1:
         msg = "a certificate has a poison or an SCT list, not both (RFC 6962 §3.2)"
         raise SctError(msg)
@@ -318,10 +319,7 @@ def _elements(data: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _content(element: bytes, tag: int) -> bytes:
-    if element[0] != tag:
-        msg = "the certificate's extensions are malformed"
-        raise SctError(msg)
+def _content(element: bytes) -> bytes:
     begin, end = _bounds(element, 0)
     return element[begin:end]
 

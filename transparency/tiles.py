@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from transparency.errors import ProofError, TileError, TileMissingError
-from transparency.merkle import EMPTY_ROOT, HASH_SIZE, LARGEST_TREE, Node, fold, nodes_of_range, pair_up
+from transparency.merkle import EMPTY_ROOT, HASH_SIZE, LARGEST_TREE, Node, fold, leaf_hash, nodes_of_range, pair_up
 
 TILE_HEIGHT: Final = 8
 TILE_WIDTH: Final = 256
@@ -282,6 +282,25 @@ class TileReader:
         """Return the hash of each node."""
         return [self._hash(node) for node in nodes]
 
+    def read_bundle(self, index: int) -> tuple[bytes, ...]:
+        """Return the entries of a bundle, as many as the tree has there."""
+        bundle = tile_of(ENTRIES, index, self.size)
+        try:
+            entries = decode_bundle(self._fetch(bundle.path), bundle.width)
+        except TileMissingError:
+            if bundle.is_full:
+                raise
+            entries = decode_bundle(self._fetch(bundle.full.path))[: bundle.width]
+        expected = self._tree(0, index).hashes(bundle.width)
+        if b"".join(map(leaf_hash, entries)) != expected:
+            msg = f"the entry bundle {bundle.path} does not belong to the tree of {self.size} leaves"
+            raise ProofError(msg)
+        return entries
+
+    def read_entry(self, index: int) -> bytes:
+        """Return the entry of leaf `index`."""
+        return self.read_bundle(index // TILE_WIDTH)[index % TILE_WIDTH]
+
     def _hash(self, node: Node) -> bytes:
         level, index, height = _place(node)
         if node.offset + 1 > self.size >> node.level:
@@ -324,6 +343,10 @@ class _Tree:
 
     def __init__(self, hashes: bytes) -> None:
         self._rows = [hashes]
+
+    def hashes(self, width: int) -> bytes:
+        """Return the tile's first `width` hashes."""
+        return self._rows[0][: width * HASH_SIZE]
 
     def hash(self, height: int, index: int) -> bytes:
         """Return the hash of the complete subtree `index` of those with 2**height of the tile's hashes."""
