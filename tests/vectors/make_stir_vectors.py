@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID as AccessMethod
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from stir import key_authorization, passport
 from stir.certificate import (
@@ -38,6 +38,7 @@ from stir.certificate import (
     load_certificate,
     number_certificate,
     number_request,
+    precertificate,
     signature_hash,
 )
 from stir.errors import StirError
@@ -105,6 +106,9 @@ NUMBER_FIELDS = NumberCertificateFields(
     ca_issuers_url="http://ca.example/issuing.der",
     crl_url="http://ca.example/0.crl",
 )
+SCT = b"\x00" + bytes(range(32)) + ISSUED_AT.to_bytes(8, "big") + b"\x00\x00" + b"\x04\x03" + b"\x00\x03sig"
+"""A signed certificate timestamp of no log (RFC 6962 §3.2): nobody checks it here."""
+SCT_LIST = (len(SCT) + 2).to_bytes(2, "big") + len(SCT).to_bytes(2, "big") + SCT
 ROOT = signed(authority_certificate(ROOT_FIELDS, None), ROOT_KEY)
 ISSUING = signed(authority_certificate(ISSUING_FIELDS, ROOT), ROOT_KEY)
 LEAF = signed(number_certificate(NUMBER_FIELDS, ISSUING), ISSUING_KEY)
@@ -186,6 +190,12 @@ def revocation_point(**fields: object) -> Callable[[Extensions], None]:
     return having(x509.CRLDistributionPoints([x509.DistributionPoint(**given)]))
 
 
+def sct_list(der: bytes, *, critical: bool = False) -> Callable[[Extensions], None]:
+    """Put an SCT list in, of any bytes."""
+    oid = ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS
+    return having(x509.UnrecognizedExtension(oid, der), critical=critical)
+
+
 def subject(*parts: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
     """Return a distinguished name."""
     return x509.Name([x509.NameAttribute(oid, text) for oid, text in parts])
@@ -249,6 +259,11 @@ def numbers_of_the_profile() -> Iterator[tuple[str, str, bytes]]:
         "RFC 5480 §4",
         der_of(signed(number_certificate(NUMBER_FIELDS, larger_issuer), ROOT_KEY)),
     )
+    yield (
+        "with an SCT list",
+        "RFC 6962 §3.3",
+        der_of(signed(number_certificate(NUMBER_FIELDS, ISSUING, SCT_LIST), ISSUING_KEY)),
+    )
     yield "the names in the other order", "RFC 5280 §4.2.1.6", der_of(leaf_with(names(ENUM, TEL)))
     yield "policies of another arc", "RFC 5280 §4.2.1.4", der_of(leaf_with(policies("1.3.6.1.4.1.32473.2")))
     yield "an unknown extension that is not critical", "RFC 5280 §4.2", der_of(leaf_with(having(UNKNOWN)))
@@ -263,6 +278,10 @@ def numbers_of_another_form() -> Iterator[tuple[str, str, bytes]]:
     yield "a point that is not on the curve", "RFC 5480 §2.2", broken_point()
     yield "a subject", "RFC 5280 §4.1.2.6", der_of(leaf_with(subject=SAME_NAME_AUTHORITY))
     yield "an unknown critical extension", "RFC 5280 §4.2", der_of(leaf_with(having(UNKNOWN, critical=True)))
+    yield "a precertificate", "RFC 6962 §3.1", der_of(signed(precertificate(NUMBER_FIELDS, ISSUING), ISSUING_KEY))
+    yield "a critical SCT list", "RFC 5280 §4.2", der_of(leaf_with(sct_list(wrapped(0x04, SCT_LIST), critical=True)))
+    yield "an SCT list without its OCTET STRING", "RFC 6962 §3.3", der_of(leaf_with(sct_list(SCT_LIST)))
+    yield "an SCT list that ends too early", "RFC 6962 §3.3", der_of(leaf_with(sct_list(wrapped(0x04, SCT_LIST[:-1]))))
     yield "an extension twice", "RFC 5280 §4.2", patched(LEAF, "0603551d0e", "0603551d0f")
     yield "a malformed extension", "RFC 5280 §4.2", patched(LEAF, "0603551d1f", "0603551d13")
 
@@ -471,6 +490,7 @@ def told_of_number(certificate: NumberCertificate) -> Json:
         "not_before": certificate.not_before.isoformat(),
         "not_after": certificate.not_after.isoformat(),
         "serial": f"{certificate.serial:x}",
+        "sct_list": None if certificate.sct_list is None else certificate.sct_list.hex(),
         "fingerprint": certificate.fingerprint.hex(),
     }
 

@@ -26,6 +26,7 @@ from stir.certificate import (
     load_certificate,
     number_certificate,
     number_request,
+    precertificate,
     read_pem_chain,
     signature_hash,
     tn_auth_list_of,
@@ -47,6 +48,7 @@ from tests.vectors.make_stir_vectors import (
     ROOT,
     ROOT_FIELDS,
     ROOT_KEY,
+    SCT_LIST,
     authority_with,
     leaf_with,
     signed,
@@ -129,6 +131,49 @@ def test_times_of_any_zone_are_written_in_utc() -> None:
     fields = replace(NUMBER_FIELDS, not_before=start, not_after=start + timedelta(days=1))
     read = NumberCertificate.read(signed(number_certificate(fields, ISSUING), ISSUING_KEY))
     assert read.not_before == datetime(2026, 1, 1, 17, tzinfo=UTC)
+
+
+def test_a_certificate_carries_the_sct_list_that_logs_gave() -> None:
+    """The list is embedded as it is, not critical, and read as it was (RFC 6962 §3.3)."""
+    certificate = signed(number_certificate(NUMBER_FIELDS, ISSUING, SCT_LIST), ISSUING_KEY)
+    extension = certificate.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps)
+    assert not extension.critical
+    assert [sct.log_id for sct in extension.value] == [bytes(range(32))]
+    assert NumberCertificate.read(certificate).sct_list == SCT_LIST
+
+
+def test_a_certificate_that_no_log_saw_has_no_sct_list() -> None:
+    """Without a list, the certificate is what it was before there were logs."""
+    assert NumberCertificate.read(LEAF).sct_list is None
+
+
+def test_a_precertificate_and_its_certificate_differ_by_poison_and_sct_list_only() -> None:
+    """What a log signs for is what the certificate says (RFC 6962 §3.2)."""
+    poisoned = signed(precertificate(NUMBER_FIELDS, ISSUING), ISSUING_KEY)
+    final = signed(number_certificate(NUMBER_FIELDS, ISSUING, SCT_LIST), ISSUING_KEY)
+    assert final.tbs_precertificate_bytes == LEAF.tbs_certificate_bytes
+    *extensions, poison = poisoned.extensions
+    assert extensions == list(LEAF.extensions)
+    assert (poison.value, poison.critical) == (x509.PrecertPoison(), True)
+
+
+def test_a_precertificate_is_no_certificate() -> None:
+    """Its poison is critical, and no verifier understands it (RFC 6962 §3.1)."""
+    with pytest.raises(CertificateProfileError, match=r"critical extension 1\.3\.6\.1\.4\.1\.11129\.2\.4\.3"):
+        NumberCertificate.read(signed(precertificate(NUMBER_FIELDS, ISSUING), ISSUING_KEY))
+
+
+def test_an_authority_poisons_its_own_numbers_only() -> None:
+    """What may not be issued may not be shown to a log either."""
+    with pytest.raises(CertificateProfileError, match="is not one for"):
+        precertificate(replace(NUMBER_FIELDS, number=OTHER_NUMBER), ISSUING)
+
+
+@pytest.mark.parametrize("size", [0, profile.LARGEST_CERTIFICATE + 1])
+def test_an_sct_list_is_neither_empty_nor_huge(size: int) -> None:
+    """A list that no log can have given is not embedded."""
+    with pytest.raises(CertificateProfileError, match="an SCT list is neither empty"):
+        number_certificate(NUMBER_FIELDS, ISSUING, bytes(size))
 
 
 def test_the_same_fields_give_the_same_bytes() -> None:
