@@ -54,6 +54,7 @@ options = {{ folder = "outbox" }}
 
 [policy]
 countries = ["US"]
+new_orders = {{ burst = 1000000, refill_seconds = 1 }}
 
 [policy.sms]
 {caps}

@@ -82,6 +82,10 @@ class IssuancePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     valid_authorization_hours: PositiveInt = 30 * 24
     """How long a proof of the number serves further orders of the same account without another SMS."""
     order_hours: PositiveInt = 24
+    new_accounts: Cap | None = Cap(burst=50, refill_seconds=6 * 60)
+    """How many accounts one client address may make, by IPv4 address or IPv6 /64."""
+    new_orders: Cap | None = Cap(burst=300, refill_seconds=30)
+    """How many orders one account may make."""
     sms: SmsCaps = SmsCaps()
 
 
@@ -101,7 +105,7 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A token bucket that an ask takes from. `key` holds a number or an address: do not log or keep it in clear."""
+    """A token bucket that a request takes from. `key` holds a number or an address: do not log or keep it in clear."""
 
     rule: str
     key: str
@@ -118,6 +122,18 @@ def decide(policy: IssuancePolicy, number: TelephoneNumber) -> Permission:
     for rule, reason in _objections(policy, number, entry):
         return Permission(allowed=False, rule=rule, reason=reason, country=entry.country)
     return Permission(allowed=True, rule=_COUNTRIES, reason=f"{entry.country} is allowed.", country=entry.country)
+
+
+def account_buckets(policy: IssuancePolicy, address: str) -> list[Bucket]:
+    """Return the buckets that a new account takes one token from each, made from the IP address `address`."""
+    cap = policy.new_accounts
+    return [] if cap is None else [Bucket("policy.new_accounts", f"new-accounts:{_network(address)}", cap)]
+
+
+def order_buckets(policy: IssuancePolicy, account: str) -> list[Bucket]:
+    """Return the buckets that a new order of the account with the id `account` takes one token from each."""
+    cap = policy.new_orders
+    return [] if cap is None else [Bucket("policy.new_orders", f"new-orders:{account}", cap)]
 
 
 def sms_buckets(

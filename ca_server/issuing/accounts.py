@@ -11,7 +11,9 @@ from josepy.jwk import JWK
 from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, new_name
+from ca_server.issuing.limits import take_tokens
 from ca_server.orders import Account, Status
+from policies.issuance import account_buckets
 
 MOST_CONTACTS = 10
 
@@ -25,10 +27,12 @@ def create_account(
     contacts: tuple[str, ...],
     terms_agreed: bool,
     only_return_existing: bool,
+    client_address: str,
 ) -> tuple[Account, bool]:
     """Return the account of a key, and whether it was made just now (RFC 8555 §7.3, §7.3.1).
 
-    An account that exists is returned as it is, whatever else the request says.
+    An account that exists is returned as it is, whatever else the request says. `client_address` is the IP address
+    that asks: from each, only so many new accounts are taken.
     """
     thumbprint = jwk.thumbprint()
     existing = ca.storage.accounts.with_key(thumbprint)
@@ -47,10 +51,13 @@ def create_account(
         terms_agreed=terms_agreed,
         created_at=ca.clock(),
     )
-    if ca.storage.accounts.add(account):
+    with ca.storage.transaction():
+        take_tokens(ca, account_buckets(ca.config.policy, client_address), "accounts were made", account.created_at)
+        added = ca.storage.accounts.add(account)
+    if added:
         record(Decision.ACCOUNT_CREATED, account=account.id)
         return account, True
-    return create_account(ca, jwk, contacts, terms_agreed, only_return_existing=True)
+    return create_account(ca, jwk, contacts, terms_agreed, only_return_existing=True, client_address=client_address)
 
 
 def account(ca: CertificateAuthority, account_id: str) -> Account:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
+from ca_server.issuing.limits import refuse_for, take_tokens
 from ca_server.issuing.ordering import require_allowed
 from ca_server.orders import RESEND_WAITS, Account, Authorization, Challenge, ChallengeType, Problem, Status
 from ca_server.sms.gateway import OutgoingSms
@@ -19,7 +16,7 @@ from ca_server.validation.message import message_texts
 from ca_server.validation.sms_code import SmsCode
 from ca_server.validation.sms_reply import SmsReply
 from ca_server.validation.validator import ChallengeValidator
-from policies.issuance import Bucket, sms_buckets
+from policies.issuance import sms_buckets
 from stir import key_authorization
 from stir.errors import KeyAuthorizationError
 from stir.telephone_number import TelephoneNumber
@@ -27,7 +24,6 @@ from stir.telephone_number import TelephoneNumber
 _VALIDATORS: dict[ChallengeType, ChallengeValidator] = {
     validator.type: validator for validator in (SmsCode(), SmsReply())
 }
-_BUCKET_SECRET = "buckets"  # noqa: S105 - the name of a secret
 _DIGEST_LENGTH = 43
 _WRONG = Problem(
     RefusalKind.INCORRECT_RESPONSE, "the digest answers no code that is good now; check the code and your account key"
@@ -61,7 +57,8 @@ def ask(
         _require_pending(authorization, now)
         number, country = require_allowed(ca, authorization.numbers)
         _require_turn(found, authorization, now)
-        _take_tokens(ca, sms_buckets(ca.config.policy.sms, number, country, account.id, client_address), now)
+        buckets = sms_buckets(ca.config.policy.sms, number, country, account.id, client_address)
+        take_tokens(ca, buckets, "SMS were asked for", now)
         _queue(ca, found, number, now, authorization.expires_at)
         asked = _owned(account, challenge_id, authorizations.get(authorization.id))
     record(
@@ -124,25 +121,9 @@ def _require_pending(authorization: Authorization, now: datetime) -> None:
 def _require_turn(challenge: Challenge, authorization: Authorization, now: datetime) -> None:
     """Refuse an ask that comes too early, or one too many."""
     if not challenge.sends_remaining:
-        _refuse_for("no SMS is left for this challenge; make a new order later", authorization.expires_at - now)
+        refuse_for("no SMS is left for this challenge; make a new order later", authorization.expires_at - now)
     if challenge.next_send_at is not None and now < challenge.next_send_at:
-        _refuse_for("an SMS was asked for a moment ago; wait for it before asking again", challenge.next_send_at - now)
-
-
-def _take_tokens(ca: CertificateAuthority, buckets: list[Bucket], now: datetime) -> None:
-    """Take a token from every bucket, or from none and refuse for the longest wait."""
-    keys = {_hidden(ca, bucket.key): bucket for bucket in buckets}
-    held = ca.storage.buckets.held(tuple(keys))
-    wait, bucket = max(((keys[key].cap.wait(held[key], now), keys[key]) for key in keys), key=lambda pair: pair[0])
-    if wait:
-        _refuse_for(f"too many SMS were asked for ({bucket.rule}); try again later", wait)
-    ca.storage.buckets.fill({key: bucket.cap.taken(held[key], now) for key, bucket in keys.items()})
-
-
-def _hidden(ca: CertificateAuthority, key: str) -> str:
-    """Return a bucket's name in the database, which tells nobody the number or the address in it."""
-    mac = hmac.digest(ca.storage.secret(_BUCKET_SECRET), key.encode("utf-8"), hashlib.sha256)
-    return base64.urlsafe_b64encode(mac[:16]).decode("ascii")
+        refuse_for("an SMS was asked for a moment ago; wait for it before asking again", challenge.next_send_at - now)
 
 
 def _queue(
@@ -206,7 +187,3 @@ def _require_digest(digest: str) -> None:
         key_authorization.digest_matches("A" * _DIGEST_LENGTH, digest)
     except KeyAuthorizationError as error:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
-
-
-def _refuse_for(detail: str, wait: timedelta) -> NoReturn:
-    raise Refusal(RefusalKind.RATE_LIMITED, detail, retry_after=wait)

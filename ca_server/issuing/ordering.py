@@ -9,8 +9,9 @@ from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
 from ca_server.issuing.finalization import complete, is_abandoned
+from ca_server.issuing.limits import take_tokens
 from ca_server.orders import Account, Authorization, Challenge, ChallengeType, Order, Status
-from policies.issuance import decide
+from policies.issuance import decide, order_buckets
 from stir.errors import TnAuthListError
 from stir.key_authorization import TOKEN_BYTES, token_from_bytes
 from stir.telephone_number import TelephoneNumber
@@ -39,6 +40,7 @@ def create_order(
     _require_life(ca, now, not_before, not_after)
     policy = ca.config.policy
     with ca.storage.transaction():
+        take_tokens(ca, order_buckets(policy, account.id), "orders were made", now)
         authorization = _authorization(ca, account, numbers, now)
         order = Order(
             id=new_name(ca),

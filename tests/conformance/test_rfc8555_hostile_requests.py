@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ca_server.storage import Storage
+from policies.issuance import IssuancePolicy
 from tests.fakes.acme_requests import AcmeRequests, base64url
 from tests.fakes.web_authority import NUMBER, WebAuthority, csr, identifier
 
@@ -68,6 +71,12 @@ headers = st.dictionaries(
     max_size=4,
 )
 quiet = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def authority(storage: Storage) -> WebAuthority:
+    """Build an authority that lets one address make any number of accounts: each example is a newcomer."""
+    return WebAuthority(storage, policy=IssuancePolicy(countries=("US",), new_accounts=None))
 
 
 def newcomer(authority: WebAuthority) -> tuple[AcmeRequests, dict[str, str]]:

@@ -87,7 +87,9 @@ class IssuingAuthority:
     def client(self) -> Client:
         """Return a new account."""
         jwk = JWKEC(key=new_key().public_key())
-        account, _ = issuing.create_account(self.ca, jwk, (), terms_agreed=True, only_return_existing=False)
+        account, _ = issuing.create_account(
+            self.ca, jwk, (), terms_agreed=True, only_return_existing=False, client_address=ADDRESS
+        )
         return Client(account, jwk)
 
     def order(self, client: Client, number: TelephoneNumber = NUMBER) -> Order:

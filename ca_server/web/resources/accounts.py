@@ -37,6 +37,7 @@ class NewAccount:
             payload.contact or (),
             payload.terms_of_service_agreed is True,
             payload.only_return_existing is True,
+            self.parts.addresses.of(req.remote_addr, req.get_header("X-Forwarded-For")),
         )
         send_json(resp, self.parts.objects.account(account))
         resp.location = self.parts.urls.account(account.id)

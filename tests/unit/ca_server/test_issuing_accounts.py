@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -11,7 +12,8 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.accounts import MOST_CONTACTS
 from ca_server.orders import Account, Status
 from ca_server.storage import Storage
-from tests.fakes.issuing_authority import IssuingAuthority, new_key
+from policies.issuance import Cap, IssuancePolicy
+from tests.fakes.issuing_authority import ADDRESS, IssuingAuthority, new_key
 
 CONTACTS = ("mailto:a@example.com", "MAILTO:b+c@sub.example.org")
 
@@ -29,7 +31,9 @@ def jwk() -> JWKEC:
 
 def create(authority: IssuingAuthority, key: JWKEC, *contacts: str) -> Account:
     """Make an account."""
-    return issuing.create_account(authority.ca, key, contacts, terms_agreed=True, only_return_existing=False)[0]
+    return issuing.create_account(
+        authority.ca, key, contacts, terms_agreed=True, only_return_existing=False, client_address=ADDRESS
+    )[0]
 
 
 def refusal(caught: pytest.ExceptionInfo[Refusal]) -> RefusalKind:
@@ -57,7 +61,9 @@ def test_a_private_key_never_enters_the_database(authority: IssuingAuthority) ->
 def test_an_rsa_key_is_kept_too(authority: IssuingAuthority) -> None:
     """Account keys may be RSA."""
     key = JWKRSA(key=rsa.generate_private_key(65537, 2048).public_key())
-    made, created = issuing.create_account(authority.ca, key, (), terms_agreed=False, only_return_existing=False)
+    made, created = issuing.create_account(
+        authority.ca, key, (), terms_agreed=False, only_return_existing=False, client_address=ADDRESS
+    )
     assert created
     assert made.jwk.startswith('{"e":"AQAB","kty":"RSA"')
 
@@ -66,16 +72,22 @@ def test_a_key_that_has_an_account_gets_that_one(authority: IssuingAuthority) ->
     """A newAccount with a known key returns its account unchanged (RFC 8555 §7.3.1)."""
     key = jwk()
     made = create(authority, key, *CONTACTS)
-    again, created = issuing.create_account(authority.ca, key, (), terms_agreed=False, only_return_existing=False)
+    again, created = issuing.create_account(
+        authority.ca, key, (), terms_agreed=False, only_return_existing=False, client_address=ADDRESS
+    )
     assert (again, created) == (made, False)
-    again, created = issuing.create_account(authority.ca, key, (), terms_agreed=False, only_return_existing=True)
+    again, created = issuing.create_account(
+        authority.ca, key, (), terms_agreed=False, only_return_existing=True, client_address=ADDRESS
+    )
     assert (again, created) == (made, False)
 
 
 def test_an_unknown_key_is_told_so_when_it_asks_for_its_account(authority: IssuingAuthority) -> None:
     """With onlyReturnExisting it makes no account: accountDoesNotExist (RFC 8555 §7.3.1)."""
     with pytest.raises(Refusal) as caught:
-        issuing.create_account(authority.ca, jwk(), (), terms_agreed=True, only_return_existing=True)
+        issuing.create_account(
+            authority.ca, jwk(), (), terms_agreed=True, only_return_existing=True, client_address=ADDRESS
+        )
     assert refusal(caught) is RefusalKind.ACCOUNT_DOES_NOT_EXIST
 
 
@@ -84,7 +96,9 @@ def test_one_key_at_many_front_ends_gets_one_account(authority: IssuingAuthority
     key = jwk()
 
     def make(_: int) -> tuple[Account, bool]:
-        return issuing.create_account(authority.ca, key, (), terms_agreed=True, only_return_existing=False)
+        return issuing.create_account(
+            authority.ca, key, (), terms_agreed=True, only_return_existing=False, client_address=ADDRESS
+        )
 
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(make, range(8), timeout=60))
@@ -109,7 +123,9 @@ def test_terms_are_agreed_to_where_there_are_some(storage: Storage) -> None:
     """An authority with terms makes no account without agreement to them (RFC 8555 §7.3.3)."""
     authority = IssuingAuthority(storage, terms_of_service="https://ca.example/terms")
     with pytest.raises(Refusal, match="terms of service") as caught:
-        issuing.create_account(authority.ca, jwk(), (), terms_agreed=False, only_return_existing=False)
+        issuing.create_account(
+            authority.ca, jwk(), (), terms_agreed=False, only_return_existing=False, client_address=ADDRESS
+        )
     assert refusal(caught) is RefusalKind.USER_ACTION_REQUIRED
     assert create(authority, jwk()).terms_agreed
 
@@ -223,3 +239,22 @@ def test_a_key_taken_at_the_same_moment_is_a_conflict(
     with pytest.raises(Refusal) as caught:
         issuing.change_key(authority.ca, account, key)
     assert caught.value.location == other.id
+
+
+def test_an_address_makes_only_so_many_accounts(storage: Storage) -> None:
+    """A flood of new accounts from one address is refused with the wait; others, and existing accounts, go on."""
+    policy = IssuancePolicy(countries=("US",), new_accounts=Cap(burst=2, refill_seconds=60))
+    authority = IssuingAuthority(storage, policy)
+    first = jwk()
+    create(authority, first)
+    create(authority, jwk())
+    with pytest.raises(Refusal) as caught:
+        create(authority, jwk())
+    assert refusal(caught) is RefusalKind.RATE_LIMITED
+    assert caught.value.retry_after == timedelta(seconds=60)
+    create(authority, first)
+    issuing.create_account(
+        authority.ca, jwk(), (), terms_agreed=True, only_return_existing=False, client_address="192.0.2.77"
+    )
+    authority.clock.advance(seconds=60)
+    assert create(authority, jwk()).status is Status.VALID

@@ -21,7 +21,16 @@ from ca_server.storage import Storage
 from policies.issuance import IssuancePolicy
 from stir.certificate import NumberCertificate, ValidationMethod
 from tests.fakes.authority import NOW, make_issuer
-from tests.fakes.issuing_authority import NUMBER, OTHER_NUMBER, Client, IssuingAuthority, csr, identifier, new_key
+from tests.fakes.issuing_authority import (
+    ADDRESS,
+    NUMBER,
+    OTHER_NUMBER,
+    Client,
+    IssuingAuthority,
+    csr,
+    identifier,
+    new_key,
+)
 
 TIMEOUT = 60
 
@@ -196,7 +205,9 @@ def test_the_key_of_an_account_is_no_certificates_key(
     own, others = new_key(), new_key()
     for key in (own, others):
         jwk = JWKEC(key=key.public_key())
-        issuing.create_account(authority.ca, jwk, (), terms_agreed=True, only_return_existing=False)
+        issuing.create_account(
+            authority.ca, jwk, (), terms_agreed=True, only_return_existing=False, client_address=ADDRESS
+        )
         with pytest.raises(Refusal, match="make another") as caught:
             finalize(authority, client, ready, csr(key=key))
         assert caught.value.kind is RefusalKind.BAD_CSR

@@ -9,7 +9,7 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.ordering import MOST_ORDERS
 from ca_server.orders import ChallengeType, Order, Status
 from ca_server.storage import Storage
-from policies.issuance import IssuancePolicy
+from policies.issuance import Cap, IssuancePolicy
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import NumberEntry, ServiceProviderCode, TnAuthList
 from tests.fakes.authority import make_issuer
@@ -292,3 +292,19 @@ def test_an_authority_that_allows_no_country_takes_no_order(storage: Storage) ->
     authority = IssuingAuthority(storage, IssuancePolicy())
     with pytest.raises(Refusal, match="no country"):
         authority.order(authority.client())
+
+
+def test_an_account_makes_only_so_many_orders(storage: Storage) -> None:
+    """A flood of orders from one account is refused with the wait, and costs no other account anything."""
+    policy = IssuancePolicy(countries=("US",), new_orders=Cap(burst=2, refill_seconds=60))
+    authority = IssuingAuthority(storage, policy)
+    client = authority.client()
+    authority.order(client)
+    authority.order(client)
+    with pytest.raises(Refusal) as caught:
+        authority.order(client)
+    assert caught.value.kind is RefusalKind.RATE_LIMITED
+    assert caught.value.retry_after == timedelta(seconds=60)
+    authority.order(authority.client())
+    authority.clock.advance(seconds=60)
+    authority.order(client)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.issuance import Bucket, Cap, IssuancePolicy, SmsCaps, decide, sms_buckets
+from policies.issuance import Bucket, Cap, IssuancePolicy, SmsCaps, account_buckets, decide, order_buckets, sms_buckets
 from stir.telephone_number import TelephoneNumber
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -141,3 +141,19 @@ def test_a_policy_reads_from_its_toml() -> None:
     assert read.sms.number == Cap(3, 60)
     with pytest.raises(msgspec.ValidationError, match="countries"):
         msgspec.toml.decode('countries = ["usa"]', type=IssuancePolicy)
+
+
+def test_a_cap_that_is_not_set_counts_nothing() -> None:
+    """Without caps on accounts and orders there are no buckets for them."""
+    policy = IssuancePolicy(new_accounts=None, new_orders=None)
+    assert account_buckets(policy, "192.0.2.1") == []
+    assert order_buckets(policy, "account") == []
+
+
+def test_new_accounts_count_by_network_and_orders_by_account() -> None:
+    """Two addresses of one IPv6 /64 share a bucket for new accounts; orders have one for each account."""
+    policy = IssuancePolicy()
+    same = [account_buckets(policy, address)[0].key for address in ("2001:db8::1", "2001:db8::2")]
+    assert same[0] == same[1]
+    assert account_buckets(policy, "192.0.2.1")[0].key != same[0]
+    assert order_buckets(policy, "one")[0].key != order_buckets(policy, "other")[0].key
