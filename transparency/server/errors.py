@@ -1,0 +1,80 @@
+"""How a log server says no.
+
+LogServerError
+├── Refusal               a request that is refused, for a reason that the client is told
+├── ConfigurationError    settings that the operator must mend
+├── KeyStoreError         a key cannot be opened, made or used
+├── StorageError          the database cannot be used as it is
+│   └── Conflict          a row that must be the only one of its kind is there already
+├── PublishingError       the log's files cannot be written or read now
+└── HistoryError          what is kept and what was published contradict each other: a person must look
+    └── OvertakenError    another sequencer has moved the tree: this one must end
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class LogServerError(Exception):
+    """The base of the log server's errors."""
+
+
+class RefusalKind(StrEnum):
+    """Why a request is refused. `transparency.server.web.problems` alone maps these to problem documents."""
+
+    CERTIFICATE_EXPIRED = "certificateExpired"
+    ISSUER_NOT_ADMITTED = "issuerNotAdmitted"
+    LOG_BUSY = "logBusy"
+    MALFORMED = "malformed"
+    METHOD_NOT_ALLOWED = "methodNotAllowed"
+    NOT_FOUND = "notFound"
+    OUTSIDE_PROFILE = "outsideProfile"
+    OUTSIDE_SHARD = "outsideShard"
+    REQUEST_TOO_LARGE = "requestTooLarge"
+    SERVER_INTERNAL = "serverInternal"
+    UNAUTHORIZED = "unauthorized"
+
+
+class Refusal(LogServerError):
+    """A request that the log refuses.
+
+    `detail` is a sentence that says what to do, without a number in it, and `retry_after` the wait after which the same
+    request may succeed.
+    """
+
+    def __init__(self, kind: RefusalKind, detail: str, *, retry_after: timedelta | None = None) -> None:
+        """Remember why."""
+        super().__init__(f"{kind.value}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class ConfigurationError(LogServerError):
+    """Settings that the operator must mend; the message names the file, the key and the allowed values."""
+
+
+class KeyStoreError(LogServerError):
+    """A key cannot be opened, made or used."""
+
+
+class StorageError(LogServerError):
+    """The database cannot be used as it is."""
+
+
+class Conflict(StorageError):
+    """A row that must be the only one of its kind is there already."""
+
+
+class PublishingError(LogServerError):
+    """The log's files cannot be written or read now; nothing was promised, and a later try may succeed."""
+
+
+class HistoryError(LogServerError):
+    """The database and the published files do not tell one history. Going on could show two trees of one size."""
+
+
+class OvertakenError(HistoryError):
+    """Another sequencer has moved the tree on: only one may work at a time, and this one is not it."""

@@ -1,0 +1,74 @@
+"""Waiting for an entry's place: one thread looks at the database for all requests of a front end that wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from transparency.server.errors import LogServerError
+from transparency.server.storage import LoggedEntry, Storage
+
+_LOOK_SECONDS = 0.02
+
+
+@dataclass
+class Releases:
+    """Tells when an entry's SCT may be given out: it has its place, and everybody can read the tree that holds it."""
+
+    storage: Storage
+    _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
+    _sizes: dict[str, int] = field(default_factory=dict, init=False)
+    _waiting: int = field(default=0, init=False)
+    _looking: bool = field(default=False, init=False)
+
+    def released(self, entry: LoggedEntry) -> bool:
+        """Tell whether what is known now is enough to give out the entry's SCT."""
+        return entry.leaf_index is not None and entry.leaf_index < self._sizes.get(entry.shard, 0)
+
+    def wait(self, id_: bytes, seconds: float) -> LoggedEntry | None:
+        """Return the entry once it is released, None where that takes longer. Raises StorageError."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._waiting += 1
+            self._start()
+        try:
+            return self._wait(id_, deadline)
+        finally:
+            with self._changed:
+                self._waiting -= 1
+
+    def _wait(self, id_: bytes, deadline: float) -> LoggedEntry | None:
+        while True:
+            with self._changed:
+                seen = dict(self._sizes)
+            entry = self.storage.entries.find(id_)
+            if entry is not None and entry.leaf_index is not None and entry.leaf_index < seen.get(entry.shard, 0):
+                return entry
+            with self._changed:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return None
+                if self._sizes == seen:
+                    self._changed.wait(left)
+
+    def _start(self) -> None:
+        """Have a thread look as long as anybody waits."""
+        if not self._looking:
+            self._looking = True
+            threading.Thread(target=self._look, name="releases", daemon=True).start()
+
+    def _look(self) -> None:
+        while True:
+            try:
+                sizes = self.storage.trees.published_sizes()
+            except LogServerError:
+                sizes = self._sizes  # whoever waits asks the database too, and tells its client
+            with self._changed:
+                if sizes != self._sizes:
+                    self._sizes = sizes
+                    self._changed.notify_all()
+                if self._waiting == 0:
+                    self._looking = False
+                    return
+            time.sleep(_LOOK_SECONDS)

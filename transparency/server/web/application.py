@@ -1,0 +1,30 @@
+"""Puts the web room together: one Falcon application for one log."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import falcon
+
+from transparency.server.log import Log
+from transparency.server.releases import Releases
+from transparency.server.web.resources import AddPreChain, Description, Files, GetRoots, Health, OwnersDoor
+from transparency.server.web.responses import EveryResponse, Problems
+
+WebApp = falcon.App[falcon.Request, falcon.Response]
+
+
+def build_web(log: Log) -> WebApp:
+    """Return the WSGI application of the log."""
+    app: WebApp = falcon.App(media_type=falcon.MEDIA_JSON, middleware=[EveryResponse(log.config.server)])
+    Problems(log.random_bytes).install(app)
+    releases = Releases(log.storage)
+    submission, monitoring = (urlsplit(url).path for url in (log.config.url, log.config.read_url))
+    app.add_route(f"{submission}/health", Health(log))
+    app.add_route(f"{submission}/log.json", Description(log))
+    app.add_route(f"{submission}/{{shard}}/ct/v1/add-pre-chain", AddPreChain(log, releases))
+    app.add_route(f"{submission}/{{shard}}/ct/v1/get-roots", GetRoots(log))
+    app.add_route(f"{submission}/{{shard}}/owner", OwnersDoor(log, releases))
+    if log.config.publishing.type == "files":
+        app.add_route(f"{monitoring}/{{shard}}/{{path:path}}", Files(log))
+    return app

@@ -1,0 +1,171 @@
+"""The log's resources: submissions (RFC 6962 §4.2), the owner's door, and the files that everybody may read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+import falcon
+import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from stir.certificate import LARGEST_CERTIFICATE, LONGEST_CHAIN
+from transparency.owner_request import LARGEST_REQUEST
+from transparency.server.errors import Refusal, RefusalKind
+from transparency.server.log import Log
+from transparency.server.owner import OwnEntry, answer_owner
+from transparency.server.publishing import delivery_of
+from transparency.server.releases import Releases
+from transparency.server.submitting import add_pre_chain
+from transparency.server.web.responses import send_json
+
+_LARGEST_CHAIN = LONGEST_CHAIN * LARGEST_CERTIFICATE * 2
+_PATH = re.compile(r"(?:[a-z0-9.]+/)*[a-z0-9]+", re.ASCII)
+
+
+class _Chain(msgspec.Struct):
+    """What is submitted; members that are not known are passed over (RFC 6962 §4)."""
+
+    chain: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddPreChain:
+    """Takes a precertificate chain and answers with an SCT (RFC 6962 §4.2)."""
+
+    log: Log
+    releases: Releases
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, shard: str) -> None:
+        """Answer once the entry is sequenced."""
+        chain = _read_chain(_body(req, _LARGEST_CHAIN))
+        sct = add_pre_chain(self.log, self.releases, self.log.shard(shard), chain)
+        send_json(resp, sct.to_response())
+
+
+@dataclass(frozen=True, slots=True)
+class GetRoots:
+    """Tells which authorities are admitted (RFC 6962 §4.7)."""
+
+    log: Log
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, shard: str) -> None:
+        """List their certificates."""
+        self.log.shard(shard)
+        roots = [_base64(root.public_bytes(Encoding.DER)) for root in self.log.admission.roots]
+        send_json(resp, {"certificates": roots})
+
+    on_head = on_get
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersDoor:
+    """Tells a number's owner what stands under the number's label."""
+
+    log: Log
+    releases: Releases
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, shard: str) -> None:
+        """Answer a request that the number's certificate signed."""
+        token = _text(_body(req, LARGEST_REQUEST))
+        answer = answer_owner(self.log, self.releases, self.log.shard(shard), token)
+        send_json(
+            resp,
+            {
+                "label": _base64(answer.label),
+                "vrf_proof": _base64(answer.vrf_proof),
+                "entries": [_own_entry(one) for one in answer.entries],
+                "complete": answer.is_complete,
+                "erased": answer.erased,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Hands out log.json."""
+
+    log: Log
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Describe the log; whoever believes it pins its SHA-256."""
+        resp.data = self.log.describe().to_json()
+        resp.content_type = falcon.MEDIA_JSON
+
+    on_head = on_get
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Answers 200 while the database answers; a database that does not makes it 500."""
+
+    log: Log
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Ask the database for a sign of life."""
+        self.log.storage.ping()
+        send_json(resp, {"status": "ok"})
+
+    on_head = on_get
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Serves checkpoints, tiles and the label index, for the operator who has no web server in front."""
+
+    log: Log
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, shard: str, path: str) -> None:
+        """Send a file with the headers that caches need."""
+        full = f"{self.log.shard(shard).name}/{path}"
+        data = self.log.publisher.read(full) if _PATH.fullmatch(path) else None
+        if data is None:
+            raise Refusal(RefusalKind.NOT_FOUND, "the log has no such file")
+        delivery = delivery_of(full)
+        resp.data = data
+        resp.content_type = delivery.content_type
+        resp.set_header("Cache-Control", delivery.cache_control)
+
+    on_head = on_get
+
+
+def _body(req: falcon.Request, largest: int) -> bytes:
+    length = req.content_length
+    if length is None:
+        raise Refusal(RefusalKind.MALFORMED, "the request has no Content-Length")
+    if length > largest:
+        raise Refusal(RefusalKind.REQUEST_TOO_LARGE, f"the request has more than {largest} bytes")
+    return req.bounded_stream.read(largest)
+
+
+def _read_chain(body: bytes) -> list[bytes]:
+    try:
+        chain = msgspec.json.decode(body, type=_Chain).chain
+        return [base64.b64decode(one, validate=True) for one in chain]
+    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+        detail = 'the body is JSON of the form {"chain": ["base64 of DER", …]} (RFC 6962 §4.2)'
+        raise Refusal(RefusalKind.MALFORMED, detail) from error
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise Refusal(RefusalKind.MALFORMED, "the body is a JWS in compact form") from error
+
+
+def _own_entry(one: OwnEntry) -> dict[str, object]:
+    return {
+        "leaf_index": one.entry.leaf_index,
+        "timestamp": one.entry.timestamp_ms,
+        "issuer_key_hash": _base64(one.entry.issuer_key_hash),
+        "opening": _base64(one.entry.opening),
+        "certificate": _base64(one.entry.certificate),
+        "chain": [_base64(issuer) for issuer in one.chain],
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
