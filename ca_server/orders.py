@@ -178,6 +178,9 @@ class Issuance:
     """What a certificate will say, fixed and kept before it is signed, so that signing can be done again after a crash.
 
     The serial, the times and the shard never change for one order: a repeated signature is over the same bytes.
+    `sct_list` is the SignedCertificateTimestampList that the certificate carries: empty where policy asked for none,
+    None while the logs have not given enough. Once fixed, it never changes either, and `logged_digest` tells what its
+    timestamps are of.
     """
 
     serial: int
@@ -187,11 +190,16 @@ class Issuance:
     shard: int
     validation: ValidationMethod
     reserved_at: datetime
+    sct_list: bytes | None = b""
+    logged_digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request for a certificate of one TNAuthList, with the one authorization that it needs."""
+    """A request for a certificate of one TNAuthList, with the one authorization that it needs.
+
+    While it is processing, `due_at` is when somebody may take it up who finds it without its certificate.
+    """
 
     id: str
     account_id: str
@@ -204,6 +212,7 @@ class Order:
     issuance: Issuance | None
     certificate_id: str | None
     error: Problem | None
+    due_at: datetime | None = None
 
     def status(self, now: datetime) -> Status:
         """Derive the state of RFC 8555 §7.1.6 at the time `now`."""

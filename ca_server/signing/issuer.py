@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from hashlib import sha256
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -14,17 +16,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca_server.errors import KeyStoreError, LintError
 from ca_server.orders import Issuance, Revocation
-from ca_server.signing.lint import lint_number_certificate, lint_revocation_list
+from ca_server.signing.lint import (
+    lint_number_certificate,
+    lint_precertificate,
+    lint_revocation_list,
+    require_within,
+)
 from ca_server.signing.revocation_list import RevocationListFields, revocation_list
 from stir.certificate import (
     AuthorityCertificate,
     NumberCertificateFields,
     number_certificate,
+    precertificate,
     signature_hash,
     write_pem_chain,
 )
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
+from transparency.sct import issuer_key_hash, tbs_of
 
 _ID_CHARACTERS = 16
 
@@ -69,6 +78,11 @@ class Issuer:
         return self.certificate.public_bytes(serialization.Encoding.DER)
 
     @cached_property
+    def key_hash(self) -> bytes:
+        """The SHA-256 of the issuing key's SubjectPublicKeyInfo, by which logs know the issuer (RFC 6962 §3.2)."""
+        return issuer_key_hash(self.certificate)
+
+    @cached_property
     def not_after(self) -> datetime:
         """The moment after which nothing this issuer signed is valid: the earliest end in its chain."""
         return min(certificate.not_valid_after_utc for certificate in (self.certificate, *self.chain))
@@ -86,23 +100,36 @@ class Issuer:
     def sign_certificate(
         self, number: TelephoneNumber, public_key: ec.EllipticCurvePublicKey, issuance: Issuance
     ) -> x509.Certificate:
-        """Return the certificate that `issuance` describes.
+        """Return the certificate that `issuance` describes, with the timestamps that were fixed for it.
 
         The signature is deterministic (RFC 6979), so signing once more after a crash gives the same bytes. Raises
-        LintError, and releases nothing, where the result is not what was meant.
+        LintError, and releases nothing, where the result is not what was meant. What may not be signed at all, such as
+        a number outside the issuer's own, is refused before the key is used.
         """
-        if not self.covers(number):
-            msg = f"the issuing certificate may not speak for {number.masked}"
+        if issuance.sct_list is None:
+            msg = "a certificate that awaits its logs is not signed"
             raise LintError(msg)
-        try:
-            fields = self._fields(number, public_key, issuance)
-            builder = number_certificate(fields, self.certificate)
-        except CertificateProfileError as error:
-            msg = f"the certificate to sign is outside the profile: {error}"
-            raise LintError(msg) from error
+        sct_list = issuance.sct_list or None
+        fields = self._fields(number, public_key, issuance)
+        with _profile_errors():
+            builder = number_certificate(fields, self.certificate, sct_list)
         certificate = builder.sign(self.key, signature_hash(self.key), ecdsa_deterministic=True)
-        lint_number_certificate(certificate, fields, self.certificate)
+        lint_number_certificate(certificate, fields, self.certificate, sct_list)
+        if sct_list is not None and logged_digest(self.key_hash, tbs_of(certificate)) != issuance.logged_digest:
+            msg = "the certificate is not the one that the logs were shown"
+            raise LintError(msg)
         return certificate
+
+    def sign_precertificate(
+        self, number: TelephoneNumber, public_key: ec.EllipticCurvePublicKey, issuance: Issuance
+    ) -> x509.Certificate:
+        """Return the precertificate to show to logs: the same bytes each time (RFC 6962 §3.1). Raises LintError."""
+        fields = self._fields(number, public_key, issuance)
+        with _profile_errors():
+            builder = precertificate(fields, self.certificate)
+        signed = builder.sign(self.key, signature_hash(self.key), ecdsa_deterministic=True)
+        lint_precertificate(signed, fields, self.certificate)
+        return signed
 
     def sign_crl(
         self,
@@ -142,16 +169,22 @@ class Issuer:
     def _fields(
         self, number: TelephoneNumber, public_key: ec.EllipticCurvePublicKey, issuance: Issuance
     ) -> NumberCertificateFields:
-        return NumberCertificateFields(
-            number=number,
-            public_key=public_key,
-            serial=issuance.serial,
-            not_before=issuance.not_before,
-            not_after=issuance.not_after,
-            validation=issuance.validation,
-            ca_issuers_url=self.certificate_url,
-            crl_url=self.crl_url(issuance.shard),
-        )
+        """Return what the certificate says; raise LintError where this issuer may not sign it."""
+        if not self.covers(number):
+            msg = f"the issuing certificate may not speak for {number.masked}"
+            raise LintError(msg)
+        require_within(issuance.not_before, issuance.not_after, self.certificate)
+        with _profile_errors():
+            return NumberCertificateFields(
+                number=number,
+                public_key=public_key,
+                serial=issuance.serial,
+                not_before=issuance.not_before,
+                not_after=issuance.not_after,
+                validation=issuance.validation,
+                ca_issuers_url=self.certificate_url,
+                crl_url=self.crl_url(issuance.shard),
+            )
 
     @cached_property
     def _intermediates_pem(self) -> bytes:
@@ -160,3 +193,20 @@ class Issuer:
     @cached_property
     def _authorities(self) -> tuple[AuthorityCertificate, ...]:
         return tuple(AuthorityCertificate.read(certificate) for certificate in (self.certificate, *self.chain))
+
+
+def logged_digest(key_hash: bytes, tbs: bytes) -> bytes:
+    """Return the SHA-256 by which the authority knows what a log's timestamp is of: the issuer's key hash and the TBS.
+
+    `tbs` is without poison and SCT list, so that precertificate and certificate have one digest (RFC 6962 §3.2).
+    """
+    return sha256(key_hash + tbs).digest()
+
+
+@contextmanager
+def _profile_errors() -> Iterator[None]:
+    try:
+        yield
+    except CertificateProfileError as error:
+        msg = f"the certificate to sign is outside the profile: {error}"
+        raise LintError(msg) from error

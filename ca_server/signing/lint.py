@@ -11,17 +11,42 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca_server.errors import LintError
 from ca_server.signing.revocation_list import RevocationListFields, distribution_point
 from stir.certificate import NumberCertificate, NumberCertificateFields
 from stir.errors import CertificateProfileError
+from transparency.sct import tbs_of
+
+_SEQUENCE = (
+    b"\x30\x82"  # a SEQUENCE whose length follows in two octets, as that of every certificate here (X.690 §8.1.3)
+)
 
 
 def lint_number_certificate(
-    certificate: x509.Certificate, meant: NumberCertificateFields, issuer: x509.Certificate
+    certificate: x509.Certificate,
+    meant: NumberCertificateFields,
+    issuer: x509.Certificate,
+    sct_list: bytes | None = None,
 ) -> None:
     """Raise LintError unless `certificate` says exactly what was meant, and verifies under `issuer`."""
+    found = _compare_with_meant(certificate, meant, sct_list)
+    require_within(found.not_before, found.not_after, issuer)
+    _signed_by(certificate, issuer)
+
+
+def lint_precertificate(signed: x509.Certificate, meant: NumberCertificateFields, issuer: x509.Certificate) -> None:
+    """Raise LintError unless what is shown to logs is, but for its poison, the certificate that was meant."""
+    _require_poison(signed)
+    found = _compare_with_meant(_without_poison(signed), meant, None)
+    require_within(found.not_before, found.not_after, issuer)
+    _signed_by(signed, issuer)
+
+
+def _compare_with_meant(
+    certificate: x509.Certificate, meant: NumberCertificateFields, sct_list: bytes | None
+) -> NumberCertificate:
     try:
         found = NumberCertificate.read(certificate)
     except CertificateProfileError as error:
@@ -36,10 +61,24 @@ def lint_number_certificate(
         "validation method": (found.validation, (meant.validation,)),
         "issuer's URL": (found.ca_issuers_urls, (meant.ca_issuers_url,)),
         "CRL's URL": (found.crl_urls, (meant.crl_url,)),
+        "list of timestamps": (found.sct_list, sct_list),
     }
     _compare("certificate", said)
-    _within(found.not_before, found.not_after, issuer)
-    _signed_by(certificate, issuer)
+    return found
+
+
+def _require_poison(signed: x509.Certificate) -> None:
+    """Refuse what a program could take for a certificate (RFC 6962 §3.1)."""
+    if not any(one.critical and isinstance(one.value, x509.PrecertPoison) for one in signed.extensions):
+        msg = "a precertificate without its critical poison is a certificate"
+        raise LintError(msg)
+
+
+def _without_poison(signed: x509.Certificate) -> x509.Certificate:
+    """Return the certificate to come, to be read only: its signature is the precertificate's, and does not fit."""
+    der, tbs = signed.public_bytes(Encoding.DER), signed.tbs_certificate_bytes
+    content = tbs_of(signed) + der[der.index(tbs) + len(tbs) :]
+    return x509.load_der_x509_certificate(_SEQUENCE + len(content).to_bytes(2, "big") + content)
 
 
 def lint_revocation_list(
@@ -75,9 +114,10 @@ def _compare(what: str, said: dict[str, tuple[object, object]]) -> None:
         raise LintError(msg)
 
 
-def _within(not_before: datetime, not_after: datetime, issuer: x509.Certificate) -> None:
+def require_within(not_before: datetime, not_after: datetime, issuer: x509.Certificate) -> None:
+    """Raise LintError for a life that is not inside the issuing certificate's."""
     if not issuer.not_valid_before_utc <= not_before < not_after <= issuer.not_valid_after_utc:
-        msg = "the signed certificate's validity is not inside the issuing certificate's"
+        msg = "the certificate's validity is not inside the issuing certificate's"
         raise LintError(msg)
 
 

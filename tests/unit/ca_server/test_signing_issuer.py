@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -8,10 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca_server.errors import KeyStoreError, LintError
 from ca_server.orders import Revocation
-from ca_server.signing.issuer import Issuer
+from ca_server.signing.issuer import Issuer, logged_digest
 from stir.certificate import NumberCertificate, ValidationMethod, read_pem_chain
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.authority import NOW, make_authority_certificate, make_issuance, make_issuer
+from transparency.sct import tbs_of
 
 NUMBER = TelephoneNumber("12025550123")
 
@@ -64,6 +66,59 @@ def test_a_certificate_that_outlives_its_issuer_is_not_released(
     """Validity stays inside the issuing certificate's."""
     with pytest.raises(LintError, match="validity is not inside"):
         issuer.sign_certificate(NUMBER, key.public_key(), make_issuance(lifetime=timedelta(days=366)))
+
+
+def test_what_may_not_be_signed_never_meets_the_key(
+    issuer: Issuer, key: ec.EllipticCurvePrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside the issuer's numbers or life, neither a certificate nor a precertificate is signed even to be dropped."""
+    limited = dataclasses.replace(issuer, certificate=make_limited(issuer))
+
+    def used(*_: object, **__: object) -> None:
+        pytest.fail("the key was used")
+
+    monkeypatch.setattr(x509.CertificateBuilder, "sign", used)
+    long = make_issuance(lifetime=timedelta(days=366))
+    for sign in (limited.sign_certificate, limited.sign_precertificate):
+        with pytest.raises(LintError, match="may not speak for"):
+            sign(NUMBER, key.public_key(), make_issuance())
+    for sign in (issuer.sign_certificate, issuer.sign_precertificate):
+        with pytest.raises(LintError, match="validity is not inside"):
+            sign(NUMBER, key.public_key(), long)
+
+
+def make_limited(issuer: Issuer) -> x509.Certificate:
+    """Return a certificate of the issuer's key that speaks for other numbers than ours."""
+    root_key = ec.generate_private_key(ec.SECP384R1())
+    root = make_authority_certificate("Root", root_key)
+    return make_authority_certificate("Limited", issuer.key, (root, root_key), prefixes=("+1301",))
+
+
+def test_a_precertificate_is_the_certificate_with_poison(issuer: Issuer, key: ec.EllipticCurvePrivateKey) -> None:
+    """But for poison and SCT list the two say the same, and both come out again bit by bit (RFC 6962 §3.1)."""
+    waiting = dataclasses.replace(make_issuance(), sct_list=None)
+    shown = issuer.sign_precertificate(NUMBER, key.public_key(), waiting)
+    assert shown == issuer.sign_precertificate(NUMBER, key.public_key(), waiting)
+    assert shown.extensions.get_extension_for_class(x509.PrecertPoison).critical
+    digest = logged_digest(issuer.key_hash, tbs_of(shown))
+    fixed = dataclasses.replace(waiting, sct_list=b"\x00\x00", logged_digest=digest)
+    certificate = issuer.sign_certificate(NUMBER, key.public_key(), fixed)
+    assert tbs_of(certificate) == tbs_of(shown)
+    assert NumberCertificate.read(certificate).sct_list == b"\x00\x00"
+    assert certificate == issuer.sign_certificate(NUMBER, key.public_key(), fixed)
+
+
+def test_a_certificate_waits_for_its_logs(issuer: Issuer, key: ec.EllipticCurvePrivateKey) -> None:
+    """While the logs have not given enough, no certificate is signed."""
+    with pytest.raises(LintError, match="awaits its logs"):
+        issuer.sign_certificate(NUMBER, key.public_key(), dataclasses.replace(make_issuance(), sct_list=None))
+
+
+def test_timestamps_of_another_certificate_are_not_embedded(issuer: Issuer, key: ec.EllipticCurvePrivateKey) -> None:
+    """A certificate that is not the one the logs were shown is withheld: its settings changed on the way."""
+    fixed = dataclasses.replace(make_issuance(), sct_list=b"\x00\x00", logged_digest=bytes(32))
+    with pytest.raises(LintError, match="logs were shown"):
+        issuer.sign_certificate(NUMBER, key.public_key(), fixed)
 
 
 def test_a_key_outside_the_profile_is_not_signed(issuer: Issuer) -> None:

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ca_server.errors import LintError
 from ca_server.orders import Revocation
 from ca_server.signing.issuer import Issuer
-from ca_server.signing.lint import lint_number_certificate, lint_revocation_list
+from ca_server.signing.lint import lint_number_certificate, lint_precertificate, lint_revocation_list
 from ca_server.signing.revocation_list import RevocationListFields, revocation_list
-from stir.certificate import NumberCertificateFields, ValidationMethod, number_certificate
+from stir.certificate import NumberCertificateFields, ValidationMethod, number_certificate, precertificate
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.authority import NOW, make_issuer
 
@@ -28,6 +28,7 @@ MEANT = NumberCertificateFields(
     ca_issuers_url="https://ca.example/issuer.der",
     crl_url="https://ca.example/0.crl",
 )
+NO_TIMESTAMPS = b"\x00\x00"
 LIST = RevocationListFields("https://ca.example/0.crl", 3, NOW, NOW + timedelta(hours=1), (Revocation(5, NOW, 1),))
 
 
@@ -122,3 +123,29 @@ def test_a_crl_under_another_key_is_held_back(issuer: Issuer) -> None:
     signed = sign_list(LIST, issuer, ec.generate_private_key(ec.SECP256R1()))
     with pytest.raises(LintError, match="does not verify"):
         lint_revocation_list(signed, LIST, issuer.certificate)
+
+
+def test_a_precertificate_without_poison_is_not_shown(issuer: Issuer) -> None:
+    """What any program would take for a certificate does not leave as a precertificate (RFC 6962 §3.1)."""
+    with pytest.raises(LintError, match="poison"):
+        lint_precertificate(sign(MEANT, issuer), MEANT, issuer.certificate)
+
+
+def test_a_precertificate_says_what_the_certificate_will(issuer: Issuer) -> None:
+    """A precertificate of something else, or by another key, is not shown to logs."""
+    good = precertificate(MEANT, issuer.certificate).sign(issuer.key, hashes.SHA256())
+    lint_precertificate(good, MEANT, issuer.certificate)
+    with pytest.raises(LintError, match="serial number"):
+        lint_precertificate(good, dataclasses.replace(MEANT, serial=5), issuer.certificate)
+    forged = precertificate(MEANT, issuer.certificate).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    with pytest.raises(LintError, match="does not verify"):
+        lint_precertificate(forged, MEANT, issuer.certificate)
+
+
+def test_a_list_of_timestamps_is_the_one_that_was_meant(issuer: Issuer) -> None:
+    """A certificate with other timestamps than those that were fixed, or with none, is not released."""
+    certificate = number_certificate(MEANT, issuer.certificate, NO_TIMESTAMPS).sign(issuer.key, hashes.SHA256())
+    lint_number_certificate(certificate, MEANT, issuer.certificate, NO_TIMESTAMPS)
+    for other in (None, b"\x00\x01"):
+        with pytest.raises(LintError, match="list of timestamps"):
+            lint_number_certificate(certificate, MEANT, issuer.certificate, other)
