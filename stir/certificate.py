@@ -77,6 +77,7 @@ _LEAF_UNDERSTOOD = frozenset(
         ExtensionOID.SUBJECT_KEY_IDENTIFIER,
     }
 )
+_PRECERTIFICATE_UNDERSTOOD = _LEAF_UNDERSTOOD | {ExtensionOID.PRECERT_POISON}
 _AUTHORITY_UNDERSTOOD = _LEAF_UNDERSTOOD | {ExtensionOID.NAME_CONSTRAINTS}
 _FOREIGN_ERRORS = (
     TypeError,
@@ -196,9 +197,11 @@ class NumberCertificate:
     `validation` holds the methods of this project that the certificate's policies name, and is empty where the
     authority used one that we do not know. `sct_list` is the SignedCertificateTimestampList as it was embedded, None
     without one: nobody has read or checked its timestamps. `fingerprint` is the SHA-256 of the DER, 32 bytes.
+    `is_precertificate` tells what was asked for: a precertificate is never read as a certificate, or the reverse.
     """
 
     certificate: x509.Certificate
+    is_precertificate: bool = False
     number: TelephoneNumber = field(init=False, compare=False)
     numbers: TnAuthList = field(init=False, compare=False)
     public_key: ec.EllipticCurvePublicKey = field(init=False, compare=False)
@@ -215,7 +218,10 @@ class NumberCertificate:
         """Read the certificate."""
         certificate = self.certificate
         with _profile_errors("the certificate"):
-            extensions = _read_extensions(certificate, _LEAF_UNDERSTOOD)
+            understood = _PRECERTIFICATE_UNDERSTOOD if self.is_precertificate else _LEAF_UNDERSTOOD
+            extensions = _read_extensions(certificate, understood)
+            if self.is_precertificate:
+                _require_poison(extensions)
             _require_leaf_form(certificate, extensions)
             number = _named_number(extensions)
             _derive(
@@ -237,6 +243,14 @@ class NumberCertificate:
     def read(cls, certificate: x509.Certificate) -> Self:
         """Read a certificate strictly; raise CertificateProfileError where it is outside the profile."""
         return cls(certificate)
+
+    @classmethod
+    def read_precertificate(cls, certificate: x509.Certificate) -> Self:
+        """Read what a precertificate announces, as strictly; raise CertificateProfileError for a certificate.
+
+        For logs: nobody else may take a precertificate for anything (RFC 6962 §3.1).
+        """
+        return cls(certificate, is_precertificate=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -681,6 +695,14 @@ def _sct_list(extensions: _Extensions) -> bytes | None:
     """Return the list inside the extension's OCTET STRING (RFC 6962 §3.3)."""
     extension = extensions.get(_SCT_LIST)
     return None if extension is None else asn1.decode_der(bytes, extension.value.public_bytes())
+
+
+def _require_poison(extensions: _Extensions) -> None:
+    """Refuse what is no precertificate, and one that has timestamps already (RFC 6962 §3.1)."""
+    _required(extensions, x509.PrecertPoison, critical=True)
+    if _SCT_LIST in extensions:
+        msg = "a precertificate has no SCT list"
+        raise CertificateProfileError(msg)
 
 
 def _crl_urls(points: x509.CRLDistributionPoints) -> tuple[str, ...]:

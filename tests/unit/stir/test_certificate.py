@@ -49,6 +49,7 @@ from tests.vectors.make_stir_vectors import (
     ROOT_FIELDS,
     ROOT_KEY,
     SCT_LIST,
+    UNKNOWN,
     authority_with,
     leaf_with,
     signed,
@@ -57,6 +58,8 @@ from tests.vectors.make_stir_vectors import (
     numbers as with_numbers,
 )
 
+SCT_LIST_OID = ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS
+SCT_LIST_DER = b"\x04" + bytes([len(SCT_LIST)]) + SCT_LIST
 LEAF_DER = LEAF.public_bytes(Encoding.DER)
 ISSUING_DER = ISSUING.public_bytes(Encoding.DER)
 REQUEST_DER = number_request(NUMBER, NUMBER_KEY).public_bytes(Encoding.DER)
@@ -161,6 +164,35 @@ def test_a_precertificate_is_no_certificate() -> None:
     """Its poison is critical, and no verifier understands it (RFC 6962 §3.1)."""
     with pytest.raises(CertificateProfileError, match=r"critical extension 1\.3\.6\.1\.4\.1\.11129\.2\.4\.3"):
         NumberCertificate.read(signed(precertificate(NUMBER_FIELDS, ISSUING), ISSUING_KEY))
+
+
+def test_a_log_reads_what_a_precertificate_announces() -> None:
+    """A precertificate is read for what it is, and says what its certificate will say (RFC 6962 §3.1)."""
+    read = NumberCertificate.read_precertificate(signed(precertificate(NUMBER_FIELDS, ISSUING), ISSUING_KEY))
+    assert (read.number, read.is_precertificate, read.sct_list) == (NUMBER, True, None)
+    assert read.validation == NumberCertificate.read(LEAF).validation
+
+
+@pytest.mark.parametrize(
+    ("extensions", "reason"),
+    [
+        ((), "no critical PrecertPoison"),
+        (((x509.PrecertPoison(), False),), "no critical PrecertPoison"),
+        (
+            ((x509.PrecertPoison(), True), (x509.UnrecognizedExtension(SCT_LIST_OID, SCT_LIST_DER), False)),
+            "no SCT list",
+        ),
+        (((x509.PrecertPoison(), True), (UNKNOWN, True)), "that this profile lacks"),
+    ],
+    ids=["a certificate", "a poison that is not critical", "an SCT list beside it", "an unknown critical extension"],
+)
+def test_a_log_reads_precertificates_only(extensions: tuple[tuple[x509.ExtensionType, bool], ...], reason: str) -> None:
+    """What anybody else might take for a certificate is no precertificate (RFC 6962 §3.1)."""
+    builder = number_certificate(NUMBER_FIELDS, ISSUING)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    with pytest.raises(CertificateProfileError, match=reason):
+        NumberCertificate.read_precertificate(signed(builder, ISSUING_KEY))
 
 
 def test_an_authority_poisons_its_own_numbers_only() -> None:
@@ -391,13 +423,15 @@ def test_a_certificate_larger_than_any_use_is_refused() -> None:
 
 
 def test_a_value_that_was_read_cannot_contradict_its_certificate() -> None:
-    """Everything but the certificate follows from it, and nothing can be set."""
+    """Everything but the certificate, and what it is read as, follows from it, and nothing can be set."""
     read = NumberCertificate.read(LEAF)
-    assert [field.name for field in dataclasses.fields(read) if field.init] == ["certificate"]
+    assert [field.name for field in dataclasses.fields(read) if field.init] == ["certificate", "is_precertificate"]
     with pytest.raises(dataclasses.FrozenInstanceError):
         read.number = OTHER_NUMBER  # type: ignore[misc]
     with pytest.raises(CertificateProfileError):
         NumberCertificate(ISSUING)
+    with pytest.raises(CertificateProfileError):
+        NumberCertificate(LEAF, is_precertificate=True)
     with pytest.raises(CertificateProfileError):
         AuthorityCertificate(LEAF)
 
