@@ -1,0 +1,122 @@
+"""The frozen settings of one witness, as its TOML file says them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from transparency.errors import LogDescriptionError, NoteError
+from transparency.log_description import LogDescription
+from transparency.signed_note import Ed25519Verifier, Verifier
+from transparency.witness.errors import ConfigurationError
+
+CONFIG_NAME = "witness.toml"
+PASSPHRASE_VARIABLE = "ANSWERBACK_WITNESS_PASSPHRASE"  # noqa: S105  # the name of a variable
+
+_HIGHEST_PORT = 65535
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The files of the server's own TLS certificate."""
+
+    certificate: Path
+    key: Path
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the witness listens: without TLS on a loopback address only, behind a proxy that speaks TLS."""
+
+    bind: str = "127.0.0.1:14200"
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    tls: Tls | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """`bind`, read: a host without brackets, and a port. Raises ConfigurationError."""
+        host, _, port = self.bind.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+        try:
+            address = ip_address("127.0.0.1" if host == "localhost" else host)
+        except ValueError:
+            address = None
+        if address is None or not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
+            msg = f'server.bind: {self.bind!r} is no address and port; write "127.0.0.1:14200" or "[::1]:14200"'
+            raise ConfigurationError(msg)
+        if self.tls is None and not address.is_loopback:
+            msg = "server.bind: set server.tls to listen beyond this machine, or put a proxy that speaks TLS before it"
+            raise ConfigurationError(msg)
+        return str(address), int(port)
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A log whose checkpoints are cosigned: by its `log.json`, or by an origin and its verifier keys."""
+
+    description: Path | None = None
+    origin: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of one witness. Relative paths start from `folder`, which `load` makes that of the file.
+
+    `name` is the witness's name in its cosignatures, such as `witness.example/w1`: it belongs to the key, for good.
+    """
+
+    name: str
+    database: Path = Path("witness.db")
+    key: Path = Path("witness.key")
+    server: Server = Server()
+    logs: tuple[Log, ...] = ()
+    folder: Path = Path()
+
+    @classmethod
+    def load(cls, path: Path) -> WitnessConfig:
+        """Read a file; raise ConfigurationError with the name of the setting that is wrong."""
+        try:
+            config = msgspec.toml.decode(path.read_bytes(), type=cls)
+        except OSError as error:
+            msg = f"{path} cannot be read: {error.strerror}; make one with `answerback log witness init`"
+            raise ConfigurationError(msg) from error
+        except (msgspec.DecodeError, ValueError) as error:
+            msg = f"{path}: {error}"
+            raise ConfigurationError(msg) from error
+        return msgspec.structs.replace(config, folder=path.parent)
+
+    @property
+    def database_path(self) -> Path:
+        """Where the memory is."""
+        return self.folder / self.database
+
+    @property
+    def key_path(self) -> Path:
+        """Where the key is."""
+        return self.folder / self.key
+
+    def known_logs(self) -> dict[str, tuple[Verifier, ...]]:
+        """Return the keys of the logs that are cosigned, by origin; raise ConfigurationError."""
+        known: dict[str, tuple[Verifier, ...]] = {}
+        for place, log in enumerate(self.logs, start=1):
+            for origin, keys in _keys_of(log, self.folder, f"logs, entry {place}").items():
+                known[origin] = (*known.get(origin, ()), *keys)
+        return known
+
+
+def _keys_of(log: Log, folder: Path, where: str) -> dict[str, tuple[Verifier, ...]]:
+    try:
+        match log:
+            case Log(description=Path() as path, origin=None, keys=()):
+                shards = LogDescription.from_json((folder / path).read_bytes()).shards
+                return {shard.origin: (shard.checkpoint_key,) for shard in shards}
+            case Log(description=None, origin=str(origin), keys=(_, *_)):
+                return {origin: tuple(Ed25519Verifier.parse(key) for key in log.keys)}
+    except OSError as error:
+        msg = f"{where}: {log.description} cannot be read: {error.strerror}"
+        raise ConfigurationError(msg) from error
+    except (LogDescriptionError, NoteError) as error:
+        msg = f"{where}: {error}"
+        raise ConfigurationError(msg) from error
+    msg = f"{where}: give either description, or origin and keys"
+    raise ConfigurationError(msg)
