@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import msgspec
 from cryptography import x509
@@ -30,6 +31,7 @@ from stir.certificate import (
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from transparency.checkpoint import Checkpoint
 from transparency.owner_request import Action, OwnerRequest
+from transparency.sct import issuer_key_hash
 from transparency.server.app import create_log
 from transparency.server.config import Keys, LogConfig, Publishing, Sequencing, Shard
 from transparency.server.keys import KeyStore
@@ -37,7 +39,6 @@ from transparency.server.log import Log, LogShard
 from transparency.server.publishing import FilePublisher, Publisher
 from transparency.server.sequencer import Sequencer
 from transparency.server.storage import Storage, Submission
-from transparency.sct import issuer_key_hash
 
 NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 NUMBER = TelephoneNumber.parse("+12025550123")
@@ -218,7 +219,7 @@ class SequencerThread:
     shard: Shard = SHARD
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> SequencerThread:
+    def __enter__(self) -> Self:
         """Begin."""
         self._thread = threading.Thread(target=self._run)
         self._thread.start()

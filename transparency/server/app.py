@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from transparency.server.admission import Admission
 from transparency.server.config import LogConfig, Publishing
 from transparency.server.errors import ConfigurationError
-from transparency.server.keys import open_key_store
+from transparency.server.keys import KeyStore, open_key_store
 from transparency.server.loading import read_admitted
 from transparency.server.log import Clock, Log, LogShard, RandomBytes
 from transparency.server.publishing import FilePublisher, Publisher
@@ -52,7 +52,7 @@ def create_log(
 
     `storage` and `publisher` take the place of what the settings name. Raises a LogServerError that says what to mend.
     """
-    shards = open_shards(config)
+    shards = open_shards(config, open_key_store(config.keys))
     own_storage = storage or open_storage(config)
     return Log(
         config=config,
@@ -65,9 +65,8 @@ def create_log(
     )
 
 
-def open_shards(config: LogConfig) -> dict[str, LogShard]:
+def open_shards(config: LogConfig, keys: KeyStore) -> dict[str, LogShard]:
     """Return the shards of a log by name, their keys unlocked; raise KeyStoreError."""
-    keys = open_key_store(config.keys)
     shards = {}
     for settings in config.shards:
         origin = config.origin(settings)

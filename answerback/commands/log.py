@@ -1,0 +1,303 @@
+"""`answerback log`: a transparency log, from its first key on, and everybody who checks one.
+
+The commands of those who watch, prove, audit and witness stand in modules of their own, which are imported when asked
+for: see `ELSEWHERE`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from answerback.failure import Failure
+from answerback.output import emit, json_option
+
+CONFIG_VARIABLE = "ANSWERBACK_LOG_CONFIG"
+
+ELSEWHERE: dict[str, tuple[str, str, str]] = {}
+"""Sub-commands by name: the module and the attribute that hold each, and its line in `--help`."""
+
+_config = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("log.toml"),
+    show_default=True,
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    help="The log's settings.",
+)
+
+
+class _LogGroup(click.Group):
+    """A group that imports the commands of other modules when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names, in order."""
+        return sorted({*super().list_commands(ctx), *ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing its module where it is not here."""
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, attribute, _ = ELSEWHERE[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        rows = [
+            (name, ELSEWHERE[name][2] if name in ELSEWHERE else self.commands[name].get_short_help_str(80))
+            for name in self.list_commands(ctx)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=_LogGroup)
+def log() -> None:
+    """Run a transparency log, or check one."""
+
+
+@log.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="The log's name, for people to read.")
+@click.option("--operator", required=True, help="Who runs the log.")
+@click.option("--url", required=True, help="Where it will be reached, such as https://log.example. It never changes.")
+@click.option(
+    "--admit",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="ISSUER.PEM",
+    help="Take the precertificates of this authority. May be repeated.",
+)
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="The file whose first line encrypts the keys.")
+@click.option("--unencrypted-keys", is_flag=True, help="Leave the keys open to whoever reads their files.")
+@click.option("--bind", help="Where the server listens.  [default: the URL's own address, or 127.0.0.1:14100]")
+@json_option
+def init(  # an argument for each option
+    folder: Path,
+    name: str,
+    operator: str,
+    url: str,
+    admit: tuple[Path, ...],
+    passphrase_file: Path | None,
+    unencrypted_keys: bool,
+    bind: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new log in FOLDER: keys, shards for the coming 12 months, settings, database and log.json."""
+    from transparency.server.initialise import NewLog, initialise
+
+    if unencrypted_keys and passphrase_file is not None:
+        msg = "give --passphrase-file or --unencrypted-keys, not both"
+        raise Failure(msg)
+    with _failing():
+        new = NewLog(
+            name=name,
+            operator=operator,
+            url=url,
+            admit=admit,
+            passphrase=None if unencrypted_keys else _passphrase(passphrase_file),
+            passphrase_file=passphrase_file,
+            bind=bind or _default_bind(url),
+        )
+        made = initialise(folder, new, datetime.now(UTC))
+    data = {
+        "config": str(made.config),
+        "description": str(made.description_file),
+        "shards": [shard.name for shard in made.description.shards],
+    }
+
+    def tell() -> None:
+        click.echo(f"{name} is made, in {made.config.parent}, with the shards {', '.join(data['shards'])}.")
+        click.echo("Next:")
+        steps = _next_steps(made.config, made.description_file, new.passphrase is None, bool(admit))
+        for number, step in enumerate(steps, start=1):
+            click.echo(f"  {number}. {step}")
+
+    emit(as_json, data, tell)
+
+
+@log.command(name="serve")
+@_config
+@click.option("--with-sequencer", is_flag=True, help="Sequence too: everything that a small log needs.")
+@json_option
+def serve_command(path: Path, with_sequencer: bool, as_json: bool) -> None:
+    """Serve submissions, owners and readers until it is stopped."""
+    from transparency.server import serve
+    from transparency.server.loading import load_config
+
+    def announce(url: str) -> None:
+        click.echo(json.dumps({"listening": url}) if as_json else f"listening on {url}")
+        sys.stdout.flush()
+
+    with _failing():
+        code = serve.serve(load_config(path), announce, with_sequencer=with_sequencer)
+    if code:
+        msg = "the server ended with an error; its log says which"
+        raise Failure(msg)
+
+
+@log.command()
+@_config
+@json_option
+def sequence(path: Path, as_json: bool) -> None:
+    """Sequence what front ends have queued, until it is stopped. A log has one sequencer."""
+    from transparency.server import serve
+    from transparency.server.loading import load_config
+
+    def announce() -> None:
+        click.echo(json.dumps({"sequencing": True}) if as_json else "sequencing")
+        sys.stdout.flush()
+
+    with _failing():
+        serve.sequence(load_config(path), announce)
+
+
+@log.command()
+@_config
+@json_option
+def status(path: Path, as_json: bool) -> None:
+    """Show each shard: its entries, what is published of them, and what waits."""
+    from transparency.server.app import open_storage
+    from transparency.server.loading import load_config
+
+    with _failing():
+        config = load_config(path)
+        storage = open_storage(config)
+        states = {state.name: state for state in storage.trees.all()}
+        rows = []
+        for shard in config.shards:
+            state = states.get(shard.name)
+            rows.append(
+                {
+                    "shard": shard.name,
+                    "not_after_start": shard.not_after_start.isoformat(),
+                    "not_after_limit": shard.not_after_limit.isoformat(),
+                    "size": state.size if state else 0,
+                    "published": state.published_size if state else 0,
+                    "root": state.root.hex() if state else None,
+                    "queued": storage.entries.queue_length(shard.name),
+                }
+            )
+        storage.close()
+
+    def tell() -> None:
+        for row in rows:
+            click.echo(f"{row['shard']}  {row['size']} entries, {row['published']} published, {row['queued']} waiting")
+
+    emit(as_json, {"shards": rows}, tell)
+
+
+@log.group()
+def shards() -> None:
+    """Begin new shards."""
+
+
+@shards.command(name="add")
+@click.argument("name")
+@_config
+@json_option
+def add(name: str, path: Path, as_json: bool) -> None:
+    """Begin the shard NAME, a half-year such as 2028h1. The server must be started again to serve it."""
+    from transparency.server.initialise import DESCRIPTION_NAME, add_shard
+
+    with _failing():
+        description = add_shard(path, name)
+    file = path.absolute().parent / DESCRIPTION_NAME
+    data = {"shards": [shard.name for shard in description.shards], "description": str(file)}
+    emit(as_json, data, lambda: click.echo(f"{name} is begun; restart the server, and hand out the new {file}"))
+
+
+@log.command()
+@click.argument("shard")
+@click.argument("index", type=click.IntRange(0))
+@_config
+@json_option
+def erase(shard: str, index: int, path: Path, as_json: bool) -> None:
+    """Erase the certificate and the opening of the entry INDEX of SHARD. Its leaf stays, and tells nothing."""
+    from transparency.server.app import open_storage
+    from transparency.server.loading import load_config
+
+    with _failing():
+        storage = open_storage(load_config(path))
+        erased = storage.entries.erase_index(shard, index)
+        storage.close()
+    if not erased:
+        msg = f"shard {shard} keeps nothing of an entry {index}: it is erased already, or there is none"
+        raise Failure(msg)
+    emit(as_json, {"shard": shard, "erased": [index]}, lambda: click.echo(f"erased entry {index} of {shard}"))
+
+
+@log.command()
+@_config
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
+@json_option
+def describe(path: Path, output: Path | None, as_json: bool) -> None:
+    """Print log.json: what authorities, trust stores and monitors are given."""
+    from transparency.server import initialise
+    from transparency.server.loading import load_config
+
+    with _failing():
+        description = initialise.describe(load_config(path)).to_json()
+    if output is not None:
+        output.write_bytes(description)
+    if as_json or output is None:
+        click.echo(description.decode(), nl=False)
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Tell the server's errors as the command's."""
+    from transparency.errors import TransparencyError
+    from transparency.server.errors import LogServerError
+
+    try:
+        yield
+    except (LogServerError, TransparencyError) as error:
+        raise Failure(str(error)) from error
+
+
+def _passphrase(file: Path | None) -> bytes:
+    """Return the passphrase from the file, the environment, or the person."""
+    from transparency.server.config import PASSPHRASE_VARIABLE
+    from transparency.server.keys import passphrase_in
+
+    if file is not None:
+        return passphrase_in(file)
+    found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
+    if not found and sys.stdin.isatty():
+        found = str(click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=True)).encode()
+    if not found:
+        msg = f"give the keys a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
+        raise Failure(msg)
+    return found
+
+
+def _default_bind(url: str) -> str:
+    """Return where a log listens whose URL is on this machine: there; else where a proxy finds it."""
+    scheme, _, rest = url.partition("://")
+    place = rest.partition("/")[0]
+    on_this_machine = place.startswith(("127.", "localhost:", "[::1]:"))
+    return place if scheme == "http" and on_this_machine and place.rpartition(":")[2].isdigit() else "127.0.0.1:14100"
+
+
+def _next_steps(config: Path, description: Path, is_unencrypted: bool, admits: bool) -> Iterator[str]:
+    if is_unencrypted:
+        yield "The keys are NOT encrypted: let nobody else read this folder, nor its backups."
+    else:
+        yield "Keep the passphrase safe, and the folder `keys` too: without either, no shard can go on."
+    if not admits:
+        yield f"Name the authorities whose certificates you log, as `admit` in {config}: there are none yet."
+    yield f"Serve: answerback log serve --with-sequencer --config {config}"
+    yield f"Give {description} to authorities, and to everybody who shall believe or watch the log."
+    yield "Ask others to witness and audit the log: what nobody watches proves nothing."

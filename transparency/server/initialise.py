@@ -1,0 +1,242 @@
+"""A new log from nothing: keys, first shards, settings, database and description, all of them or none."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Template
+
+from stir.certificate import AuthorityCertificate, read_pem_chain, write_pem_chain
+from stir.errors import CertificateProfileError
+from transparency.errors import LogDescriptionError
+from transparency.log_description import LogDescription
+from transparency.server.app import open_shards
+from transparency.server.config import CONFIG_NAME, PASSPHRASE_VARIABLE, LogConfig, Shard
+from transparency.server.errors import ConfigurationError
+from transparency.server.keys import KeyStore, open_key_store
+from transparency.server.loading import load_config
+from transparency.server.storage import Storage
+
+DESCRIPTION_NAME = "log.json"
+_ADMITTED = "admitted"
+_HALVES = {1: (1, 7), 2: (7, 1)}
+_SHARD = re.compile(r"(?P<year>20[0-9]{2})h(?P<half>[12])", re.ASCII)
+_HARMLESS = frozenset({"lost+found"})
+"""What a new file system holds."""
+
+
+@dataclass(frozen=True)
+class NewLog:
+    """What the operator decides. Without a passphrase the keys stand open, which the operator must have asked for.
+
+    `admit` are files with one authority's certificate each; `passphrase_file` is where the server will find the
+    passphrase, without it in the environment.
+    """
+
+    name: str
+    operator: str
+    url: str
+    admit: tuple[Path, ...]
+    passphrase: bytes | None
+    passphrase_file: Path | None = None
+    bind: str = "127.0.0.1:14100"
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What was made: the file of settings, and the file that describes the log to everybody else."""
+
+    config: Path
+    description_file: Path
+    description: LogDescription
+
+
+def initialise(folder: Path, new: NewLog, now: datetime) -> Initialised:
+    """Make a log in `folder`, which must not exist or be empty, with shards for the coming 12 months.
+
+    An interruption leaves no half-made log behind. Raises a LogServerError that says what to do.
+    """
+    folder = folder.absolute()
+    with _staged(folder) as draft:
+        admitted = _copy_admitted(draft, new.admit)
+        shards = halves_of_year_from(now)
+        (draft / CONFIG_NAME).write_text(settings(new, admitted, shards), encoding="utf-8")
+        config = load_config(draft / CONFIG_NAME)
+        store = KeyStore(config.keys.directory, new.passphrase)
+        for shard in shards:
+            store.create(shard.name, config.origin(shard))
+        description = _describe(config, store)
+        _write_synced(draft / DESCRIPTION_NAME, description.to_json())
+        storage = Storage.open(config.database)
+        storage.migrate()
+        storage.close()
+    return Initialised(folder / CONFIG_NAME, folder / DESCRIPTION_NAME, description)
+
+
+def add_shard(path: Path, name: str) -> LogDescription:
+    """Begin the shard of a half-year such as `2028h1`: make its keys, and write it into settings and description.
+
+    Returns the new description. Raises a LogServerError; an interruption leaves at most keys that nothing names.
+    """
+    config, shard = load_config(path), half_year(name)
+    if config.shards and shard.not_after_start < config.shards[-1].not_after_limit:
+        msg = f"shard {name} would begin before the end of {config.shards[-1].name}, the last"
+        raise ConfigurationError(msg)
+    open_key_store(config.keys).create(name, config.origin(shard))
+    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" + _shard_settings(shard)
+    _write_synced(path, text.encode())
+    description = describe(load_config(path))
+    _write_synced(path.parent / DESCRIPTION_NAME, description.to_json())
+    return description
+
+
+def describe(config: LogConfig) -> LogDescription:
+    """Return what others are told about a log; raise a LogServerError where its keys do not open."""
+    return _describe(config, open_key_store(config.keys))
+
+
+def half_year(name: str) -> Shard:
+    """Return the shard `2027h1`: from January to June; raise ConfigurationError for a name of another form."""
+    match = _SHARD.fullmatch(name)
+    if match is None:
+        msg = f"a shard is named after a half-year, such as 2027h1 or 2027h2, not {name!r}"
+        raise ConfigurationError(msg)
+    year, half = int(match["year"]), int(match["half"])
+    first, after = _HALVES[half]
+    return Shard(name, datetime(year, first, 1, tzinfo=UTC), datetime(year + (after == 1), after, 1, tzinfo=UTC))
+
+
+def halves_of_year_from(now: datetime) -> tuple[Shard, ...]:
+    """Return the half-years that the 12 months from now on touch: three."""
+    first = now.year * 2 + (now.month > 6)  # noqa: PLR2004 - the second half of the year begins in July
+    return tuple(half_year(f"{half // 2}h{half % 2 + 1}") for half in range(first, first + 3))
+
+
+def settings(new: NewLog, admitted: tuple[str, ...], shards: tuple[Shard, ...]) -> str:
+    """Return the commented settings of a new log, in TOML."""
+    parts = {
+        "name": _quote(new.name),
+        "operator": _quote(new.operator),
+        "url": _quote(new.url),
+        "admit": f"[{', '.join(map(_quote, admitted))}]",
+        "bind": _quote(new.bind),
+        "trusted_proxies": f'{"" if new.url.startswith("https:") else "#"}trusted_proxies = ["127.0.0.1"]',
+        "passphrase": _passphrase_settings(new),
+        "shards": "\n".join(map(_shard_settings, shards)).rstrip("\n"),
+    }
+    template = importlib.resources.files("transparency.server").joinpath(CONFIG_NAME).read_text(encoding="utf-8")
+    return Template(template).substitute(parts)
+
+
+def _describe(config: LogConfig, store: KeyStore) -> LogDescription:
+    shards = open_shards(config, store)
+    try:
+        return LogDescription(
+            name=config.name,
+            operator=config.operator,
+            submission_url=config.url,
+            monitoring_url=config.read_url,
+            shards=tuple(shard.describe() for shard in shards.values()),
+        )
+    except LogDescriptionError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _shard_settings(shard: Shard) -> str:
+    start, limit = (f"{date:%Y-%m-%dT%H:%M:%SZ}" for date in (shard.not_after_start, shard.not_after_limit))
+    return f"[[shards]]\nname = {_quote(shard.name)}\nnot_after_start = {start}\nnot_after_limit = {limit}\n"
+
+
+def _passphrase_settings(new: NewLog) -> str:
+    file = '#passphrase_file = "passphrase"'
+    unencrypted = "# Keys in open files.\n#unencrypted = false"
+    if new.passphrase is None:
+        unencrypted = (
+            "# THE KEYS ARE NOT ENCRYPTED: whoever reads their files can speak for the log, and find its numbers.\n"
+            "unencrypted = true"
+        )
+    elif new.passphrase_file is not None:
+        file = f"passphrase_file = {_quote(str(new.passphrase_file.absolute()))}"
+    return (
+        "# Where the passphrase stands: the first line of a file, else an environment variable.\n"
+        f'{file}\n#passphrase_variable = "{PASSPHRASE_VARIABLE}"\n\n{unencrypted}'
+    )
+
+
+def _quote(text: str) -> str:
+    """Return the text as a TOML string; raise ConfigurationError for one with control characters."""
+    if not text.isprintable():
+        msg = f"{text!r} has characters that cannot be printed; leave them out"
+        raise ConfigurationError(msg)
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _copy_admitted(draft: Path, files: tuple[Path, ...]) -> tuple[str, ...]:
+    """Copy the certificates of the authorities into the log's folder, and return where they are in it."""
+    (draft / _ADMITTED).mkdir()
+    names = []
+    for file in files:
+        try:
+            (certificate,) = read_pem_chain(file.read_bytes())
+            authority = AuthorityCertificate.read(certificate)
+        except OSError as error:
+            msg = f"{file} cannot be read: {error.strerror}"
+            raise ConfigurationError(msg) from error
+        except (CertificateProfileError, ValueError) as error:
+            msg = f"{file} does not hold just the certificate of one authority, in PEM: {error}"
+            raise ConfigurationError(msg) from error
+        name = f"{_ADMITTED}/{authority.fingerprint.hex()[:16]}.pem"
+        (draft / name).write_bytes(write_pem_chain((certificate,)))
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+@contextlib.contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """Give a folder to work in, and put what was made there in its place at the end, or throw it away."""
+    try:
+        found = sorted(entry.name for entry in folder.iterdir() if entry.name not in _HARMLESS)
+        exists = True
+    except FileNotFoundError:
+        found, exists = [], False
+    except OSError as error:
+        msg = f"{folder} is no folder to make a log in: {error.strerror}"
+        raise ConfigurationError(msg) from error
+    if found:
+        msg = f"{folder} is not empty ({found[0]}), and nothing is overwritten; choose a new folder"
+        raise ConfigurationError(msg)
+    draft = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".init-", dir=folder if exists else folder.parent))
+        yield draft
+        if exists:
+            for entry in sorted(draft.iterdir(), key=lambda entry: entry.name == CONFIG_NAME):  # the settings last
+                entry.rename(folder / entry.name)
+        else:
+            draft.rename(folder)
+    except OSError as error:
+        msg = f"{folder} cannot be written: {error.strerror}"
+        raise ConfigurationError(msg) from error
+    finally:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    """Write a file whole, over what was there."""
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
