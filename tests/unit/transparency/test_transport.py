@@ -1,0 +1,108 @@
+"""How servers are asked: bounded in size and time, and nowhere but where was said."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from transparency.transport import HttpTransport, Question, Unreachable
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    """Answers by the path that is asked for."""
+
+    protocol_version = "HTTP/1.1"
+    stop = threading.Event()
+
+    def do_GET(self) -> None:  # the library's name
+        """Answer well, with too much, with a redirect, or a byte now and then."""
+        match self.path:
+            case "/much":
+                self._send(200, bytes(3000))
+            case "/elsewhere":
+                self._send(302, b"", ("Location", "/good"))
+            case "/slow":
+                self.send_response(200)
+                self.end_headers()
+                while not self.stop.wait(0.02):
+                    self.wfile.write(b".")
+                    self.wfile.flush()
+            case _:
+                self._send(200, b"good", ("Content-Type", "text/plain; charset=utf-8"))
+
+    def do_POST(self) -> None:  # as above
+        """Send back what came."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(200, body, ("Content-Type", self.headers["Content-Type"]))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _send(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Serve on loopback."""
+    _Server.stop.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    _Server.stop.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_answer_has_status_body_and_type(url: str) -> None:
+    """What a server says arrives whole."""
+    answer = HttpTransport().ask(Question(f"{url}/good"))
+    assert (answer.is_ok, answer.body, answer.media_type) == (True, b"good", "text/plain")
+
+
+def test_a_body_makes_a_post(url: str) -> None:
+    """A question with a body is posted under its media type."""
+    answer = HttpTransport().ask(Question(f"{url}/", b"asked", "application/jose"))
+    assert (answer.body, answer.media_type) == (b"asked", "application/jose")
+
+
+def test_an_answer_that_is_too_large_is_none(url: str) -> None:
+    """No more is read than the question allows."""
+    with pytest.raises(Unreachable, match="sent more than 2 KiB"):
+        HttpTransport().ask(Question(f"{url}/much", largest=2048))
+
+
+def test_a_redirect_is_not_followed(url: str) -> None:
+    """A redirect is an answer like any other."""
+    assert HttpTransport().ask(Question(f"{url}/elsewhere")).status == 302
+
+
+def test_a_server_that_trickles_is_left_behind(url: str) -> None:
+    """A byte now and then does not keep the caller waiting beyond its patience."""
+    with pytest.raises(Unreachable, match="did not answer within"):
+        HttpTransport().ask(Question(f"{url}/slow", patience=0.2))
+
+
+def test_nobody_there_is_unreachable(url: str) -> None:
+    """A closed port is told with the host's name."""
+    del url
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1 could not be asked"):
+        HttpTransport().ask(Question("http://127.0.0.1:9/"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://log.example/", "ftp://log.example/", "log.example", "http://[::1", "http://192.0.2.1"]
+)
+def test_other_hosts_are_asked_over_https_only(url: str) -> None:
+    """Plain http is for this machine."""
+    with pytest.raises(Unreachable):
+        HttpTransport().ask(Question(url))
