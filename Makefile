@@ -45,7 +45,9 @@ docs: $(READY)  ## build the documentation into site/, every warning an error
 	@echo "The documentation is in site/index.html"
 
 vectors: $(READY)  ## make the test vectors anew, and prove that nothing changed
-	@for script in tests/vectors/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+	@for script in tests/vectors/*.py; do \
+		echo "$$script"; $(BIN)/python -m "tests.vectors.$$(basename "$$script" .py)" || exit 1; \
+	done
 	git diff --exit-code -- tests/vectors
 
 lock: $(READY)  ## resolve the dependencies anew into requirements/

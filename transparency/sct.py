@@ -123,7 +123,7 @@ class SignedCertificateTimestamp:
             msg = "an SCT's timestamp is in milliseconds since 1970"
             raise SctError(msg)
         if len(self.extensions) > _LARGEST_OPAQUE or not 0 < len(self.signature) <= _LARGEST_OPAQUE:
-            msg = f"an SCT's extensions and signature have at most {_LARGEST_OPAQUE} bytes"
+            msg = f"an SCT's signature has 1 to {_LARGEST_OPAQUE} bytes, and its extensions have no more"
             raise SctError(msg)
 
     @classmethod
@@ -262,12 +262,17 @@ def encode_sct_list(scts: Iterable[SignedCertificateTimestamp]) -> bytes:
 
 def decode_sct_list(data: bytes) -> tuple[SignedCertificateTimestamp, ...]:
     """Read a SignedCertificateTimestampList (RFC 6962 §3.3)."""
+    return tuple(SignedCertificateTimestamp.decode(sct) for sct in split_sct_list(data))
+
+
+def split_sct_list(data: bytes) -> tuple[bytes, ...]:
+    """Return the SCTs of a list as they stand there, unread: some may be of logs or versions that nobody here knows."""
     reader = _Reader(data)
     items = _Reader(reader.opaque(2))
     reader.end()
-    scts: list[SignedCertificateTimestamp] = []
+    scts: list[bytes] = []
     while items.rest and len(scts) <= MOST_SCTS:
-        scts.append(SignedCertificateTimestamp.decode(items.opaque(2)))
+        scts.append(items.opaque(2))
     if not 0 < len(scts) <= MOST_SCTS:
         msg = f"a certificate carries 1 to {MOST_SCTS} SCTs"
         raise SctError(msg)
