@@ -80,15 +80,6 @@ def test_readme_commands_and_program_do_what_it_says(tmp_path: Path) -> None:
     type_out(trying, tmp_path, f"{program}assert verdict.outcome.value == 'verified'\n")
 
 
-def test_the_tutorial_can_be_walked_through(tmp_path: Path) -> None:
-    """Each command of the tutorial works after those before it, and prints what the page shows."""
-    typed = "".join(blocks("docs/tutorial/enrol-and-call.md", "console"))
-    asking = f"enrol +12025550123 --ca http://127.0.0.1:{DOCUMENTED_PORT}\n"
-    assert asking in typed
-    reads_the_outbox = "sh -c 'until cat my-ca/outbox-development/*.txt; do sleep 0.1; done'"
-    type_out(typed.replace(asking, f'{asking.strip()} --code-command "{reads_the_outbox}"\n'), tmp_path)
-
-
 def test_make_demo_plays_the_story(tmp_path: Path) -> None:
     """`make demo` from the root of a clone ends well."""
     demo, _ = blocks("README.md", "console")

@@ -54,6 +54,11 @@ def test_help_lists_every_command_and_imports_no_room() -> None:
         assert door.summary in done.stdout
 
 
+def test_help_fits_on_one_screen() -> None:
+    """A person sees all commands at once, whatever the size of the terminal."""
+    assert len(CliRunner().invoke(cli.front_door, ["--help"]).output.splitlines()) <= 24
+
+
 @pytest.mark.parametrize("name", [*cli.DOORS, *cli.ALIASES])
 def test_every_command_in_the_table_exists(name: str) -> None:
     """Each name opens a click command that explains itself."""
