@@ -36,10 +36,16 @@ class Decision(StrEnum):
     ANSWER_WRONG = "answer_wrong"
     NUMBER_VALIDATED = "number_validated"
     AUTHORIZATION_DEACTIVATED = "authorization_deactivated"
+    LOG_FAILED = "log_failed"
+    LOG_LIED = "log_lied"
+    LOGS_MISSING = "logs_missing"
     CERTIFICATE_ISSUED = "certificate_issued"
     CERTIFICATE_REVOKED = "certificate_revoked"
     CRL_SIGNED = "crl_signed"
     REFUSED = "refused"
+
+
+_WARNINGS = frozenset({Decision.REFUSED, Decision.LOG_FAILED, Decision.LOG_LIED, Decision.LOGS_MISSING})
 
 
 def record(decision: Decision, *, number: TelephoneNumber | None = None, **facts: str | int | None) -> None:
@@ -52,7 +58,7 @@ def record(decision: Decision, *, number: TelephoneNumber | None = None, **facts
     said = {name: value for name, value in facts.items() if value is not None}
     if number is not None:
         said["number"] = number.masked
-    if decision is Decision.REFUSED:
+    if decision in _WARNINGS:
         _log.warning(decision.value, **said)
     else:
         _log.info(decision.value, **said)

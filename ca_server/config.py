@@ -114,6 +114,29 @@ class Authority(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crl_shards: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 16
 
 
+class CertificateLog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One public log that certificates are shown to before they are issued.
+
+    `description` is the `log.json` that its operator hands out. `operator` says who runs it, in the words of this
+    authority: a certificate's timestamps are of logs with distinct operators.
+    """
+
+    description: Path
+    operator: Text
+
+
+class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How patiently logs are asked.
+
+    One attempt to log a certificate ends after `deadline_seconds`. A client's finalize waits `wait_seconds` of them
+    for its certificate, and polls for it after that. One process logs `at_once` certificates at a time.
+    """
+
+    deadline_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0
+    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.5
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much is told on standard error, one JSON object a line."""
 
@@ -136,6 +159,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Keys = Keys()
     database: str = "sqlite:///answerback.db"
     log: Log = Log()
+    logs: tuple[CertificateLog, ...] = ()
+    logging: Logging = Logging()
     terms_of_service: str | None = None
     """The URL of the terms that a client agrees to, or the terms themselves, which are then served at /terms."""
     website: str | None = None

@@ -12,6 +12,7 @@ import msgspec
 
 from ca_server.config import Config, Keys, is_loopback
 from ca_server.errors import ConfigurationError
+from ca_server.logs.known_log import operator_key
 from ca_server.sms.routing import Routes
 from ca_server.validation.message import check_message
 from policies.errors import PolicyFileError
@@ -66,6 +67,7 @@ def _resolve(config: Config, folder: Path) -> Config:
         ),
         keys=_resolve_keys(config.keys, base),
         database=_resolve_database(config.database, base),
+        logs=tuple(msgspec.structs.replace(log, description=base / log.description) for log in config.logs),
     )
 
 
@@ -154,6 +156,16 @@ def _check_routes(config: Config) -> None:
     Routes.from_config(config.gateways, config.policy.min_routes)
 
 
+def _check_logs(config: Config) -> None:
+    operators = {operator_key(log.operator) for log in config.logs}
+    if len(operators) < config.policy.scts:
+        _fail(
+            "policy.scts",
+            f"it is {config.policy.scts}, and the logs have {len(operators)} distinct operators; "
+            "add a [[logs]] table of another operator",
+        )
+
+
 def _check_message(config: Config) -> None:
     check_message(config.authority.name, config.host, config.policy.min_routes)
 
@@ -188,6 +200,7 @@ _CHECKS: tuple[Callable[[Config], None], ...] = (
     _check_database,
     _check_keys,
     _check_routes,
+    _check_logs,
     _check_message,
     _check_policy,
     _check_website,

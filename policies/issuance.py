@@ -75,6 +75,8 @@ class IssuancePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sends: PositiveInt = 5
     min_routes: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
     """With 2, each code is cut in two halves that travel by gateways of distinct operators."""
+    scts: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
+    """How many signed certificate timestamps a certificate carries, each of another log operator. 0: none is logged."""
     certificate_hours: PositiveInt = 7 * 24
     longest_certificate_hours: PositiveInt = 14 * 24
     backdate_minutes: PositiveInt = 60

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
 
 from ca_server.config import Config
 from ca_server.errors import Refusal, RefusalKind
+from ca_server.logs.logs import Logs
 from ca_server.orders import Account
 from ca_server.signing.issuer import Issuer
 from ca_server.sms.routing import Routes
@@ -31,6 +32,7 @@ class CertificateAuthority:
     routes: Routes
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
+    logs: Logs = field(default_factory=Logs)
 
 
 def new_name(ca: CertificateAuthority) -> str:

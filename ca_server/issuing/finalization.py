@@ -1,4 +1,4 @@
-"""Finalizing an order: the certificate is fixed, signed and kept, in this order (RFC 8555 §7.4).
+"""Finalizing an order: the certificate is fixed, logged where policy says so, signed and kept (RFC 8555 §7.4).
 
 What it will say is kept before it is signed. Whoever finds it unsigned after a crash signs the same bytes
 (docs/decisions/0005-a-certificate-is-fixed-before-it-is-signed.md).
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -18,25 +20,35 @@ from josepy.jwk import JWKEC
 from ca_server.audit import Decision, record
 from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind, StorageError
 from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
+from ca_server.issuing.timestamping import timestamped
 from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
 from ca_server.storage import IssuedCertificate
 from stir.certificate import NumberRequest
 from stir.errors import CertificateProfileError
 
 SIGNING_TIME = timedelta(seconds=30)
-"""After this long a certificate that was fixed and not kept is taken to be left behind by a crash."""
+"""After this long a certificate that was fixed and not kept is taken to be left behind by a crash.
+
+Where logs are asked, their deadline comes on top.
+"""
+SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=2), timedelta(minutes=5)
+"""How long an order that lacks timestamps waits for the next attempt; half its age, within these bounds."""
 
 _SERIAL_BYTES = 16
 _MOST_AT_ONCE = 100
 _NOT_SIGNED = Problem(
     RefusalKind.SERVER_INTERNAL, "the certificate did not come out as it should, and was withheld; make a new order"
 )
+_TOO_LATE = Problem(
+    RefusalKind.SERVER_INTERNAL, "the certificate would have ended before it could be issued; make a new order"
+)
 
 
 def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der: bytes) -> Order:
     """Issue the certificate of an order that is ready, for the key in the request.
 
-    The order is returned as `processing` where the key store cannot sign now: it is signed later, without the client.
+    The order is returned as `processing` where the key store cannot sign now, or the logs take longer than a client
+    is kept waiting: its certificate comes later, without the client.
     """
     found = _ready(ca, account, ca.storage.orders.get(order_id))
     request = _request(csr_der, found)
@@ -45,20 +57,24 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
     with ca.storage.transaction():
         found = _ready(ca, account, ca.storage.orders.locked(order_id))
         issuance = _issuance(ca, found, csr_der)
-        ca.storage.orders.reserve(order_id, issuance)
-    return _sign(ca, dataclasses.replace(found, issuance=issuance), issuance, request)
+        due_at = ca.clock() + _lease(ca)
+        ca.storage.orders.reserve(order_id, issuance, due_at)
+    reserved = dataclasses.replace(found, issuance=issuance, due_at=due_at)
+    if issuance.sct_list is not None:
+        return _sign(ca, reserved, issuance, request)
+    return _wait_a_moment(ca, reserved, lambda: _log_and_sign(ca, reserved, issuance, request))
 
 
 def finish_reserved(ca: CertificateAuthority) -> int:
-    """Sign the certificates that a crash left behind, and return how many.
+    """Sign the certificates that a crash left behind, or the logs kept waiting, and return how many.
 
     One that fails its lint does not keep the others waiting; LintError is raised after them.
     """
     finished = 0
     fault: LintError | None = None
-    for left in ca.storage.orders.reserved(ca.clock() - SIGNING_TIME, _MOST_AT_ONCE):
+    for result in _finishing(ca, ca.storage.orders.reserved(ca.clock(), _MOST_AT_ONCE)):
         try:
-            finished += complete(ca, left).status(ca.clock()) is Status.VALID
+            finished += result().status(ca.clock()) is Status.VALID
         except LintError as error:
             fault = fault or error
     if fault is not None:
@@ -67,14 +83,85 @@ def finish_reserved(ca: CertificateAuthority) -> int:
 
 
 def is_abandoned(order: Order, now: datetime) -> bool:
-    """Tell whether the order has waited for its certificate longer than signing takes."""
-    return order.status(now) is Status.PROCESSING and now >= _reserved(order).reserved_at + SIGNING_TIME
+    """Tell whether the order has waited for its certificate longer than whoever is at it may take."""
+    return order.status(now) is Status.PROCESSING and order.due_at is not None and now >= order.due_at
 
 
 def complete(ca: CertificateAuthority, order: Order) -> Order:
-    """Sign what was fixed for the order, and keep it: the same serial and the same bytes, however often."""
+    """Sign what was fixed for the order, and keep it: the same serial and the same bytes, however often.
+
+    An order that waits for logs is brought to them once more, unless somebody else is at it.
+    """
+    work = _completion(ca, order)
+    return work() if _reserved(order).sct_list is not None else _wait_a_moment(ca, order, work)
+
+
+def _finishing(ca: CertificateAuthority, left: list[Order]) -> Iterator[Callable[[], Order]]:
+    """Complete orders, those that wait for logs side by side; yield for each what returns the order or raises."""
+    logging: list[Callable[[], Order]] = []
+    for order in left:
+        work = _completion(ca, order)
+        if _reserved(order).sct_list is not None:
+            yield work
+        else:
+            started = ca.logs.start(work, patient=True)
+            logging.append(work if started is None else started.result)
+    yield from logging
+
+
+def _completion(ca: CertificateAuthority, order: Order) -> Callable[[], Order]:
+    """Return what brings a reserved order to its certificate, or to its end where it comes too late."""
     issuance = _reserved(order)
-    return _sign(ca, order, issuance, NumberRequest.read(issuance.csr))
+
+    def work() -> Order:
+        now = ca.clock()
+        if now >= issuance.not_after:
+            ca.storage.orders.fail(order.id, _TOO_LATE)
+            return dataclasses.replace(order, error=_TOO_LATE)
+        request = NumberRequest.read(issuance.csr)
+        if issuance.sct_list is not None:
+            return _sign(ca, order, issuance, request)
+        if not ca.storage.orders.claim(order.id, now, now + _lease(ca)):
+            return order
+        return _log_and_sign(ca, order, issuance, request)
+
+    return work
+
+
+def _log_and_sign(ca: CertificateAuthority, order: Order, issuance: Issuance, request: NumberRequest) -> Order:
+    """Bring the certificate to the logs, then sign it; where they do not give enough, leave it for later."""
+    try:
+        logged = timestamped(ca, order, issuance, request)
+    except LintError:
+        ca.storage.orders.fail(order.id, _NOT_SIGNED)
+        raise
+    except KeyStoreError:
+        return order
+    if logged is None:
+        now = ca.clock()
+        wait = min(max((now - issuance.reserved_at) / 2, SHORTEST_WAIT), LONGEST_WAIT)
+        ca.storage.orders.postpone(order.id, now + wait)
+        return order
+    return _sign(ca, dataclasses.replace(order, issuance=logged), logged, request)
+
+
+def _wait_a_moment(ca: CertificateAuthority, order: Order, work: Callable[[], Order]) -> Order:
+    """Do the work in the background, and return what becomes of the order if that does not take long."""
+    started: Future[Order] | None = ca.logs.start(work)
+    if started is None:
+        ca.storage.orders.postpone(order.id, ca.clock() + SHORTEST_WAIT)
+        return order
+    try:
+        return started.result(ca.logs.settings.wait_seconds)
+    except TimeoutError:
+        return order
+
+
+def _lease(ca: CertificateAuthority) -> timedelta:
+    """Return how long an order is left to whoever took it up."""
+    if not ca.config.policy.scts:
+        return SIGNING_TIME
+    return SIGNING_TIME + timedelta(seconds=ca.config.logging.deadline_seconds)
 
 
 def certificate_chain(ca: CertificateAuthority, account: Account, certificate_id: str) -> bytes:
@@ -147,6 +234,7 @@ def _issuance(ca: CertificateAuthority, order: Order, csr_der: bytes) -> Issuanc
         shard=serial % ca.config.authority.crl_shards,
         validation=proof.validation,
         reserved_at=ca.clock(),
+        sct_list=None if policy.scts else b"",
     )
 
 

@@ -10,13 +10,15 @@ from ca_server.storage.authorizations import Ask, Authorizations, Code
 from ca_server.storage.buckets import Buckets
 from ca_server.storage.certificates import Certificates, IssuedCertificate, NewList, RevocationLists
 from ca_server.storage.database import Database
+from ca_server.storage.evidence import Evidence, EvidenceOfLies
 from ca_server.storage.messages import Messages, QueuedSms
 from ca_server.storage.nonces import Nonces
 from ca_server.storage.orders import Orders
 from ca_server.storage.schema import migrate
 from ca_server.storage.shared_secrets import Secrets
+from ca_server.storage.timestamps import KeptTimestamp, Timestamps
 
-__all__ = ["Ask", "Code", "IssuedCertificate", "NewList", "QueuedSms", "Storage"]
+__all__ = ["Ask", "Code", "Evidence", "IssuedCertificate", "KeptTimestamp", "NewList", "QueuedSms", "Storage"]
 
 _LATEST_RECEIPT = timedelta(days=2)
 
@@ -36,6 +38,8 @@ class Storage:
         self.orders = Orders(database, self.authorizations)
         self.certificates = Certificates(database)
         self.revocation_lists = RevocationLists(database)
+        self.timestamps = Timestamps(database)
+        self.evidence = EvidenceOfLies(database)
         self.sms = Messages(database)
         self.nonces = Nonces(database)
         self.buckets = Buckets(database)

@@ -16,16 +16,16 @@ SERIAL_BYTES = 20
 
 _SELECT = f"""
     SELECT o.id, o.account_id, o.created_at, o.expires_at, o.not_before, o.not_after, o.serial, o.csr,
-        o.certificate_not_before, o.certificate_not_after, o.shard, o.validation, o.reserved_at, o.certificate_id,
-        o.error_kind, o.error_detail, {AUTHORIZATION_COLUMNS}
+        o.certificate_not_before, o.certificate_not_after, o.shard, o.validation, o.reserved_at, o.sct_list,
+        o.logged_digest, o.due_at, o.certificate_id, o.error_kind, o.error_detail, {AUTHORIZATION_COLUMNS}
     FROM orders o JOIN authorizations a ON a.id = o.authorization_id
 """
-_ORDER_WIDTH = 16
+_ORDER_WIDTH = 19
 _BY_ID = f"{_SELECT} WHERE o.id = ?"
 _LOCKED = f"{_BY_ID} FOR UPDATE OF o, a"
 _RESERVED = f"""
-    {_SELECT} WHERE o.reserved_at <= ? AND o.certificate_id IS NULL AND o.error_kind IS NULL
-    ORDER BY o.reserved_at LIMIT ?
+    {_SELECT} WHERE o.due_at <= ? AND o.certificate_id IS NULL AND o.error_kind IS NULL
+    ORDER BY o.due_at LIMIT ?
 """
 _PAGE = """
     SELECT o.id FROM orders o JOIN authorizations a ON a.id = o.authorization_id
@@ -42,8 +42,17 @@ _ADD = """
 """
 _RESERVE = """
     UPDATE orders SET serial = ?, csr = ?, certificate_not_before = ?, certificate_not_after = ?, shard = ?,
-        validation = ?, reserved_at = ?
+        validation = ?, reserved_at = ?, sct_list = ?, logged_digest = ?, due_at = ?
     WHERE id = ? AND reserved_at IS NULL
+"""
+_CLAIM = """
+    UPDATE orders SET due_at = ? WHERE id = ? AND due_at <= ? AND certificate_id IS NULL AND error_kind IS NULL
+"""
+_POSTPONE = "UPDATE orders SET due_at = ? WHERE id = ? AND certificate_id IS NULL AND error_kind IS NULL"
+_FIX = "UPDATE orders SET sct_list = ?, logged_digest = ? WHERE id = ? AND sct_list IS NULL"
+_WAITING = """
+    SELECT COUNT(*), MIN(reserved_at) FROM orders
+    WHERE due_at IS NOT NULL AND certificate_id IS NULL AND error_kind IS NULL AND sct_list IS NULL
 """
 _FAIL = "UPDATE orders SET error_kind = ?, error_detail = ? WHERE id = ? AND certificate_id IS NULL"
 
@@ -87,8 +96,8 @@ class Orders:
         values = (account_id, after or "", account_id, after or "", at, at, limit)
         return [order_id for (order_id,) in self.database.rows(_PAGE, *values)]
 
-    def reserve(self, order_id: str, issuance: Issuance) -> bool:
-        """Fix what the certificate will say; False where that is fixed already."""
+    def reserve(self, order_id: str, issuance: Issuance, due_at: datetime) -> bool:
+        """Fix what the certificate will say, until `due_at` for the caller alone; False where that is fixed already."""
         return (
             self.database.run(
                 _RESERVE,
@@ -99,15 +108,40 @@ class Orders:
                 issuance.shard,
                 issuance.validation.label,
                 to_column(issuance.reserved_at),
+                issuance.sct_list,
+                issuance.logged_digest,
+                to_column(due_at),
                 order_id,
             )
             == 1
         )
 
-    def reserved(self, before: datetime, limit: int) -> list[Order]:
-        """Return orders whose certificate was fixed at the time `before` or earlier, and not kept yet."""
-        rows = self.database.rows(_RESERVED, to_column(before), limit)
+    def reserved(self, now: datetime, limit: int) -> list[Order]:
+        """Return orders whose certificate is fixed, not kept yet, and due to be taken up by whoever finds it."""
+        rows = self.database.rows(_RESERVED, to_column(now), limit)
         return [order for order in map(self._order, rows) if order is not None]
+
+    def claim(self, order_id: str, now: datetime, until: datetime) -> bool:
+        """Take up an order that is due, until a time for the caller alone; False where somebody else did."""
+        return self.database.run(_CLAIM, to_column(until), order_id, to_column(now)) == 1
+
+    def postpone(self, order_id: str, until: datetime) -> None:
+        """Let an order wait; whoever finds it from `until` on may take it up."""
+        self.database.run(_POSTPONE, to_column(until), order_id)
+
+    def fix_timestamps(self, order_id: str, sct_list: bytes, digest: bytes) -> tuple[bytes, bytes]:
+        """Fix the list of timestamps that the certificate carries, and what they are of, unless another was fixed.
+
+        Return those that are fixed now.
+        """
+        self.database.run(_FIX, sct_list, digest, order_id)
+        row = self.database.rows("SELECT sct_list, logged_digest FROM orders WHERE id = ?", order_id)[0]
+        return bytes(row[0]), bytes(row[1])
+
+    def waiting_for_logs(self) -> tuple[int, datetime | None]:
+        """Return how many orders wait for timestamps, and since when the first of them does."""
+        count, since = self.database.rows(_WAITING)[0]
+        return count, from_column(since)
 
     def fail(self, order_id: str, problem: Problem) -> None:
         """Note why the order comes to nothing."""
@@ -127,14 +161,15 @@ class Orders:
             not_before=from_column(not_before),
             not_after=from_column(not_after),
             authorization=authorization,
-            issuance=_issuance(row[6:13]),
-            certificate_id=row[13],
-            error=problem(row[14], row[15]),
+            issuance=_issuance(row[6:15]),
+            certificate_id=row[16],
+            error=problem(row[17], row[18]),
+            due_at=from_column(row[15]),
         )
 
 
 def _issuance(row: Row) -> Issuance | None:
-    serial, csr, not_before, not_after, shard, validation, reserved_at = row
+    serial, csr, not_before, not_after, shard, validation, reserved_at, sct_list, digest = row
     if reserved_at is None:
         return None
     return Issuance(
@@ -145,4 +180,6 @@ def _issuance(row: Row) -> Issuance | None:
         shard=shard,
         validation=ValidationMethod(validation),
         reserved_at=from_column(reserved_at),
+        sct_list=None if sct_list is None else bytes(sct_list),
+        logged_digest=b"" if digest is None else bytes(digest),
     )

@@ -16,6 +16,7 @@ from josepy.jwk import JWK, JWKEC
 from ca_server import issuing
 from ca_server.config import Authority, Config, Gateway
 from ca_server.issuing import CertificateAuthority
+from ca_server.logs.logs import Logs
 from ca_server.orders import Account, Authorization, Certificate, Challenge, ChallengeType, Order, Status
 from ca_server.signing.issuer import Issuer
 from ca_server.sms.routing import Routes
@@ -69,6 +70,7 @@ class IssuingAuthority:
         *,
         clock: HandClock | None = None,
         issuer: Issuer | None = None,
+        logs: Logs | None = None,
         **changes: Any,  # noqa: ANN401 - any of the settings
     ) -> None:
         """Build it over a database, with changes to its settings."""
@@ -81,6 +83,7 @@ class IssuingAuthority:
             routes=Routes.from_config(config.gateways, config.policy.min_routes),
             clock=self.clock,
             random_bytes=os.urandom,
+            logs=logs or Logs(),
         )
         self.storage = storage
 

@@ -35,6 +35,11 @@ type = "outbox"
 operator = "{operator}"
 sender = "12025550101"
 """
+LOG = """
+[[logs]]
+description = "log.json"
+operator = "{operator}"
+"""
 TLS = '[server.tls]\ncertificate = "tls.pem"\nkey = "tls.key"\n'
 
 
@@ -165,11 +170,21 @@ def test_settings_that_cannot_work_are_told_with_file_key_and_remedy(tmp_path: P
         with_server('bind = "localhost:14000"', "http://localhost:14000"),
         WORKING + "min_routes = 2\n" + SECOND_GATEWAY.format(name="second", operator="Two"),
         WORKING + '[keys]\nstore = "my_hsm:open_store"\n[keys.options]\nslot = 1\n',
+        WORKING + "scts = 2\n" + LOG.format(operator="One") + LOG.format(operator="Two"),
+        WORKING + LOG.format(operator="One") + "[logging]\ndeadline_seconds = 5\n",
     ],
 )
 def test_settings_that_work_are_taken(tmp_path: Path, text: str) -> None:
     """TLS, a named proxy, IPv6, several gateways and a key store of one's own are all accepted."""
     load(tmp_path, text)
+
+
+@pytest.mark.parametrize("operators", [(), ("One",), ("One", " one ")])
+def test_more_timestamps_than_log_operators_are_refused(tmp_path: Path, operators: tuple[str, ...]) -> None:
+    """A certificate's timestamps are of distinct operators, and two spellings of one name are one operator."""
+    text = WORKING + "scts = 2\n" + "".join(LOG.format(operator=operator) for operator in operators)
+    with pytest.raises(ConfigurationError, match=r"policy\.scts: .*add a \[\[logs\]\] table"):
+        load(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ca_server.config import Authority, Config, Gateway, Keys, Log, Server
+from ca_server.config import Authority, CertificateLog, Config, Gateway, Keys, Log, Logging, Server
 from policies.issuance import IssuancePolicy, SmsCaps
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "ca-configuration.md"
@@ -17,10 +17,12 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[server]`": Server,
     "`[log]`": Log,
     "`[[gateways]]`": Gateway,
+    "`[[logs]]`": CertificateLog,
+    "`[logging]`": Logging,
     "`[policy]`": IssuancePolicy,
     "`[policy.sms]`": SmsCaps,
 }
-TABLES_OF_THEIR_OWN = {"authority", "keys", "server", "log", "gateways", "policy", "sms"}
+TABLES_OF_THEIR_OWN = {"authority", "keys", "server", "log", "gateways", "logs", "logging", "policy", "sms"}
 
 
 def rows(section: str) -> dict[str, list[str]]:
