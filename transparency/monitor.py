@@ -139,7 +139,7 @@ class _Looking:
         indexed = self._indexed(map_note, map_)
         found = self._found(newest, {*indexed, *self._tail(newest, map_.log.size)})
         if is_next:
-            self._require_index(map_note, map_, indexed)
+            self._require_index(map_note, map_, indexed, newest)
         own = self._promises(newest, note)
         self._learn(found, own)
         self._name_unknown(newest, note)
@@ -227,7 +227,7 @@ class _Looking:
             self._alarm(AlarmKind.MISPLACED, text, evidence, str(strangers[0]))
         return {index: one for index, one in entries.items() if one.label == self.label.label}
 
-    def _require_index(self, map_note: Note, map_: MapCheckpoint, indexed: Iterable[int]) -> None:
+    def _require_index(self, map_note: Note, map_: MapCheckpoint, indexed: Iterable[int], newest: Checkpoint) -> None:
         """Hold the index to the entries that are known from before."""
         missing = sorted({index for index in self.result.memory.known if index < map_.log.size} - set(indexed))
         for index in missing:
@@ -236,7 +236,7 @@ class _Looking:
             evidence = {
                 "map-checkpoint": map_note.to_bytes(),
                 "entry": self.result.memory.known[index].entry.to_bytes(),
-                **self._inclusion(index, map_.log, map_note),
+                **self._inclusion(index, map_.log, map_note, newest),
                 **recorder.seen,
             }
             text = f"entry {index} is in the tree, and the index does not name it"
@@ -295,7 +295,7 @@ class _Looking:
             evidence = {
                 "entry": one.entry.to_bytes(),
                 "vrf-proof": self.label.proof,
-                **self._inclusion(index, newest, note),
+                **self._inclusion(index, newest, note, newest),
             }
             if one.certificate is not None:
                 evidence["certificate.der"] = one.certificate
@@ -323,11 +323,14 @@ class _Looking:
 
     # Small things
 
-    def _inclusion(self, index: int, tree: Checkpoint, note: Note) -> dict[str, bytes]:
-        """Return the proof that an entry is in a tree: whole where the note is the tree's, else its hashes."""
+    def _inclusion(self, index: int, tree: Checkpoint, note: Note, newest: Checkpoint) -> dict[str, bytes]:
+        """Return the proof that an entry is in a tree: whole where the note is the tree's, else its hashes.
+
+        It is read from the newest tree, which begins with this one and whose tiles are all there.
+        """
         if index >= tree.size:
             return {}
-        hashes = inclusion_proof(self.shard.reader(tree), index, tree.size)
+        hashes = inclusion_proof(self.shard.reader(newest), index, tree.size)
         if note.text == tree.text:
             return {"entry.tlog-proof": TlogProof(index, hashes, note).to_bytes()}
         return {"entry.inclusion": hash_lines(hashes), "checkpoint-text": tree.text.encode()}

@@ -1,0 +1,210 @@
+"""Auditing one shard of a log: make its label index again from all its entries, and sign the log's if it is the same.
+
+An owner sees its own label, a witness that the tree only grows. The auditor is who sees that no entry is left out of
+the index or filed under another label: it reads every entry. It learns labels and no numbers, as everybody does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from transparency.alarms import Alarm, AlarmKind, LogAtFault
+from transparency.checkpoint import Checkpoint
+from transparency.entry import SealedEntry
+from transparency.errors import LabelIndexError, TileMissingError, TransparencyError
+from transparency.following import Seen, Shard
+from transparency.label_index import Bucket, Fetch, LabelIndex, MapCheckpoint, path_of
+from transparency.merkle import HASH_SIZE, leaf_hash
+from transparency.signed_note import Ed25519Signer, Note, NoteSignature
+from transparency.tiles import TILE_WIDTH, Frontier
+from transparency.transport import Unreachable
+
+STEP: Final = 64 * TILE_WIDTH
+"""Entries that are read before the index is extended by them."""
+MOST_DIFFERENCES: Final = 100
+"""Entries that are named in the alarms of one audit: a wholly other index needs no list."""
+
+
+class IndexFiles(Protocol):
+    """Where the auditor keeps the files of its own index."""
+
+    def fetch(self, path: str) -> bytes:
+        """Return a file; raise TileMissingError where there is none."""
+        ...
+
+    def put(self, files: dict[str, bytes]) -> None:
+        """Keep files, durably."""
+        ...
+
+    def drop(self, paths: frozenset[str]) -> None:
+        """Forget files that are not needed any longer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """How far a shard was read: the tree that its entries make, the index over them, and the notes seen last.
+
+    `confirmed` is the last map checkpoint that was right. Times are in seconds since 1970.
+    """
+
+    frontier: Frontier = field(default_factory=Frontier)
+    index: MapCheckpoint | None = None
+    checkpoint: Seen | None = None
+    confirmed: Seen | None = None
+
+
+@dataclass(slots=True)
+class Audit:
+    """What an audit found: the state to keep, alarms, troubles, and the confirmed map checkpoint with our signature."""
+
+    state: Audited
+    alarms: list[Alarm] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    note: Note | None = None
+
+
+def audit(shard: Shard, state: Audited, files: IndexFiles, signer: Ed25519Signer | None, now: int) -> Audit:
+    """Read what is new, and judge the index that the log shows. Without a signer nothing is signed."""
+    found = Audit(state)
+    try:
+        _audit(shard, files, signer, now, found)
+    except LogAtFault as fault:
+        found.alarms.append(fault.alarm)
+    except Unreachable as error:
+        found.troubles.append(str(error))
+    except TransparencyError as error:
+        text = f"the log does not show what it signed: {error}"
+        found.alarms.append(shard.fault(AlarmKind.FALSE_FILE, text, {}, str(error)).alarm)
+    return found
+
+
+def _audit(shard: Shard, files: IndexFiles, signer: Ed25519Signer | None, now: int, found: Audit) -> None:
+    map_note, map_ = shard.map_checkpoint()
+    note, checkpoint = shard.checkpoint_note()  # after the map, so that it covers it
+    evidence = {"checkpoint": note.to_bytes(), "map-checkpoint": map_note.to_bytes()}
+    former = found.state.checkpoint
+    if former is not None:
+        shard.require_prefix(*_by_size(former.checkpoint, checkpoint), evidence | {"checkpoint-before": former.note})
+    shard.require_prefix(*_by_size(map_.log, checkpoint), evidence)
+    if map_.log.size < found.state.frontier.size:
+        found.troubles.append(f"the index that is shown is older than the {found.state.frontier.size} entries read")
+        return
+    index = _read(shard, files, found, map_, max(map_.log, checkpoint, key=lambda one: one.size))
+    latest = found.state.checkpoint
+    if latest is None or checkpoint.size > latest.checkpoint.size:
+        latest = Seen(note.to_bytes(), now)
+    found.state = Audited(found.state.frontier, found.state.index, latest, found.state.confirmed)
+    if found.state.frontier.root != map_.log.root:
+        text = f"the entries of the log do not make the tree of {map_.log.size} leaves that it signed"
+        raise shard.fault(AlarmKind.FALSE_FILE, text, evidence, map_.log.root.hex())
+    if index.checkpoint(map_.log) != map_:
+        found.alarms.extend(_differences(shard, files, index, map_, evidence))
+        return
+    signature = () if signer is None else (_signature(signer, map_note),)
+    found.note = map_note.with_signatures(signature)
+    confirmed = Seen(found.note.to_bytes(), now)
+    found.state = Audited(found.state.frontier, found.state.index, latest, confirmed)
+
+
+def _read(shard: Shard, files: IndexFiles, found: Audit, map_: MapCheckpoint, tree: Checkpoint) -> LabelIndex:
+    """Read the entries of a tree up to those that a map covers, and extend our own index by them, step by step."""
+    state = found.state
+    index = LabelIndex.empty() if state.index is None else LabelIndex.load(state.index, files.fetch)
+    frontier = state.frontier
+    while frontier.size < map_.log.size:
+        entries = list(_entries(shard, tree, frontier.size, min(frontier.size + STEP, map_.log.size)))
+        frontier = frontier.append([leaf_hash(one.to_bytes()) for one in entries]).frontier
+        growth = index.extend([one.label for one in entries], files.fetch)
+        index = growth.index
+        files.put(growth.files)
+        own = index.checkpoint(Checkpoint(map_.log.origin, frontier.size, frontier.root))
+        found.state = Audited(frontier, own, state.checkpoint, state.confirmed)
+        files.drop(growth.obsolete - growth.files.keys())
+    return index
+
+
+def _entries(shard: Shard, tree: Checkpoint, start: int, end: int) -> Iterator[SealedEntry]:
+    for bundle in range(start // TILE_WIDTH, -(-end // TILE_WIDTH)):
+        first = bundle * TILE_WIDTH
+        yield from shard.bundle(tree, bundle)[max(start - first, 0) : end - first]
+
+
+def _signature(signer: Ed25519Signer, note: Note) -> NoteSignature:
+    return NoteSignature(signer.name, signer.key_id, signer.sign(note.text.encode()))
+
+
+# What is wrong with an index
+
+
+def _differences(
+    shard: Shard, files: IndexFiles, ours: LabelIndex, map_: MapCheckpoint, evidence: dict[str, bytes]
+) -> Iterator[Alarm]:
+    """Yield an alarm for each entry that the log's index leaves out or names under another label."""
+    text = f"the index of the first {map_.log.size} entries is not the one that these entries make"
+    if map_.labels != ours.labels:
+        text = f"{text}: it counts {map_.labels} labels, and there are {ours.labels}"
+    yield shard.fault(AlarmKind.HIDDEN, text, evidence, f"index {map_.root.hex()}").alarm
+    if map_.depth != ours.depth:
+        return
+    try:
+        theirs = LabelIndex.load(map_, shard.files.fetch)
+        pairs = _differing_buckets(shard, files, ours, theirs)
+        named = [one for our, their, data in pairs for one in _compared(shard, our, their, evidence, data)]
+    except (LabelIndexError, TileMissingError) as error:
+        text = f"the index that the log signed cannot be read: {error}"
+        yield shard.fault(AlarmKind.FALSE_FILE, text, evidence, str(error)).alarm
+        return
+    yield from named[:MOST_DIFFERENCES]
+
+
+def _differing_buckets(
+    shard: Shard, files: IndexFiles, ours: LabelIndex, theirs: LabelIndex
+) -> Iterator[tuple[Bucket | None, Bucket | None, bytes]]:
+    """Yield our and their bucket wherever they differ, with the bytes of theirs; None stands for an empty one."""
+    for start in range(0, len(ours.rows[0]), HASH_SIZE):
+        our, their = (rows[0][start : start + HASH_SIZE] for rows in (ours.rows, theirs.rows))
+        if our != their:
+            theirs_data = _file(shard.files.fetch, their)
+            ours_data = _file(files.fetch, our)
+            yield _decoded(ours_data), _decoded(theirs_data), theirs_data
+
+
+def _file(fetch: Fetch, name: bytes) -> bytes:
+    try:
+        data = fetch(path_of(name))
+    except TileMissingError:
+        return b""  # an empty bucket has no file
+    if leaf_hash(data) != name:
+        msg = f"the bucket {path_of(name)} is not what its name says"
+        raise LabelIndexError(msg)
+    return data
+
+
+def _decoded(data: bytes) -> Bucket | None:
+    return Bucket.decode(data) if data else None
+
+
+def _compared(
+    shard: Shard, ours: Bucket | None, theirs: Bucket | None, evidence: dict[str, bytes], data: bytes
+) -> Iterator[Alarm]:
+    our, their = _leaves(ours), _leaves(theirs)
+    kept = evidence | {"bucket": data}
+    for label, index in sorted(our - their, key=lambda one: one[1]):
+        text = f"entry {index} is in the tree, and the index does not name it under its label"
+        yield shard.fault(AlarmKind.HIDDEN, text, kept | {"label": label}, str(index)).alarm
+    for label, index in sorted(their - our, key=lambda one: one[1]):
+        text = f"the index names entry {index} under a label that is not the entry's"
+        yield shard.fault(AlarmKind.MISPLACED, text, kept | {"label": label}, str(index)).alarm
+
+
+def _leaves(bucket: Bucket | None) -> set[tuple[bytes, int]]:
+    if bucket is None:
+        return set()
+    return {(label, index) for label, indices in bucket.leaves.items() for index in indices}
+
+
+def _by_size(one: Checkpoint, other: Checkpoint) -> tuple[Checkpoint, Checkpoint]:
+    return (one, other) if one.size <= other.size else (other, one)
