@@ -14,6 +14,7 @@ from answerback.failure import Failure
 from answerback.output import emit, json_option
 
 if TYPE_CHECKING:
+    from acme_client.revoke import HolderRevocation
     from acme_client.store import EnrolledCertificate
 
 _REASONS = ("unspecified", "key-compromise", "superseded", "cessation-of-operation")
@@ -83,13 +84,85 @@ def renew(
 
 
 @click.command()
-@click.argument("number")
+@click.argument("number", required=False)
 @click.option("--ca", metavar="URL", help="The authority, where several have certified the number.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A certificate for your number that somebody else got, in PEM: prove the number, and revoke it.",
+)
+@click.option("--code-command", metavar="COMMAND", help="With --certificate: run this for the code, instead of asking.")
+@click.option(
+    "--code-file", type=click.Path(path_type=Path), help="With --certificate: wait for this file for the code."
+)
+@click.option("--agree-terms", is_flag=True, help="With --certificate: agree to the authority's terms of service.")
+@click.option("--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM.")
 @click.option("--reason", type=click.Choice(_REASONS), default=_REASONS[0], show_default=True, help="Why.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def revoke(number: str, ca: str | None, reason: str, yes: bool, as_json: bool) -> None:
-    """Revoke the certificate for NUMBER that is held here. This cannot be undone."""
+def revoke(
+    number: str | None,
+    ca: str | None,
+    certificate: Path | None,
+    code_command: str | None,
+    code_file: Path | None,
+    agree_terms: bool,
+    ca_bundle: Path | None,
+    reason: str,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Revoke the certificate for NUMBER that is held here, or another one for your number. This cannot be undone.
+
+    A certificate that somebody else got, as `answerback log monitor` shows it, is revoked at the authority that issued
+    it: answerback revoke --certificate FILE --ca URL. The authority sends a code to the number first.
+    """
+    if certificate is None:
+        if number is None:
+            msg = "say which number's certificate to revoke, such as +12025550123, or name a file with --certificate"
+            raise Failure(msg)
+        _revoke_own(number, ca, reason, yes=yes, as_json=as_json)
+        return
+    if number is not None or ca is None:
+        msg = "with --certificate, name the authority that issued it with --ca, and no number"
+        raise Failure(msg)
+    from acme_client import Applicant, Connection, Store
+    from acme_client.revoke import HolderRevocation, Reason
+    from answerback.enrolling import AskTerms, Steps, code_source, failing
+    from stir.certificate import read_pem_chain
+
+    steps = Steps(silent=as_json)
+    try:
+        with failing():
+            revocation = HolderRevocation(
+                certificate=read_pem_chain(certificate.read_bytes())[0],
+                ca=ca,
+                keys=Store.open(),
+                codes=code_source(code_command, code_file, steps),
+                reason=Reason[reason.replace("-", "_").upper()],
+                applicant=Applicant(agree=AskTerms(steps, agree_terms)),
+                connection=Connection(ca_bundle=ca_bundle),
+                watch=steps,
+            )
+            _revoke_foreign(revocation, ca, yes=yes, as_json=as_json)
+    finally:
+        steps.close()
+
+
+def _revoke_foreign(revocation: HolderRevocation, ca: str, *, yes: bool, as_json: bool) -> None:
+    """Revoke a certificate for the user's number that somebody else got."""
+    number = revocation.number.e164
+    if not yes and not click.confirm(f"Revoke this certificate for {number} at {ca}?", err=True):
+        msg = "nothing was revoked"
+        raise Failure(msg)
+    revocation.run()
+    serial = f"{revocation.certificate.serial_number:032x}"
+    data = {"number": number, "authority": ca, "serial": serial, "state": "revoked"}
+    emit(as_json, {"revoked": data}, lambda: click.echo(f"The certificate {serial} for {number} is revoked."))
+
+
+def _revoke_own(number: str, ca: str | None, reason: str, *, yes: bool, as_json: bool) -> None:
+    """Revoke a certificate that is held here."""
     from acme_client import Store
     from acme_client.revoke import Reason, revoke_held
     from answerback.enrolling import authority_name, chosen, described, failing

@@ -29,8 +29,8 @@ from acme_client.keys import key_to_pem, same_key
 from acme_client.network import Connection
 from acme_client.progress import Step
 from acme_client.renew import due, renewal
-from acme_client.revoke import Reason, revoke_held
-from acme_client.store import State
+from acme_client.revoke import HolderRevocation, Reason, revoke_held
+from acme_client.store import State, Store
 from policies.issuance import Cap, IssuancePolicy, SmsCaps
 from stir.certificate import NumberCertificate
 from stir.telephone_number import TelephoneNumber
@@ -336,6 +336,47 @@ def test_a_certificate_is_revoked(world: EnrolmentWorld) -> None:
     assert revoked.state(world.hand.now()) is State.REVOKED
     assert revoke_held(revoked, world.store, connection=world.connection, clock=world.clock).revoked_at
     assert world.enrolled().state(world.hand.now()) is State.GOOD
+
+
+def test_a_certificate_that_another_got_is_revoked_by_the_numbers_holder(world: EnrolmentWorld, tmp_path: Path) -> None:
+    """RFC 8555 §7.6: whoever proves the number to the authority may revoke, and a second time is done already."""
+    stolen = world.enrolled()
+    revocation = HolderRevocation(
+        certificate=stolen.chain()[0],
+        ca=world.address,
+        keys=Store(tmp_path / "holder"),
+        codes=world.answering(world.read),
+        reason=Reason.KEY_COMPROMISE,
+        applicant=Applicant(agree=lambda _: True),
+        connection=world.connection,
+        clock=world.clock,
+    )
+    revocation.run()
+    listed = world.ca.storage.certificates.with_serial(stolen.chain()[0].serial_number)
+    assert listed is not None
+    assert listed.revocation_reason == Reason.KEY_COMPROMISE
+    messages = len(world.texts)
+    revocation.run()
+    assert len(world.texts) == messages
+
+
+def test_a_stranger_revokes_nothing(world: EnrolmentWorld, tmp_path: Path) -> None:
+    """Without the code that goes to the number, the certificate stays as it is."""
+    held = world.enrolled()
+    revocation = HolderRevocation(
+        certificate=held.chain()[0],
+        ca=world.address,
+        keys=Store(tmp_path / "stranger"),
+        codes=world.answering(*[lambda _: "00000000"] * 5),
+        applicant=Applicant(agree=lambda _: True),
+        connection=world.connection,
+        clock=world.clock,
+    )
+    with pytest.raises(NotProved):
+        revocation.run()
+    listed = world.ca.storage.certificates.with_serial(held.chain()[0].serial_number)
+    assert listed is not None
+    assert listed.revoked_at is None
 
 
 def test_a_certificate_can_be_revoked_without_the_account(world: EnrolmentWorld) -> None:

@@ -340,6 +340,21 @@ def test_revoke_asks_first(world: EnrolmentWorld, typed: Callable[..., list[str]
     assert "no such certificate" in run("revoke", "+12025550199", "--yes").stderr
 
 
+def test_revoke_takes_a_certificate_that_another_got(
+    world: EnrolmentWorld, typed: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --certificate and --ca the number is proved to the authority, and the certificate revoked."""
+    typed(lambda: code_in(world.texts[-1]), lambda: code_in(world.texts[-1]))
+    assert run("enrol", NUMBER.e164, "--ca", world.host, "--agree-terms").exit_code == 0
+    stolen = tmp_path / "stolen.pem"
+    stolen.write_bytes(Store.open().certificates()[0].chain_path.read_bytes())
+    monkeypatch.setenv("ANSWERBACK_HOME", str(tmp_path / "holder"))
+    result = run("revoke", "--certificate", str(stolen), "--ca", world.host, "--agree-terms", "--yes", "--json")
+    assert (result.exit_code, data(result)["revoked"]["state"]) == (0, "revoked"), result.output
+    assert "name the authority" in run("revoke", "--certificate", str(stolen)).stderr
+    assert "which number's certificate" in run("revoke").stderr
+
+
 def test_revoke_wants_to_know_which(build: Build, typed: Callable[..., list[str]]) -> None:
     """With certificates from several authorities one must be chosen."""
     one, two = build("one.example"), build("two.example")
