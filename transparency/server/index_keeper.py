@@ -21,7 +21,7 @@ from transparency.tiles import ENTRIES, TILE_WIDTH, decode_bundle, tile_of
 
 _log = logging.getLogger(__name__)
 
-KEPT_FOR = timedelta(minutes=10)
+KEPT_FOR = timedelta(minutes=2)
 """How long a file that the index needs no longer stays for those who are just reading it."""
 _AT_ONCE = 1024 * TILE_WIDTH
 """Entries that are added to the index at once, so that its memory does not grow with what it has missed."""

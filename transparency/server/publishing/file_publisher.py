@@ -16,6 +16,7 @@ from transparency.server.publishing.publisher import is_tile
 _READABLE = 0o644
 _OWNER_ONLY_FOLDER = 0o700
 _DRAFT = ".draft-"
+_MANY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,10 @@ class FilePublisher:
         for path, data in files.items():
             if is_tile(path):
                 self._require_same(path, data)
+        # One sync of everything costs a sixth of thousands, but tells of no error: only for what can be made again.
+        at_once = len(files) >= _MANY and not any(map(is_tile, files))
         with _publishing_errors("files"):
-            _write_all({self._place(path): data for path, data in files.items()})
+            _write_all({self._place(path): data for path, data in files.items()}, at_once=at_once)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files, or with `/` at the end of the path the folder."""
@@ -99,32 +102,41 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _write_all(files: Mapping[Path, bytes]) -> None:
-    """Write drafts, sync them, give them their names, and sync the folders that have new names in them."""
+def _write_all(files: Mapping[Path, bytes], *, at_once: bool = False) -> None:
+    """Write drafts, sync them, give them their names, and sync the folders that have new names in them.
+
+    With `at_once`, sync by asking the system to sync all that it has.
+    """
     drafts: dict[Path, Path] = {}
     changed: set[Path] = set()
     try:
         for path, data in files.items():
             changed.update(_make_folder(path.parent))
-            drafts[path] = _write_draft(path, data)
+            drafts[path] = _write_draft(path, data, synced=not at_once)
+        if at_once:
+            os.sync()
         for path in list(drafts):
             drafts.pop(path).rename(path)
             changed.add(path.parent)
-        for folder in changed:
-            _sync(folder)
+        if at_once:
+            os.sync()
+        else:
+            for folder in changed:
+                _sync(folder)
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
 
 
-def _write_draft(path: Path, data: bytes) -> Path:
+def _write_draft(path: Path, data: bytes, *, synced: bool) -> Path:
     draft = path.with_name(f"{_DRAFT}{path.name}-{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READABLE)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
