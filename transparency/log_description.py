@@ -161,7 +161,7 @@ class LogDescription:
             raise LogDescriptionError(msg)
         try:
             log = msgspec.json.decode(data, type=_Log)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"the log's description cannot be read: {error}"
             raise LogDescriptionError(msg) from error
         if log.version != _VERSION:
