@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from ca_server.config import Config
 from ca_server.errors import ConfigurationError
 from ca_server.issuing import CertificateAuthority
+from ca_server.logs.loading import open_logs
+from ca_server.logs.logs import Logs
 from ca_server.signing.issuer import Issuer
 from ca_server.signing.loading import open_issuer
 from ca_server.sms.loading import open_gateways
@@ -52,11 +54,14 @@ def create_authority(
     random_bytes: RandomBytes = os.urandom,
     storage: Storage | None = None,
     issuer: Issuer | None = None,
+    logs: Logs | None = None,
 ) -> CertificateAuthority:
     """Return the authority that the settings describe, its database up to date and its key unlocked.
 
-    `storage` and `issuer` take the place of what the settings name. Raises a CaServerError that says what to mend.
+    `storage`, `issuer` and `logs` take the place of what the settings name. Raises a CaServerError that says what to
+    mend. Call it after a fork.
     """
+    own_logs = logs or open_logs(config)
     routes = Routes.from_config(config.gateways, config.policy.min_routes)
     own_issuer = issuer or open_issuer(config)
     own_storage = storage or open_storage(config)
@@ -68,6 +73,7 @@ def create_authority(
         routes=routes,
         clock=clock,
         random_bytes=random_bytes,
+        logs=own_logs,
     )
 
 

@@ -5,28 +5,33 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 
-from ca_server.app import create_authority
+from ca_server.app import create_authority, open_storage
 from ca_server.config import Config, Gateway
 from ca_server.errors import CaServerError, ConfigurationError, SmsUnavailable
 from ca_server.loading import load_config
+from ca_server.logs.known_log import operator_key
+from ca_server.logs.loading import read_descriptions
 from ca_server.orders import Delivery
 from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.signing.loading import open_issuer, read_authorities
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
 from ca_server.sms.loading import open_gateway
-from ca_server.storage import Storage
+from ca_server.storage import Evidence, Storage
 from stir.certificate import AuthorityCertificate
 from stir.telephone_number import TelephoneNumber
+from transparency.log_description import LogDescription
 
 SOON = timedelta(days=90)
 """A certificate of the authority that ends within this is worth a warning: users must be given the next one."""
+SOON_FOR_LOGS = timedelta(days=30)
+"""Logs that will have no shard within this are worth a warning."""
 _SMS_LIFE = timedelta(minutes=5)
 _RETRY_SECONDS = 0.5
 
@@ -61,6 +66,29 @@ class TestSms:
     delivery: Delivery
 
 
+@dataclass(frozen=True)
+class LogReport:
+    """A log as this authority has met it. `shard` is the one for certificates issued now, None where there is none."""
+
+    description: LogDescription
+    operator: str
+    shard: str | None
+    timestamps: int
+    last: datetime | None
+    false_answers: int
+
+
+@dataclass(frozen=True)
+class LogsReport:
+    """The logs, how many orders wait for timestamps and since when, and the false answers, newest first."""
+
+    scts: int
+    logs: tuple[LogReport, ...]
+    waiting: int
+    waiting_since: datetime | None
+    evidence: tuple[Evidence, ...]
+
+
 def check(path: Path, now: datetime) -> Iterator[Finding]:
     """Look at everything that serving needs, one finding after the other; change nothing but the database's version."""
     try:
@@ -72,6 +100,8 @@ def check(path: Path, now: datetime) -> Iterator[Finding]:
     yield _look("certificates", lambda: _look_at_certificates(config, now))
     yield _look("key", lambda: _look_at_key(config))
     yield _look("database", lambda: _look_at_database(config))
+    if config.logs:
+        yield _look("logs", lambda: _look_at_logs(config, now))
     for gateway in config.gateways:
         yield _look(f"gateway {gateway.name}", lambda gateway=gateway: _look_at_gateway(config, gateway))  # type: ignore[misc]
 
@@ -118,6 +148,27 @@ def _look_at_database(config: Config) -> str:
     return ""
 
 
+def _look_at_logs(config: Config, now: datetime) -> str:
+    """Look whether enough logs take certificates that are issued now, and will take those of the next weeks."""
+    described = list(zip(config.logs, read_descriptions(config), strict=True))
+    policy = config.policy
+    if not policy.scts:
+        return "policy.scts is 0: certificates are not logged, though logs are named"
+    for ahead, is_failure in ((timedelta(), True), (SOON_FOR_LOGS, False)):
+        ends = now + ahead + timedelta(hours=policy.certificate_hours)
+        closed = [log.name for _, log in described if log.shard_for(ends) is None]
+        open_ = {operator_key(log.operator) for log, described_ in described if described_.name not in closed}
+        if len(open_) < policy.scts:
+            told = (
+                f"too few logs take certificates that end on {ends:%Y-%m-%d}; get the newest log.json of "
+                f"{', '.join(closed)}, or name other logs"
+            )
+            if is_failure:
+                raise ConfigurationError(told)
+            return told
+    return ""
+
+
 def _look_at_gateway(config: Config, gateway: Gateway) -> str:
     open_gateway(gateway, config.folder)
     return "outbox is no real SMS: no phone gets anything" if gateway.type == "outbox" else ""
@@ -142,6 +193,65 @@ def _authority_key(config: Config, name: str, certificate: x509.Certificate, *, 
 def anchor(config: Config) -> AuthorityCertificate:
     """Return the certificate that users are given."""
     return AuthorityCertificate.read(read_authorities(config)[-1])
+
+
+def look_at_logs(config: Config, now: datetime, limit: int) -> LogsReport:
+    """Return what an operator should know of the authority's logs, with up to `limit` false answers, newest first."""
+    storage = open_storage(config)
+    try:
+        counts, lies = storage.timestamps.counts(), storage.evidence.counts()
+        waiting, since = storage.orders.waiting_for_logs()
+        evidence = tuple(storage.evidence.newest(limit))
+    finally:
+        storage.close()
+    ends = now + timedelta(hours=config.policy.certificate_hours)
+    known = tuple(
+        _log_report(log.operator, described, ends, counts, lies)
+        for log, described in zip(config.logs, read_descriptions(config), strict=True)
+    )
+    return LogsReport(config.policy.scts, known, waiting, since, evidence)
+
+
+def _log_report(
+    operator: str,
+    described: LogDescription,
+    ends: datetime,
+    counts: dict[bytes, tuple[int, datetime]],
+    lies: dict[str, int],
+) -> LogReport:
+    shard = described.shard_for(ends)
+    own = [counts[shard.log_id] for shard in described.shards if shard.log_id in counts]
+    return LogReport(
+        description=described,
+        operator=operator,
+        shard=shard.name if shard else None,
+        timestamps=sum(count for count, _ in own),
+        last=max((last for _, last in own), default=None),
+        false_answers=lies.get(described.name, 0),
+    )
+
+
+def write_evidence(evidence: Iterable[Evidence], folder: Path) -> list[Path]:
+    """Write false answers into a new folder, and return the files.
+
+    There are the precertificate that each answers, the timestamp, and the one that contradicts it where there is one;
+    none of them in a form that only this program reads. Raises ConfigurationError where the folder cannot be made.
+    """
+    files: dict[str, bytes] = {}
+    for index, one in enumerate(evidence, start=1):
+        name = f"{index:03}-{one.lie.kind}"
+        files |= {f"{name}.precertificate.der": one.precertificate, f"{name}.sct": one.lie.sct}
+        files |= {f"{name}.txt": f"{one.lie.log} ({one.lie.operator}), {one.noted_at}: {one.lie.detail}\n".encode()}
+        files |= {f"{name}.other.sct": one.lie.other}
+    try:
+        folder.mkdir(mode=0o700)
+        written = [folder / name for name, content in files.items() if content]
+        for path in written:
+            path.write_bytes(files[path.name])
+    except OSError as error:
+        msg = f"{folder} cannot be written: {error.strerror}; name a folder that does not exist yet"
+        raise ConfigurationError(msg) from error
+    return written
 
 
 def send_test_sms(

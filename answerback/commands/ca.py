@@ -17,7 +17,7 @@ from answerback.failure import Failure
 from answerback.output import emit, json_option
 
 if TYPE_CHECKING:
-    from ca_server.checkup import AuthorityKey
+    from ca_server.checkup import AuthorityKey, LogsReport
     from ca_server.initialise import Initialised, NewAuthority
     from ca_server.issuing import CertificateAuthority
     from ca_server.orders import Account, Certificate, RevocationList
@@ -281,6 +281,51 @@ def keys(path: Path, as_json: bool) -> None:
     emit(as_json, {"keys": rows}, lambda: _tell_keys(found))
 
 
+@ca.command()
+@_config
+@click.option("--evidence", type=click.Path(path_type=Path), help="Write the false answers into this new folder.")
+@_limit
+@json_option
+def logs(path: Path, evidence: Path | None, limit: int, as_json: bool) -> None:
+    """Show the public logs, what waits for them, and what they said that is false."""
+    from ca_server import checkup
+    from ca_server.loading import load_config
+
+    with _failing():
+        found = checkup.look_at_logs(load_config(path), _now(), limit)
+        files = [] if evidence is None else checkup.write_evidence(found.evidence, evidence)
+    data = {
+        "scts": found.scts,
+        "waiting": found.waiting,
+        "waiting_since": _iso(found.waiting_since),
+        "logs": [
+            {
+                "name": one.description.name,
+                "operator": one.operator,
+                "url": one.description.submission_url,
+                "shard": one.shard,
+                "timestamps": one.timestamps,
+                "last": _iso(one.last),
+                "false_answers": one.false_answers,
+            }
+            for one in found.logs
+        ],
+        "evidence": [
+            {
+                "log": one.lie.log,
+                "operator": one.lie.operator,
+                "kind": one.lie.kind,
+                "detail": one.lie.detail,
+                "at": _iso(one.noted_at),
+                "order": one.order_id,
+            }
+            for one in found.evidence
+        ],
+        "files": [str(file) for file in files],
+    }
+    emit(as_json, data, lambda: _tell_logs(found, files))
+
+
 @ca.group()
 def sms() -> None:
     """Try the SMS gateways."""
@@ -531,6 +576,26 @@ def _tell_keys(found: tuple[AuthorityKey, ...]) -> None:
         click.echo(f"{one.role}: {one.certificate.common_name}, until {one.certificate.not_after:%Y-%m-%d}")
         click.echo(f"  SHA-256 {one.certificate.fingerprint.hex()}")
         click.echo(f"  key {one.key!r}: {where}")
+
+
+def _tell_logs(found: LogsReport, files: list[Path]) -> None:
+    asked = f"{found.scts} timestamps a certificate" if found.scts else "certificates are not logged (policy.scts = 0)"
+    click.echo(f"{asked}; {_counted(found.waiting, 'order')} waiting", nl=found.waiting_since is None)
+    if found.waiting_since is not None:
+        click.echo(f" since {found.waiting_since:%Y-%m-%d %H:%M}")
+    for one in found.logs:
+        last = f", the last {one.last:%Y-%m-%d %H:%M}" if one.last else ""
+        shard = f"shard {one.shard}" if one.shard else "NO SHARD for certificates that are issued now"
+        click.echo(f"{one.description.name} ({one.operator}), {shard}: {_counted(one.timestamps, 'timestamp')}{last}")
+    for kept in found.evidence:
+        lie = kept.lie
+        click.echo(f"FALSE {kept.noted_at:%Y-%m-%d %H:%M}  {lie.log} ({lie.operator})  {lie.kind}: {lie.detail}")
+    if files:
+        click.echo(f"wrote {_counted(len(files), 'file')} into {files[0].parent}", err=True)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
 
 
 def _counted(count: int, thing: str) -> str:

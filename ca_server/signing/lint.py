@@ -11,17 +11,11 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca_server.errors import LintError
 from ca_server.signing.revocation_list import RevocationListFields, distribution_point
 from stir.certificate import NumberCertificate, NumberCertificateFields
 from stir.errors import CertificateProfileError
-from transparency.sct import tbs_of
-
-_SEQUENCE = (
-    b"\x30\x82"  # a SEQUENCE whose length follows in two octets, as that of every certificate here (X.690 §8.1.3)
-)
 
 
 def lint_number_certificate(
@@ -38,17 +32,21 @@ def lint_number_certificate(
 
 def lint_precertificate(signed: x509.Certificate, meant: NumberCertificateFields, issuer: x509.Certificate) -> None:
     """Raise LintError unless what is shown to logs is, but for its poison, the certificate that was meant."""
-    _require_poison(signed)
-    found = _compare_with_meant(_without_poison(signed), meant, None)
+    found = _compare_with_meant(signed, meant, None, is_precertificate=True)
     require_within(found.not_before, found.not_after, issuer)
     _signed_by(signed, issuer)
 
 
 def _compare_with_meant(
-    certificate: x509.Certificate, meant: NumberCertificateFields, sct_list: bytes | None
+    certificate: x509.Certificate,
+    meant: NumberCertificateFields,
+    sct_list: bytes | None,
+    *,
+    is_precertificate: bool = False,
 ) -> NumberCertificate:
+    read = NumberCertificate.read_precertificate if is_precertificate else NumberCertificate.read
     try:
-        found = NumberCertificate.read(certificate)
+        found = read(certificate)
     except CertificateProfileError as error:
         msg = f"the signed certificate is outside the profile: {error}"
         raise LintError(msg) from error
@@ -65,20 +63,6 @@ def _compare_with_meant(
     }
     _compare("certificate", said)
     return found
-
-
-def _require_poison(signed: x509.Certificate) -> None:
-    """Refuse what a program could take for a certificate (RFC 6962 §3.1)."""
-    if not any(one.critical and isinstance(one.value, x509.PrecertPoison) for one in signed.extensions):
-        msg = "a precertificate without its critical poison is a certificate"
-        raise LintError(msg)
-
-
-def _without_poison(signed: x509.Certificate) -> x509.Certificate:
-    """Return the certificate to come, to be read only: its signature is the precertificate's, and does not fit."""
-    der, tbs = signed.public_bytes(Encoding.DER), signed.tbs_certificate_bytes
-    content = tbs_of(signed) + der[der.index(tbs) + len(tbs) :]
-    return x509.load_der_x509_certificate(_SEQUENCE + len(content).to_bytes(2, "big") + content)
 
 
 def lint_revocation_list(

@@ -12,7 +12,7 @@ from ca_server.web.problems import kept_problem
 from ca_server.web.urls import Urls
 from stir.tn_auth_list import TnAuthList
 
-_ORDER_POLL = timedelta(seconds=1)
+_ORDER_POLL, _LONGEST_ORDER_POLL = timedelta(seconds=1), timedelta(seconds=15)
 _REPLY_POLL = timedelta(seconds=1)
 _QUEUED_POLL = timedelta(seconds=1)
 _PERSON_POLL = timedelta(seconds=3)
@@ -84,8 +84,14 @@ class Objects:
         ) | {"from": self._sender(challenge)}
 
     def order_wait(self, order: Order) -> timedelta | None:
-        """Return how long to wait before looking at an order again; None where waiting changes nothing."""
-        return _ORDER_POLL if order.status(self._ca.clock()) is Status.PROCESSING else None
+        """Return how long to wait before looking at an order again; None where waiting changes nothing.
+
+        The longer its certificate has been on its way already, the longer: logs that are down may be so for hours.
+        """
+        now = self._ca.clock()
+        if order.status(now) is not Status.PROCESSING or order.issuance is None:
+            return None
+        return min(max((now - order.issuance.reserved_at) / 4, _ORDER_POLL), _LONGEST_ORDER_POLL)
 
     def challenge_wait(self, challenge: Challenge) -> timedelta | None:
         """Return how long to wait before looking at a challenge again; None where waiting changes nothing.

@@ -16,14 +16,19 @@ from ca_server.config import Config
 from ca_server.errors import ConfigurationError, SmsRejected, SmsUnavailable, StorageError
 from ca_server.initialise import NewAuthority, initialise
 from ca_server.loading import load_config
+from ca_server.logs.known_log import Lie, LieKind, Timestamp
 from ca_server.orders import Delivery
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms
+from ca_server.storage import Evidence, KeptTimestamp
 from stir.telephone_number import TelephoneNumber
+from tests.fakes.public_log import PublicLog
 from tests.fakes.scripted_gateway import ScriptedGateway
 
 NOW = system_clock()
 NUMBER = TelephoneNumber("12025550123")
 SHORT = timedelta(milliseconds=50)
+LOG_NOW = PublicLog().shard.not_after_limit - timedelta(days=365)
+"""A public log of these tests takes certificates that end within a year of this."""
 NEW = NewAuthority("Example CA", "Example Ltd", "http://127.0.0.1:14000", None, countries=("US",), gateway="outbox")
 
 
@@ -214,3 +219,65 @@ def test_a_failure_in_the_house_is_logged_and_tried_again(
     with structlog.testing.capture_logs() as log:
         run_worker_until(config, lambda: len(rounds) > 2)
     assert [line["event"] for line in log].count("upkeep_failed") >= 2
+
+
+def with_logs(path: Path, scts: int, *logs: PublicLog) -> Path:
+    """Name public logs in the settings."""
+    text = path.read_text(encoding="utf-8").replace("#scts = 0", f"scts = {scts}")
+    for index, log in enumerate(logs):
+        (path.parent / f"log-{index}.json").write_bytes(log.description.to_json())
+        text += f'\n[[logs]]\ndescription = "log-{index}.json"\noperator = "{log.operator}"\n'
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_logs_that_take_our_certificates_are_well(path: Path) -> None:
+    """Enough logs have a shard for what is issued now and in the next weeks."""
+    found = finding(with_logs(path, 1, PublicLog()), "logs", LOG_NOW)
+    assert (found.is_ok, found.warning) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("scts", "days", "is_ok", "told"),
+    [
+        (0, 0, True, "certificates are not logged"),
+        (1, 330, True, "too few logs take certificates that end on"),
+        (1, 370, False, "get the newest log.json of Example Log"),
+    ],
+)
+def test_logs_that_close_are_told_of(path: Path, scts: int, days: int, is_ok: bool, told: str) -> None:
+    """A month ahead it is a warning, and when nothing can be logged any more a failure."""
+    found = finding(with_logs(path, scts, PublicLog()), "logs", LOG_NOW + timedelta(days=days))
+    assert found.is_ok is is_ok
+    assert told in found.warning + found.detail
+
+
+def test_a_missing_description_is_a_finding(path: Path) -> None:
+    """The check says which file to put where."""
+    with_logs(path, 1, PublicLog())
+    (path.parent / "log-0.json").unlink()
+    assert "hands out" in finding(path, "logs").detail
+
+
+def test_the_report_of_logs_tells_what_they_gave_and_what_was_false(path: Path, tmp_path: Path) -> None:
+    """Each log's timestamps and false answers are counted; the false ones are written where the operator says."""
+    log = PublicLog()
+    config = load_config(with_logs(path, 1, log))
+    authority = create_authority(config, clock=lambda: LOG_NOW)
+    kept = KeptTimestamp("order", bytes(32), Timestamp(log.name, log.shard.log_id, 0, b"sct"))
+    assert authority.storage.timestamps.keep(kept, LOG_NOW) is None
+    lie = Lie(log.name, log.operator, LieKind.INDEX, "why", b"sct", b"other")
+    authority.storage.evidence.add(Evidence("order", lie, b"precertificate", LOG_NOW))
+    report = checkup.look_at_logs(config, LOG_NOW, 10)
+    (one,) = report.logs
+    assert (one.shard, one.timestamps, one.last, one.false_answers) == ("all", 1, LOG_NOW, 1)
+    assert (report.scts, report.waiting, report.waiting_since) == (1, 0, None)
+    files = checkup.write_evidence(report.evidence, tmp_path / "evidence")
+    assert {file.name: file.read_bytes() for file in files} == {
+        "001-index.precertificate.der": b"precertificate",
+        "001-index.sct": b"sct",
+        "001-index.other.sct": b"other",
+        "001-index.txt": f"Example Log (Log Operator One), {LOG_NOW}: why\n".encode(),
+    }
+    with pytest.raises(ConfigurationError, match="does not exist yet"):
+        checkup.write_evidence(report.evidence, tmp_path / "evidence")
