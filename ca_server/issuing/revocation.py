@@ -55,18 +55,14 @@ def crl(ca: CertificateAuthority, shard: int) -> RevocationList:
     """Return the CRL of a shard, signed anew where it is older than an hour or a revocation is not in it yet."""
     if not 0 <= shard < ca.config.authority.crl_shards:
         not_found("CRL")
-    newest = ca.storage.revocation_lists.get(ca.issuer.id, shard)
-    if newest is not None and ca.clock() < newest.this_update + CRL_REFRESH:
-        return newest
-    return _sign_anew(ca, shard)
+    return _in_force(ca, shard) or _sign_anew(ca, shard)
 
 
 def refresh_crls(ca: CertificateAuthority) -> int:
     """Sign the CRLs that are older than an hour, and return how many."""
     signed = 0
     for shard in range(ca.config.authority.crl_shards):
-        newest = ca.storage.revocation_lists.get(ca.issuer.id, shard)
-        if newest is None or ca.clock() >= newest.this_update + CRL_REFRESH:
+        if _in_force(ca, shard) is None:
             _sign_anew(ca, shard)
             signed += 1
     return signed
@@ -116,10 +112,23 @@ def _revoke(ca: CertificateAuthority, found: Certificate, reason: int | None) ->
         _publish(ca, found.shard, new)
 
 
+def _in_force(ca: CertificateAuthority, shard: int) -> RevocationList | None:
+    """Return the newest list, unless it is older than an hour or a revocation is not in it yet."""
+    newest = ca.storage.revocation_lists.get(ca.issuer.id, shard)
+    return newest if newest is not None and ca.clock() < newest.this_update + CRL_REFRESH else None
+
+
 def _sign_anew(ca: CertificateAuthority, shard: int) -> RevocationList:
+    """Sign a list in the transaction that takes its number, unless somebody else has done so by now.
+
+    Whoever sees a number that is taken and no list of it signs one more. Were that seen while an hourly list is signed,
+    those who fetch the list at that moment would make it so for the next, and a crowd would go on without an end.
+    """
     with ca.storage.transaction():
-        new = ca.storage.revocation_lists.begin(ca.issuer.id, shard, ca.clock())
-    return _publish(ca, shard, new)
+        found = _in_force(ca, shard)
+        if found is not None:
+            return found
+        return _publish(ca, shard, ca.storage.revocation_lists.begin(ca.issuer.id, shard, ca.clock()))
 
 
 def _publish(ca: CertificateAuthority, shard: int, new: NewList) -> RevocationList:
