@@ -66,9 +66,12 @@ class Deactivation(msgspec.Struct, frozen=True):
 
 
 class ChallengeResponse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payload of an SMS challenge: empty to ask for an SMS, a digest to answer (docs/reference/challenges.md)."""
+    """The payload of an SMS challenge: empty to ask for an SMS, a digest to answer (docs/reference/challenges.md).
 
-    digest: str | None = None
+    A digest of null is neither: it is an answer whose digest went missing, and must not cost an SMS.
+    """
+
+    digest: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Revocation(msgspec.Struct, frozen=True):

@@ -121,6 +121,7 @@ def test_a_challenge_links_up_to_its_authorization(authority: WebAuthority, clie
     "payload",
     [
         {"digest": 5},
+        {"digest": None},
         {"digest": "short"},
         {"digest": base64url(bytes(33))},
         {"digest": base64url(bytes(32)) + "="},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import falcon
+import msgspec
 
 from ca_server import issuing
 from ca_server.orders import Authorization, Challenge
@@ -51,7 +52,7 @@ class ChallengeResource:
         if request.is_get:
             return issuing.challenge(ca, account, challenge_id)
         response = request.read(payloads.ChallengeResponse)
-        if response.digest is not None:
+        if response.digest is not msgspec.UNSET:
             return issuing.answer(ca, account, challenge_id, response.digest)
         client = self.parts.addresses.of(req.remote_addr, req.get_header("X-Forwarded-For"))
         return issuing.ask(ca, account, challenge_id, client)
