@@ -298,7 +298,7 @@ class _Looking:
                 **self._inclusion(index, newest, note, newest),
             }
             if one.certificate is not None:
-                evidence["certificate.der"] = one.certificate
+                evidence["certificate.pem"] = _pem(one.certificate)
             self._alarm(AlarmKind.UNKNOWN_CERTIFICATE, _described(index, one), evidence, str(index))
 
     def _opened(self, unknown: dict[int, Known]) -> dict[int, Known]:
@@ -365,6 +365,10 @@ def _described(index: int, one: Known) -> str:
     until = f"valid until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     serial = f"serial {certificate.serial_number:x}"
     return f"a certificate that you do not know: issued by {issuer}, logged {when}, {serial}, {until}, as entry {index}"
+
+
+def _pem(der: bytes) -> bytes:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
 
 
 def _time(at: int) -> str:

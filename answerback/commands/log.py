@@ -22,7 +22,12 @@ from answerback.output import emit, json_option
 
 CONFIG_VARIABLE = "ANSWERBACK_LOG_CONFIG"
 
-ELSEWHERE: dict[str, tuple[str, str, str]] = {}
+ELSEWHERE: dict[str, tuple[str, str, str]] = {
+    "audit": ("answerback.commands.log_watch", "audit", "Read all entries, and hold the log's index to them."),
+    "monitor": ("answerback.commands.log_watch", "monitor", "Show every certificate that exists for your number."),
+    "prove": ("answerback.commands.log_watch", "prove", "Prove that a certificate is in its logs, or check a proof."),
+    "witness": ("answerback.commands.log_witness", "witness", "Cosign what logs show, never two histories of one."),
+}
 """Sub-commands by name: the module and the attribute that hold each, and its line in `--help`."""
 
 _config = click.option(

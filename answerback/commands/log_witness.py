@@ -1,0 +1,212 @@
+"""`answerback log witness`: cosign what logs show, and never two histories of one log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from answerback.failure import Failure
+from answerback.output import emit, json_option
+
+CONFIG_VARIABLE = "ANSWERBACK_WITNESS_CONFIG"
+
+_config = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("witness.toml"),
+    show_default=True,
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    help="The witness's settings.",
+)
+
+
+@click.group()
+def witness() -> None:
+    """Cosign what logs show, and never two histories of one log (C2SP tlog-witness)."""
+
+
+@witness.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Its name in cosignatures, for good, such as witness.example/w1.")
+@json_option
+def init(folder: Path, name: str, as_json: bool) -> None:
+    """Make a new witness in FOLDER: a key, a memory that belongs to it, and settings.
+
+    The key is encrypted where ANSWERBACK_WITNESS_PASSPHRASE is set, which then must be set for `serve` too.
+    """
+    from transparency.witness.initialise import initialise
+
+    with _failing():
+        made = initialise(folder, name, _passphrase())
+    data = {"config": str(made.config), "key": made.verifier_key}
+
+    def tell() -> None:
+        click.echo(f"The witness {name} is made, in {folder}. Hand out its verifier key:")
+        click.echo(f"  {made.verifier_key}")
+        click.echo("Next:")
+        click.echo(f"  1. Name the logs that it cosigns, as [[logs]] in {made.config}.")
+        click.echo(f"  2. Serve: answerback log witness serve --config {made.config}")
+        click.echo("Never restore an older copy of its database: a witness that forgets can be led to cosign a fork.")
+
+    emit(as_json, data, tell)
+
+
+@witness.command(name="serve")
+@_config
+@json_option
+def serve_command(path: Path, as_json: bool) -> None:
+    """Serve until it is stopped."""
+    from transparency.witness.config import WitnessConfig
+    from transparency.witness.serve import serve
+
+    def announce(url: str) -> None:
+        click.echo(json.dumps({"listening": url}) if as_json else f"listening on {url}")
+        sys.stdout.flush()
+
+    with _failing():
+        code = serve(WitnessConfig.load(path), _passphrase(), announce)
+    if code:
+        msg = "the server ended with an error; its log says which"
+        raise Failure(msg)
+
+
+@witness.command()
+@_config
+@json_option
+def status(path: Path, as_json: bool) -> None:
+    """Show the verifier key, what was cosigned last for each log, and how much speaks against it."""
+    from transparency.witness.config import WitnessConfig
+    from transparency.witness.cosigning import open_witness
+
+    with _failing():
+        opened = open_witness(WitnessConfig.load(path), _passphrase())
+        cosigned, evidence = opened.latest(), opened.store.evidence()
+        opened.close()
+    rows = [
+        {
+            "origin": origin,
+            "size": cosigned[origin].checkpoint.size if origin in cosigned else None,
+            "cosigned_at": _when(cosigned[origin].at) if origin in cosigned else None,
+            "evidence": len([one for one in evidence if one.origin == origin]),
+        }
+        for origin in sorted({*opened.logs, *cosigned})
+    ]
+    key = opened.cosigner.verifier.format()
+
+    def tell() -> None:
+        click.echo(key)
+        for row in rows:
+            seen = "nothing cosigned yet" if row["size"] is None else f"{row['size']} entries at {row['cosigned_at']}"
+            against = f", {row['evidence']} pieces of evidence against it" if row["evidence"] else ""
+            click.echo(f"{row['origin']}  {seen}{against}")
+
+    emit(as_json, {"key": key, "logs": rows}, tell)
+
+
+@witness.command()
+@_config
+@json_option
+def evidence(path: Path, as_json: bool) -> None:
+    """Show what logs signed that does not go on from what they signed before."""
+    from transparency.witness.config import WitnessConfig
+    from transparency.witness.cosigning import open_witness
+
+    with _failing():
+        opened = open_witness(WitnessConfig.load(path), _passphrase())
+        kept = opened.store.evidence()
+        opened.close()
+    rows = [
+        {
+            "origin": one.origin,
+            "at": _when(one.at),
+            "reason": one.reason,
+            "request": one.request.decode(),
+            "cosigned": None if one.cosigned is None else one.cosigned.decode(),
+        }
+        for one in kept
+    ]
+
+    def tell() -> None:
+        for row in rows:
+            click.echo(f"{row['origin']}  {row['at']}  {row['reason']}\n\nwas asked to cosign:\n\n{row['request']}")
+            click.echo(f"after it had cosigned:\n\n{row['cosigned']}")
+        if not rows:
+            click.echo("Nothing speaks against any log.")
+
+    emit(as_json, {"evidence": rows}, tell)
+
+
+@witness.command()
+@click.argument("name")
+@click.argument("url")
+@click.option(
+    "--log", "sources", multiple=True, metavar="FILE|URL", help="A log's log.json, in place of those you trust."
+)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="The folder for cosigned checkpoints.")
+@click.option("--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM.")
+@json_option
+def feed(
+    name: str, url: str, sources: tuple[str, ...], output: Path | None, ca_bundle: Path | None, as_json: bool
+) -> None:
+    """Have the witness NAME at URL cosign what logs show now. Anybody may; NAME may be its verifier key."""
+    from answerback import log_watching
+    from transparency.proving import cosigned_checkpoint
+
+    way = log_watching.transport(ca_bundle)
+    rows = []
+    with log_watching.failing():
+        (asked,) = log_watching.witnesses([(name, url)], way)
+        for log in log_watching.logs(sources, way):
+            for shard in log.description.shards:
+                note, checkpoint = cosigned_checkpoint(log.shard(shard), [asked])
+                row = {"origin": shard.origin, "size": checkpoint.size, "checkpoint": note.to_bytes().decode()}
+                if output is not None:
+                    row["file"] = str(_write(output, shard.origin, note.to_bytes()))
+                rows.append(row)
+
+    def tell() -> None:
+        for row in rows:
+            click.echo(f"{row['origin']}  {row['size']} entries, cosigned by {asked.key.name}")
+
+    emit(as_json, {"checkpoints": rows}, tell)
+
+
+def _write(folder: Path, origin: str, data: bytes) -> Path:
+    path = folder / f"{''.join(one if one.isalnum() or one in '.-' else '-' for one in origin)}.checkpoint"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror}"
+        raise Failure(msg) from error
+    return path
+
+
+def _when(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    from transparency.errors import TransparencyError
+    from transparency.witness.errors import WitnessError
+
+    try:
+        yield
+    except (TransparencyError, WitnessError) as error:
+        raise Failure(str(error)) from error
+
+
+def _passphrase() -> bytes | None:
+    from transparency.witness.config import PASSPHRASE_VARIABLE
+
+    return os.environb.get(PASSPHRASE_VARIABLE.encode()) or None

@@ -1,0 +1,194 @@
+"""What the commands that check logs have in common: whose logs, whose number, whom to tell, and when to look again."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+from cryptography import x509
+
+from acme_client import AuthorityAddress, Store
+from acme_client.errors import AcmeClientError
+from acme_client.store import EnrolledCertificate, State
+from answerback.failure import Failure
+from stir.certificate import read_pem_chain
+from stir.errors import StirError
+from stir.telephone_number import TelephoneNumber
+from transparency.alarms import LogAtFault
+from transparency.client import LogClient, LogRefused, WitnessClient, fetch_description
+from transparency.cosignature import CosignatureVerifier, parse_cosignature_key
+from transparency.errors import TransparencyError
+from transparency.log_description import LogDescription
+from transparency.notifying import CommandNotifier, Notifier, WebhookNotifier, tell_all
+from transparency.owner import Owner, owner_of
+from transparency.proof import WitnessPolicy
+from transparency.transport import HttpTransport, Unreachable
+from transparency.watch_store import StoredAlarm, WatchStore, WatchStoreError
+from transparency.watching import DoorKey
+from trust_store import TrustStore
+from trust_store.errors import TrustStoreError
+
+Look = Callable[[], Sequence[StoredAlarm]]
+"""Looks once, says what it saw, and returns the alarms."""
+
+
+@contextlib.contextmanager
+def failing() -> Iterator[None]:
+    """Turn the errors of the rooms below into one line that says what to do."""
+    try:
+        yield
+    except LogAtFault as fault:
+        msg = f"{fault}. {fault.alarm.kind.advice}"
+        raise Failure(msg) from fault
+    except (
+        AcmeClientError,
+        LogRefused,
+        StirError,
+        TransparencyError,
+        TrustStoreError,
+        Unreachable,
+        WatchStoreError,
+    ) as error:
+        raise Failure(str(error)) from error
+
+
+def transport(ca_bundle: Path | None) -> HttpTransport:
+    """Return the way to logs and witnesses."""
+    return HttpTransport(ca_bundle)
+
+
+def logs(sources: Sequence[str], way: HttpTransport) -> tuple[LogClient, ...]:
+    """Return the logs of `log.json` files or URLs; without any, those of the user's trust store."""
+    if sources:
+        found = [_description(source, way) for source in sources]
+    else:
+        found = [log.description for log in TrustStore.load().logs]
+    if not found:
+        msg = "no log is known here: name its log.json with --log, or trust it first: answerback trust log add"
+        raise Failure(msg)
+    return tuple(LogClient.of(description, way) for description in found)
+
+
+def _description(source: str, way: HttpTransport) -> LogDescription:
+    if source.startswith(("https://", "http://")):
+        return fetch_description(source, transport=way)[0]
+    try:
+        return LogDescription.from_json(Path(source).read_bytes())
+    except OSError as error:
+        msg = f"{source} cannot be read: {error.strerror}"
+        raise Failure(msg) from error
+
+
+def quorum(count: int) -> WitnessPolicy:
+    """Return the policy that asks for so many operators of the trust store's witnesses."""
+    witnesses = {witness.key: witness.operator for witness in TrustStore.load().witnesses} if count else {}
+    return WitnessPolicy(witnesses, count)
+
+
+def witnesses(named: Sequence[tuple[str, str]], way: HttpTransport) -> tuple[WitnessClient, ...]:
+    """Return the witnesses of pairs of a name in the trust store, or a verifier key, and a URL."""
+    return tuple(WitnessClient(url.rstrip("/"), _witness_key(name), way) for name, url in named)
+
+
+def _witness_key(name: str) -> CosignatureVerifier:
+    if "+" in name:
+        return parse_cosignature_key(name)
+    for witness in TrustStore.load().witnesses:
+        if name in {witness.name, witness.key.name}:
+            return witness.key
+    msg = f"no witness is called {name} in the trust store: give its verifier key in place of the name"
+    raise Failure(msg)
+
+
+# The owner
+
+
+def owner_and_key(number: TelephoneNumber) -> tuple[Owner, DoorKey | None]:
+    """Return what the user holds for a number, and what opens the logs' doors, where a certificate is valid."""
+    store = Store.open()
+    held = [one for one in store.certificates() if one.number == number]
+    if not held:
+        msg = f"no certificate for {number.e164} is held here: enrol the number first, with answerback enrol"
+        raise Failure(msg)
+    chains = [chain for one in held for chain in _chains(one)]
+    pending = [store.pending(AuthorityAddress(one.ca), number) for one in held]
+    keys = [order.key.public_key() for order in pending if order is not None]
+    now = datetime.now(UTC)
+    valid = [one for one in held if one.state(now) in {State.GOOD, State.DUE}]
+    door_key = DoorKey(valid[0].chain(), valid[0].key()) if valid else None
+    return owner_of(number, chains, keys), door_key
+
+
+def _chains(held: EnrolledCertificate) -> Iterator[tuple[x509.Certificate, ...]]:
+    """Yield the chain that counts, and the former one as long as it is there."""
+    yield held.chain()
+    for path in held.chain_path.parent.parent.glob("*/chain.pem"):
+        if path != held.chain_path:
+            with contextlib.suppress(OSError, StirError):
+                yield read_pem_chain(path.read_bytes())
+
+
+def chain_in(path: Path) -> tuple[x509.Certificate, ...]:
+    """Return the chain in a PEM file; raise StirError where it is none."""
+    return read_pem_chain(path.read_bytes())
+
+
+# Whom to tell, and when to look
+
+
+def notifiers(command: str | None, webhook: str | None, way: HttpTransport) -> tuple[Notifier, ...]:
+    """Return whom to tell of alarms."""
+    found: list[Notifier] = []
+    if command is not None:
+        arguments = tuple(shlex.split(command))
+        if not arguments:
+            msg = "--notify names no command"
+            raise Failure(msg)
+        found.append(CommandNotifier(arguments))
+    if webhook is not None:
+        found.append(WebhookNotifier(webhook, way))
+    return tuple(found)
+
+
+def watch(look: Look, store: WatchStore, told: Sequence[Notifier], every: int | None) -> bool:
+    """Look once, or every so many minutes until SIGTERM or SIGINT; tell whether the last look found an alarm."""
+    stop = threading.Event()
+    if every is not None:
+        _stop_on_signals(stop)
+    while True:
+        try:
+            with failing():
+                alarms = look()
+                _tell(alarms, store, told)
+        except Failure as failure:
+            if every is None:
+                raise
+            failure.show()  # a daemon goes on, and looks again
+            alarms = ()
+        if every is None or stop.wait(60 * every):
+            return bool(alarms)
+
+
+def _tell(alarms: Sequence[StoredAlarm], store: WatchStore, told: Sequence[Notifier]) -> None:
+    if not told:
+        return
+    done, troubles = tell_all(told, alarms)
+    for alarm in done:
+        store.mark_told(alarm)
+    for trouble in troubles:
+        click.echo(f"Warning: {trouble}", err=True)
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)

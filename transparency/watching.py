@@ -1,0 +1,163 @@
+"""Watching a number in several logs, from one look to the next: what the owner's monitor does.
+
+`NumberWatch.look` asks every shard that may hold a certificate that is still valid, remembers what it saw, and keeps
+each alarm with its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from transparency.alarms import Alarm, AlarmKind, LogAtFault
+from transparency.checkpoint import Checkpoint
+from transparency.client import LogClient, LogRefused, WitnessClient
+from transparency.errors import NoteError, TransparencyError, VrfError
+from transparency.following import Shard
+from transparency.log_description import ShardDescription
+from transparency.monitor import Known, Look, Memory, Policy, look
+from transparency.owner import Owner, OwnLabel, ShownCertificate
+from transparency.signed_note import Note
+from transparency.transport import Unreachable
+from transparency.watch_store import StoredAlarm, WatchStore
+
+
+@dataclass(frozen=True, slots=True)
+class DoorKey:
+    """What opens a log's owner's door: a valid certificate of the number, with its issuers, and its key."""
+
+    chain: tuple[x509.Certificate, ...]
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLook:
+    """What one look at one shard found, for people and programs."""
+
+    log: str
+    operator: str
+    origin: str
+    size: int | None
+    indexed: int | None
+    known: dict[int, Known]
+    alarms: tuple[StoredAlarm, ...]
+    troubles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NumberWatch:
+    """One number and the logs in which it is watched. `clock` is in seconds since 1970.
+
+    `witnesses` are asked for the checkpoint that they cosigned last, which must be of the same history.
+    """
+
+    logs: Sequence[LogClient]
+    owner: Owner
+    door_key: DoorKey | None
+    store: WatchStore
+    policy: Policy
+    clock: Callable[[], int]
+    witnesses: Sequence[WitnessClient] = ()
+
+    def look(self) -> tuple[ShardLook, ...]:
+        """Look once at every shard whose certificates may still be valid; raise WatchStoreError."""
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        with self.store.lock(f"watch {self.owner.number.digits}"):
+            return tuple(
+                self._look(log, shard)
+                for log in self.logs
+                for shard in log.description.shards
+                if shard.not_after_limit > now
+            )
+
+    def acknowledge(self, origin: str, indices: Iterable[int]) -> frozenset[int]:
+        """Note that the owner knows these entries of a shard; return those that are under its label there."""
+        with self.store.lock(f"watch {self.owner.number.digits}"):
+            memory = self.store.memory(self.owner.number, origin)
+            found = frozenset(indices) & memory.known.keys()
+            self.store.keep_memory(self.owner.number, origin, memory.acknowledge(found))
+        return found
+
+    def _look(self, log: LogClient, description: ShardDescription) -> ShardLook:
+        memory = self.store.memory(self.owner.number, description.origin)
+        shard, now = log.shard(description), self.clock()
+        try:
+            label = self._label(log, description, memory)
+        except LogAtFault as fault:
+            return self._told(log, description, Look(memory, alarms=[fault.alarm]))
+        except (LogRefused, TransparencyError, Unreachable) as error:
+            return self._told(log, description, Look(memory, troubles=[f"your label here is not known yet: {error}"]))
+        found = look(shard, memory, self.owner, label, self.policy, now, lambda: self._door(log, description))
+        self._compare(shard, found)
+        return self._told(log, description, found)
+
+    def _label(self, log: LogClient, shard: ShardDescription, memory: Memory) -> OwnLabel:
+        """Return the label, by the proof that is remembered, that a certificate brought, or that the door gives."""
+        if memory.proof is not None:
+            return OwnLabel(shard, self.owner.number, memory.proof)
+        for where, logged in self.owner.logged_by(log.description):
+            if where == shard:
+                try:
+                    return OwnLabel.from_sct(shard, logged)
+                except VrfError as error:
+                    text = f"an SCT of your certificate is false: {error}"
+                    raise log.shard(shard).fault(AlarmKind.FALSE_PROMISE, text, logged.evidence, "sct") from error
+        return log.ask_owner(shard, self.owner.number, *self._opened_by()).label
+
+    def _opened_by(self) -> tuple[ec.EllipticCurvePrivateKey, tuple[x509.Certificate, ...]]:
+        if self.door_key is None:
+            msg = "it takes a valid certificate of the number to ask the log"
+            raise TransparencyError(msg)
+        return self.door_key.key, self.door_key.chain
+
+    def _door(self, log: LogClient, shard: ShardDescription) -> Iterable[ShownCertificate]:
+        try:
+            return log.ask_owner(shard, self.owner.number, *self._opened_by()).entries
+        except LogRefused as error:
+            raise TransparencyError(str(error)) from error
+
+    def _compare(self, shard: Shard, found: Look) -> None:
+        """Hold what was shown here to what witnesses were shown."""
+        seen = found.memory.checkpoint
+        for witness in self.witnesses if seen is not None else ():
+            try:
+                theirs = witness.latest(shard.description.origin)
+                alarm = None if theirs is None or seen is None else compare(shard, seen.note, theirs)
+            except (LogRefused, NoteError, Unreachable) as error:
+                found.troubles.append(f"{witness.key.name} could not be asked: {error}")
+            else:
+                found.alarms.extend([] if alarm is None else [alarm])
+
+    def _told(self, log: LogClient, shard: ShardDescription, found: Look) -> ShardLook:
+        number, now = self.owner.number, self.clock()
+        alarms = tuple(self.store.keep_alarm(alarm, number, now) for alarm in found.alarms)
+        self.store.keep_memory(number, shard.origin, found.memory)  # after the alarms, which it would not raise again
+        return ShardLook(
+            log=log.description.name,
+            operator=log.description.operator,
+            origin=shard.origin,
+            size=found.size,
+            indexed=found.indexed,
+            known=dict(found.memory.known),
+            alarms=alarms,
+            troubles=tuple(found.troubles),
+        )
+
+
+def compare(shard: Shard, ours: bytes, theirs: Note) -> Alarm | None:
+    """Return an alarm where a witness was shown another history of a log than we were.
+
+    Raises NoteError where what the witness shows was not signed by the log, and Unreachable.
+    """
+    seen = Checkpoint.of_note(theirs, shard.description.checkpoint_key)
+    own = Checkpoint.parse(Note.parse(ours).text)
+    older, newer = sorted((own, seen), key=lambda one: one.size)
+    try:
+        shard.require_prefix(older, newer, {"checkpoint-here": ours, "checkpoint-at-witness": theirs.to_bytes()})
+    except LogAtFault as fault:
+        return replace(fault.alarm, text=f"{fault.alarm.text} (shown to a witness and to you)")
+    return None
