@@ -35,6 +35,12 @@ DOORS: Mapping[str, Door] = {
     "account": Door("answerback.commands.account", "account", "Show, change or close the account at an authority."),
     "trust": Door("answerback.commands.trust", "trust", "Choose which authorities to believe, for which numbers."),
     "call": Door("answerback.commands.call", "call", "Sign a call or a message, or judge one that came in."),
+    "log": Door(
+        "answerback.commands.log",
+        "log",
+        "Run a log of certificates, watch a number in one, audit, witness.",
+        extra="log",
+    ),
     "demo": Door("answerback.commands.demo", "demo", "Play the whole story on this machine.", extra="demo"),
 }
 ALIASES: Mapping[str, str] = {"enroll": "enrol"}

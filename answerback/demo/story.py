@@ -7,7 +7,6 @@ to reach a phone, and each verdict is the trust store's. Only the mobile network
 from __future__ import annotations
 
 import contextlib
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from acme_client import CallbackCodes, CodePrompt, EnrolledCertificate, Enrolment, Store
 from acme_client.errors import NotProved
-from answerback.demo.authorities import Authority, AuthoritySettings
 from answerback.demo.impostor import certificate_outside_its_numbers, with_another_time
 from answerback.demo.mobile_network import MobileNetwork
+from answerback.demo.servers import Authority, Log, Operator, Server
 from policies.belief import Terms
 from stir import passport
 from stir.passport import Passport
@@ -69,13 +68,14 @@ class CameOut:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the story is played on. `alder` and `birch` are served; `cedar` is only a folder with keys in it."""
+    """What the story is played on. Alder, Birch and the logs are served; Cedar is only a folder with keys in it."""
 
     folder: Path
     network: MobileNetwork
     alder: Authority
     birch: Authority
     cedar: Authority
+    logs: tuple[Log, ...]
 
 
 @contextlib.contextmanager
@@ -87,14 +87,18 @@ def stage(tell: Tell) -> Iterator[Stage]:
         network = running.enter_context(MobileNetwork())
         tell("Two operators who have nothing to do with each other set up an authority each: Alder and Birch.")
         tell("A third, Cedar, was only ever certified for numbers in +1 303.")
-        alder, birch, cedar = (
-            Authority(folder / name.lower(), _settings(name, network.port, prefixes))
-            for name, prefixes in (("Alder", ()), ("Birch", ()), ("Cedar", ("+1303",)))
-        )
-        for authority in (alder, birch):
-            running.enter_context(authority)
-            tell(f"{authority.settings.name} answers at {authority.settings.url}, with its own database and keys.")
-        yield Stage(folder, network, alder, birch, cedar)
+        alder = Authority(folder / "alder", Operator.of("Alder"), network.port)
+        birch = Authority(folder / "birch", Operator.of("Birch"), network.port)
+        cedar = Authority(folder / "cedar", Operator.of("Cedar"), network.port, ["+1303"])
+        tell("Two more run a public log each, Oak and Pine. Alder and Birch show every certificate to both first.")
+        logs = tuple(Log(folder / name.lower(), Operator.of(name), [alder, birch]) for name in ("Oak", "Pine"))
+        alder.log_to(logs)
+        birch.log_to(logs)
+        servers: tuple[Server, ...] = (*logs, alder, birch)
+        for server in servers:
+            running.enter_context(server)
+            tell(f"{server.operator.name} answers at {server.operator.url}, with its own database and keys.")
+        yield Stage(folder, network, alder, birch, cedar, logs)
 
 
 class Story:
@@ -192,7 +196,7 @@ class Story:
         return CameOut(CERTIFIED, "attempts", "the guess was right")
 
     def _believe(self, authority: Authority) -> None:
-        terms = Terms(name=_anchor_name(authority), operator=authority.settings.operator, source="")
+        terms = Terms(name=_anchor_name(authority), operator=authority.operator.company, source="")
         add_anchor(self._bobs_trust, Anchor(terms, x509.load_pem_x509_certificate(authority.anchor.read_bytes())))
 
     def _signed(self, orig: TelephoneNumber, holder: TelephoneNumber, age: timedelta = timedelta()) -> str:
@@ -215,15 +219,8 @@ class Story:
         return Store(self._on.folder / "apps" / owner)
 
 
-def _settings(name: str, smsc_port: int, prefixes: tuple[str, ...]) -> AuthoritySettings:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return AuthoritySettings(name, f"{name} Cooperative", f"http://127.0.0.1:{port}", smsc_port, prefixes)
-
-
 def _anchor_name(authority: Authority) -> str:
-    return authority.settings.name.lower()
+    return authority.operator.name.lower()
 
 
 def _calling_bob(orig: TelephoneNumber, age: timedelta = timedelta()) -> Passport:
