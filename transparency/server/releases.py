@@ -18,20 +18,20 @@ class Releases:
 
     storage: Storage
     _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
+    _wanted: threading.Event = field(default_factory=threading.Event, init=False)
     _sizes: dict[str, int] = field(default_factory=dict, init=False)
     _waiting: int = field(default=0, init=False)
-    _looking: bool = field(default=False, init=False)
-
-    def released(self, entry: LoggedEntry) -> bool:
-        """Tell whether what is known now is enough to give out the entry's SCT."""
-        return entry.leaf_index is not None and entry.leaf_index < self._sizes.get(entry.shard, 0)
+    _looker: threading.Thread | None = field(default=None, init=False)
 
     def wait(self, id_: bytes, seconds: float) -> LoggedEntry | None:
         """Return the entry once it is released, None where that takes longer. Raises StorageError."""
         deadline = time.monotonic() + seconds
         with self._changed:
             self._waiting += 1
-            self._start()
+            self._wanted.set()
+            if self._looker is None or not self._looker.is_alive():
+                self._looker = threading.Thread(target=self._look, name="releases", daemon=True)
+                self._looker.start()
         try:
             return self._wait(id_, deadline)
         finally:
@@ -52,14 +52,9 @@ class Releases:
                 if self._sizes == seen:
                     self._changed.wait(left)
 
-    def _start(self) -> None:
-        """Have a thread look as long as anybody waits."""
-        if not self._looking:
-            self._looking = True
-            threading.Thread(target=self._look, name="releases", daemon=True).start()
-
     def _look(self) -> None:
-        while True:
+        """Look as long as anybody waits, then sleep until somebody does: a connection is made once."""
+        while self._wanted.wait():
             try:
                 sizes = self.storage.trees.published_sizes()
             except LogServerError:
@@ -69,6 +64,5 @@ class Releases:
                     self._sizes = sizes
                     self._changed.notify_all()
                 if self._waiting == 0:
-                    self._looking = False
-                    return
+                    self._wanted.clear()
             time.sleep(_LOOK_SECONDS)

@@ -197,11 +197,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             "post_worker_init": self._tell_first,
         }
         if server.tls is not None:
-            tls = server.tls
             settings |= {
-                "certfile": str(tls.certificate),
-                "keyfile": str(tls.key),
-                "ssl_context": lambda _settings, _default: _tls_context(tls),
+                "certfile": str(server.tls.certificate),
+                "keyfile": str(server.tls.key),
+                "ssl_context": _RenewedTls(server.tls),
             }
         for name, value in settings.items():
             self.cfg.set(name, value)
@@ -227,6 +226,27 @@ class _GunicornLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+class _RenewedTls:
+    """Gives each connection the context of the certificate that the files hold now: a renewed one needs no restart."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self._known: tuple[tuple[int, ...], ssl.SSLContext] | None = None
+
+    def __call__(self, _settings: object, _default: object) -> ssl.SSLContext:
+        """Return the context; while the files are being replaced, and do not match, the old one."""
+        files = (self._tls.certificate, self._tls.key)
+        stamp = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+        if self._known is None or self._known[0] != stamp:
+            try:
+                self._known = stamp, _tls_context(self._tls)
+            except ConfigurationError as error:
+                if self._known is None:
+                    raise
+                _log.error("the TLS certificate is not renewed: %s", error)
+        return self._known[1]
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:

@@ -133,6 +133,7 @@ def test_a_mistake_in_the_settings_is_named(tmp_path: Path, issuer: Path, old: s
 def test_every_setting_stands_in_the_commented_file(tmp_path: Path, issuer: Path) -> None:
     """Each key of the settings' types is named in what init writes, so that nobody needs to guess."""
     text = initialise(tmp_path / "log", new_log(issuer), NOW).config.read_text()
+    reference = (Path(__file__).parents[4] / "docs/reference/log-configuration.md").read_text()
     for struct in [
         LogConfig,
         *(
@@ -142,6 +143,7 @@ def test_every_setting_stands_in_the_commented_file(tmp_path: Path, issuer: Path
     ]:
         for name in struct.__struct_fields__:
             assert re.search(rf"^#?(\[+([a-z]+\.)?)?{name}\b", text, re.MULTILINE), name
+            assert f"`{name}`" in reference or f"`[{name}]`" in reference or f"`[[{name}]]`" in reference, name
 
 
 def test_keys_are_encrypted_and_open_again(tmp_path: Path) -> None:
