@@ -47,6 +47,7 @@ class Circumstances:
     purpose: Purpose
     body: bytes | None = None
     chain: Chain = ()
+    proofs: tuple[bytes, ...] = ()
 
     @classmethod
     def given(cls, options: dict[str, Any]) -> Circumstances:
@@ -60,6 +61,7 @@ class Circumstances:
             purpose=Purpose(named),
             body=body,
             chain=() if options["chain"] is None else read_chain(read_file(options["chain"])),
+            proofs=tuple(read_file(path) for path in options["proofs"]),
         )
 
 
@@ -74,6 +76,13 @@ def circumstances_options(*, required: bool) -> Callable[[Callable[..., None]], 
             "--purpose", type=click.Choice([one.value for one in Purpose]), help="[message, where one is given]"
         ),
         click.option("--chain", type=click.Path(path_type=Path), help="Certificates for a token that brings none."),
+        click.option(
+            "--proof",
+            "proofs",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="A proof that a log shows the certificate's entry, which came beside it; may be given again.",
+        ),
         click.option("--offline", is_flag=True, help="Use the revocation lists at hand, ask nobody."),
     )
 
@@ -116,7 +125,7 @@ def explained(store: TrustStore, evidence: str | Chain, circumstances: Circumsta
     verified by that.
     """
     if not isinstance(evidence, str):
-        return store.explain_chain(evidence, circumstances.at)
+        return store.explain_chain(evidence, circumstances.at, circumstances.proofs)
     call = _call(evidence, circumstances)
     if isinstance(call, Verdict):
         return Explanation(call, (Finding(call.rule, call.reason, call.outcome),))
@@ -237,7 +246,7 @@ def _call(token: str, circumstances: Circumstances) -> Call | Verdict:
         msg = "the token is for a call to something that is no telephone number: say where it went with --to"
         raise Failure(msg) from error
     given = circumstances
-    return Call(bare, orig, dest, given.at, given.purpose, given.body, given.chain)
+    return Call(bare, orig, dest, given.at, given.purpose, given.body, given.chain, given.proofs)
 
 
 def _bare_token(text: str) -> str:

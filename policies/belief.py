@@ -75,8 +75,11 @@ class Rule(StrEnum):
     PATH = "path"
     NUMBERS_COVERED = "numbers-covered"
     ANCHOR_NUMBERS = "anchor-numbers"
+    LOG_TIMESTAMPS = "log-timestamps"
+    LOGGED = "logged"
     ISSUED_NOT_AFTER = "issued-not-after"
     UNTIL = "until"
+    INCLUDED = "included"
     REVOCATION = "revocation"
     DUPLICATE = "duplicate"
 
@@ -98,8 +101,11 @@ QUESTIONS: Mapping[Rule, str] = {
     Rule.PATH: "Does the path obey X.509, with the limits that its authorities set?",
     Rule.NUMBERS_COVERED: "May every authority on the path speak for the number?",
     Rule.ANCHOR_NUMBERS: "Do you believe this anchor for the number?",
+    Rule.LOG_TIMESTAMPS: "Is everything true that the certificate carries of logs that you know?",
+    Rule.LOGGED: "Did as many logs as you ask for take the certificate, where the number's owner finds it?",
     Rule.ISSUED_NOT_AFTER: "Was the certificate issued while you still believe the anchor's work?",
     Rule.UNTIL: "Do you still believe the anchor today?",
+    Rule.INCLUDED: "Is it proved, as far as you ask for it, that the logs show what they took?",
     Rule.REVOCATION: "Is no certificate of the path revoked?",
     Rule.DUPLICATE: "Is it the first time that this message comes in?",
 }
@@ -151,7 +157,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How strictly the user looks at time and revocation. `sources` says where each value stands."""
+    """How strictly the user looks at time, revocation and logs. `sources` says where each value stands."""
 
     revocation: RevocationMode = RevocationMode.WHEN_AVAILABLE
     call_seconds: int = 60
@@ -159,7 +165,13 @@ class Settings:
     message_seconds: int = 24 * 60 * 60
     """How old a message's token may be. Within this time the same message is believed once."""
     skew_seconds: int = 10
-    """How far the caller's clock may run ahead."""
+    """How far the caller's clock, or a log's, may run ahead."""
+    scts: int = 0
+    """Of how many operators' logs a certificate must carry a timestamp, where the anchor's terms do not say."""
+    proofs: int = 0
+    """Of how many operators' logs a proof must come with a call that the log shows the certificate's entry."""
+    witnesses: int = 0
+    """How many operators' witnesses must have cosigned what such a proof leads to."""
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def longest_age(self, purpose: Purpose) -> int:
@@ -196,8 +208,10 @@ class Terms:
     """On which terms the user believes an anchor.
 
     `prefixes` are the numbers it is believed for, empty for all. The dates are whole days in UTC, and the last one
-    counts: `issued_not_after` is held against a certificate's notBefore and never against the clock, `until` against
-    the time of the call. `sources` says where each constraint stands, `source` where the anchor does.
+    counts: `issued_not_after` is held against a certificate's notBefore and the logs' timestamps and never against the
+    clock, `until` against the time of the call. `scts` is what it is in the settings, None to take that one. `logs`
+    names the only logs whose timestamps and proofs count for this anchor, empty for all that the user knows. `sources`
+    says where each constraint stands, `source` where the anchor does.
     """
 
     name: str
@@ -206,11 +220,17 @@ class Terms:
     prefixes: tuple[NumberPrefix, ...] = ()
     issued_not_after: date | None = None
     until: date | None = None
+    scts: int | None = None
+    logs: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source_of(self, constraint: str) -> str:
         """Return the line at which a constraint stands."""
         return self.sources.get(constraint, self.source)
+
+    def counts(self, log: str) -> bool:
+        """Tell whether a log's word counts for this anchor."""
+        return not self.logs or log in self.logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,15 +262,63 @@ class CertificateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TimestampFacts:
+    """That a log, which the user knows by the name `log`, took the certificate `at` a time; all of it was checked."""
+
+    log: str
+    operator: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LieFacts:
+    """What no honest log and no honest authority puts into a certificate, in a sentence.
+
+    `source` is where the log stands that it is said to be of, None where that cannot be told.
+    """
+
+    reason: str
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingFacts:
+    """What a certificate carries of the logs that the user knows, and how many timestamps of others."""
+
+    timestamps: tuple[TimestampFacts, ...] = ()
+    lies: tuple[LieFacts, ...] = ()
+    strangers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProofFacts:
+    """What is known of a proof that came with a call, that a log shows the certificate's entry.
+
+    `log` and `operator` say whose it is, and `witnesses` the operators of the user's witnesses that cosigned. `fault`
+    is why it proves nothing.
+    """
+
+    log: str = ""
+    operator: str = ""
+    witnesses: frozenset[str] = frozenset()
+    fault: str | None = None
+
+
+_NOTHING_OF_LOGS = LoggingFacts()
+
+
+@dataclass(frozen=True, slots=True)
 class PathFacts:
     """A path from a number's certificate up to an anchor: that one first, the anchor last.
 
-    `fault` is what the X.509 verifier has against the path, None where it accepts it.
+    `fault` is what the X.509 verifier has against the path, None where it accepts it. `logging` is about the number's
+    certificate.
     """
 
     certificates: tuple[CertificateFacts, ...]
     terms: Terms
     fault: str | None = None
+    logging: LoggingFacts = _NOTHING_OF_LOGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +366,8 @@ def certified_number(certified: TelephoneNumber, call: CallFacts) -> Finding:
     return _CALLER_IS_CERTIFIED
 
 
-def on_path(path: PathFacts, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
-    """Hold a path that leads to an anchor against the dates, X.509, the numbers and the user's terms."""
+def on_path(path: PathFacts, number: TelephoneNumber, at: datetime, settings: Settings) -> Iterator[Finding]:
+    """Hold a path that leads to an anchor against the dates, X.509, the numbers, the logs and the user's terms."""
     terms = path.terms
     reason = f"the certificates lead to {terms.name} ({terms.operator})"
     yield Finding(Rule.ANCHOR, reason, anchor=terms.name, source=terms.source)
@@ -307,8 +375,27 @@ def on_path(path: PathFacts, number: TelephoneNumber, at: datetime) -> Iterator[
     yield _WITHIN_X509 if path.fault is None else _refused(Rule.PATH, path.fault)
     yield _numbers_covered(path, number)
     yield _anchor_numbers(terms, number)
-    yield _issued_not_after(terms, path.certificates[0])
+    yield _log_timestamps(path.logging)
+    yield _logged(path.logging, terms, at, settings)
+    yield _issued_not_after(terms, path.certificates[0], path.logging)
     yield _until(terms, at)
+
+
+def included(proofs: Iterable[ProofFacts], terms: Terms, settings: Settings) -> Finding:
+    """Refuse a call without as many proofs as the user asks for that logs show the certificate's entry.
+
+    A proof that fails counts as nothing: it comes beside the token, so anybody on the way may have spoiled it.
+    """
+    judged = [(proof.operator, _against_proof(proof, terms, settings)) for proof in proofs]
+    operators = frozenset(operator for operator, against in judged if against is None)
+    failures = "".join(f"; {against}" for _, against in judged if against is not None)
+    source = settings.sources.get("proofs")
+    if len(operators) < settings.proofs:
+        asked = f"you ask for proofs of {_logs_of(settings.proofs)}, and with it came {_those_of(operators)}"
+        return _refused(Rule.INCLUDED, asked + failures, source)
+    if not operators:
+        return Finding(Rule.INCLUDED, f"no proof counts, and you ask for none{failures}") if judged else _NO_PROOF
+    return Finding(Rule.INCLUDED, f"proved by the logs of {_listed(operators)}{failures}", source=source)
 
 
 def revocation(facts: Iterable[RevocationFacts], settings: Settings) -> Finding:
@@ -369,6 +456,10 @@ _WITHIN_DATES = Finding(Rule.VALIDITY, "every certificate is within its dates")
 _WITHIN_X509 = Finding(Rule.PATH, "the path obeys X.509 and the limits set in it")
 _NUMBER_COVERED = Finding(Rule.NUMBERS_COVERED, "every authority on the path may speak for the number")
 _FOR_ALL_NUMBERS = Finding(Rule.ANCHOR_NUMBERS, "you believe the anchor for all numbers")
+_NOTHING_FALSE = Finding(Rule.LOG_TIMESTAMPS, "everything is true that it carries of logs that you know")
+_NOTHING_CARRIED = Finding(Rule.LOG_TIMESTAMPS, "it carries nothing of logs that you know")
+_NO_LOG_ASKED_FOR = Finding(Rule.LOGGED, "it carries no timestamp that counts, and you ask for none")
+_NO_PROOF = Finding(Rule.INCLUDED, "no proof came with it, and you ask for none")
 _NO_LAST_ISSUE = Finding(Rule.ISSUED_NOT_AFTER, "you set no such date")
 _NO_LAST_DAY = Finding(Rule.UNTIL, "you set no such date")
 _NOT_REVOKED = Finding(Rule.REVOCATION, "no certificate of the path is revoked")
@@ -471,16 +562,66 @@ def _anchor_numbers(terms: Terms, number: TelephoneNumber) -> Finding:
     return Finding(Rule.ANCHOR_NUMBERS, f"you believe {terms.name} for {allowed}", source=source)
 
 
-def _issued_not_after(terms: Terms, leaf: CertificateFacts) -> Finding:
+def _log_timestamps(logging: LoggingFacts) -> Finding:
+    """Refuse a certificate with a false timestamp: its authority put it there, so that one or the log lies."""
+    if logging.lies:
+        return _refused(Rule.LOG_TIMESTAMPS, logging.lies[0].reason, logging.lies[0].source)
+    return _NOTHING_FALSE if logging.timestamps else _NOTHING_CARRIED
+
+
+def _logged(logging: LoggingFacts, terms: Terms, at: datetime, settings: Settings) -> Finding:
+    """Refuse a certificate that too few operators' logs took."""
+    asked = settings.scts if terms.scts is None else terms.scts
+    source = settings.sources.get("scts") if terms.scts is None else terms.source_of("scts")
+    if not asked and not logging.timestamps:
+        return _NO_LOG_ASKED_FOR
+    judged = [(one.operator, _against_timestamp(one, terms, at, settings)) for one in logging.timestamps]
+    operators = frozenset(operator for operator, against in judged if against is None)
+    if len(operators) < asked:
+        strangers = f"; {logging.strangers} of logs that you do not know" if logging.strangers else ""
+        failures = "".join(f"; {against}" for _, against in judged if against is not None)
+        reason = f"you ask for timestamps of {_logs_of(asked)}, and the certificate carries {_those_of(operators)}"
+        return _refused(Rule.LOGGED, f"{reason}{strangers}{failures}", source)
+    return _taken_by(operators, source) if operators else _NO_LOG_ASKED_FOR
+
+
+def _against_timestamp(timestamp: TimestampFacts, terms: Terms, at: datetime, settings: Settings) -> str | None:
+    """Say why a timestamp does not count; RFC 6962 §5.2: one of the future does not."""
+    if not terms.counts(timestamp.log):
+        return f"that of {timestamp.log} does not count for {terms.name}"
+    if timestamp.at > at + timedelta(seconds=settings.skew_seconds):
+        return f"that of {timestamp.log} is of the future: this clock or the log's is wrong"
+    return None
+
+
+def _against_proof(proof: ProofFacts, terms: Terms, settings: Settings) -> str | None:
+    """Say why a proof does not count."""
+    if proof.fault is not None:
+        return proof.fault
+    if not terms.counts(proof.log):
+        return f"that of {proof.log} does not count for {terms.name}"
+    if len(proof.witnesses) < settings.witnesses:
+        few = f"{len(proof.witnesses)} of your witnesses' operators cosigned"
+        return f"{few} that of {proof.log}, and you ask for {settings.witnesses}"
+    return None
+
+
+@lru_cache(maxsize=128)
+def _taken_by(operators: frozenset[str], source: str | None) -> Finding:
+    return Finding(Rule.LOGGED, f"it was taken by the logs of {_listed(operators)}", source=source)
+
+
+def _issued_not_after(terms: Terms, leaf: CertificateFacts, logging: LoggingFacts) -> Finding:
+    """Hold notBefore, which the authority writes, and the timestamps, which only the logs can, to the last day."""
     last = terms.issued_not_after
     if last is None:
         return _NO_LAST_ISSUE
     source = terms.source_of("issued_not_after")
-    if leaf.not_before >= _end_of(last):
-        reason = (
-            f"the certificate was issued on {leaf.not_before:%Y-%m-%d}, "
-            f"and you believe {terms.name} only for what it issued up to {last}"
-        )
+    end = _end_of(last)
+    dates = [f"issued on {leaf.not_before:%Y-%m-%d}"] if leaf.not_before >= end else []
+    dates.extend(f"taken by the log {one.log} on {one.at:%Y-%m-%d}" for one in logging.timestamps if one.at >= end)
+    if dates:
+        reason = f"the certificate was {dates[0]}, and you believe {terms.name} only for what it issued up to {last}"
         return _refused(Rule.ISSUED_NOT_AFTER, reason, source)
     return Finding(Rule.ISSUED_NOT_AFTER, f"it was issued no later than {last}", source=source)
 
@@ -497,6 +638,18 @@ def _until(terms: Terms, at: datetime) -> Finding:
 
 def _refused(rule: Rule, reason: str, source: str | None = None) -> Finding:
     return Finding(rule, reason, Outcome.REFUSED, source=source)
+
+
+def _logs_of(count: int) -> str:
+    return "the logs of one operator" if count == 1 else f"the logs of {count} operators"
+
+
+def _those_of(operators: frozenset[str]) -> str:
+    return f"only those of {_listed(operators)}" if operators else "none that counts"
+
+
+def _listed(operators: frozenset[str]) -> str:
+    return " and ".join(sorted(operators))
 
 
 def _noted(deny: Deny) -> str:

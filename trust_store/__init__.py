@@ -1,15 +1,17 @@
-"""Whom does this user believe? Anchors, limits and denies in `trust.toml`, and the verdict on a call or a message.
+"""Whom does this user believe? Anchors, limits, denies and logs in `trust.toml`, and the verdict on a call or message.
 
     TrustStore.load().judge(Call(token, orig=caller, dest=own_number, at=now))
 
 Read `store` first; `path` builds and verifies the way from a number's certificate to an anchor, `policies.belief` holds
-the rules, `trust_file` is the format of `trust.toml` and `editing` changes it.
+the rules, `logs` checks what a certificate carries of transparency logs, `trust_file` is the format of `trust.toml` and
+`editing` changes it.
 """
 
 from policies.belief import Finding, Outcome, Purpose, Rule, Verdict
 from trust_store.anchors import Anchor
 from trust_store.errors import TrustStoreError
 from trust_store.home import TrustHome
+from trust_store.logs import KnownLogs, TrustedLog, TrustedWitness
 from trust_store.store import Call, Explanation, TrustStore
 
 __all__ = [
@@ -17,11 +19,14 @@ __all__ = [
     "Call",
     "Explanation",
     "Finding",
+    "KnownLogs",
     "Outcome",
     "Purpose",
     "Rule",
     "TrustHome",
     "TrustStore",
     "TrustStoreError",
+    "TrustedLog",
+    "TrustedWitness",
     "Verdict",
 ]

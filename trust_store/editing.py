@@ -13,19 +13,20 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from stir.certificate import write_pem_chain
 from trust_store import trust_file
 from trust_store.anchors import Anchor
-from trust_store.errors import AnchorError, TrustFileError
+from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.home import TrustHome
 from trust_store.lines import Lines, Statement
-from trust_store.trust_file import AnchorEntry, DenyEntry
+from trust_store.logs import KnownLogs, TrustedLog
+from trust_store.trust_file import AnchorEntry, DenyEntry, LogEntry
 
-Value: TypeAlias = str | date | tuple[str, ...]
+Value: TypeAlias = str | int | date | tuple[str, ...]
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _BEGINNING = """\
@@ -44,6 +45,7 @@ def add_anchor(home: TrustHome, anchor: Anchor) -> None:
             if anchor.sha256 == entry.sha256 or terms.name == entry.name:
                 msg = f"{home.trust_file} has {entry.name} already: remove it first, or choose another name"
                 raise AnchorError(msg)
+        _require_known_logs(text, terms.logs)
         values: dict[str, Value | None] = {
             "name": terms.name,
             "operator": terms.operator,
@@ -51,6 +53,8 @@ def add_anchor(home: TrustHome, anchor: Anchor) -> None:
             "prefixes": tuple(prefix.e164 for prefix in terms.prefixes),
             "issued_not_after": terms.issued_not_after,
             "until": terms.until,
+            "scts": terms.scts,
+            "logs": terms.logs,
         }
         changed = text.with_entry("anchor", values)
         # The certificate first: an entry without its certificate would make the whole store unreadable.
@@ -64,21 +68,73 @@ def remove_anchor(home: TrustHome, name: str) -> None:
         text = _Text.read(home.trust_file)
         index, entry = _anchor_named(text, name)
         text.without_entry("anchor", index).write()
-        with contextlib.suppress(OSError):  # a certificate that no entry names is not believed
-            (home.anchors / f"{entry.sha256}.pem").unlink(missing_ok=True)
+        _unlink(home.anchors / f"{entry.sha256}.pem")
 
 
 def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) -> None:
-    """Set an anchor's constraints: `prefixes`, `issued_not_after`, `until`; None takes one away.
+    """Set an anchor's constraints: `prefixes`, `issued_not_after`, `until`, `scts`, `logs`; None takes one away.
 
-    Raises AnchorError where there is no anchor of that name.
+    Raises AnchorError where there is no anchor of that name, and LogError where there is no log of a name in `logs`.
     """
     with _locked(home.trust_file):
         text = _Text.read(home.trust_file)
         index, _ = _anchor_named(text, name)
+        named = values.get("logs")
+        _require_known_logs(text, named if isinstance(named, tuple) else ())
         for key, value in values.items():
             text = text.with_value(("anchor", index, key), value)
         text.write()
+
+
+def add_log(home: TrustHome, log: TrustedLog) -> None:
+    """Count a log's word; raise LogError where its name, its description or a shard of it is there already."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        for entry in text.content.log:
+            if log.sha256 == entry.sha256 or log.name == entry.name:
+                msg = f"{home.trust_file} has the log {entry.name} already: remove it first, or choose another name"
+                raise LogError(msg)
+        KnownLogs([*trust_file.load(home).logs.logs, log])
+        changed = text.with_entry("log", {"name": log.name, "operator": log.operator, "sha256": log.sha256})
+        _write(home.logs / f"{log.sha256}.json", log.data)
+        changed.write()
+
+
+def update_log(home: TrustHome, name: str, data: bytes, at: datetime) -> TrustedLog:
+    """Take a later description of a log, and return the log with it.
+
+    Raises LogError where there is no log of that name, or where the description changes or leaves out a shard whose
+    certificates can still be valid.
+    """
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        index, entry = _log_named(text, name)
+        known = trust_file.load(home).logs.logs
+        earlier = known[index]
+        later = TrustedLog(earlier.name, earlier.operator, earlier.source, data)
+        earlier.require_successor(later, at)
+        KnownLogs([*known[:index], later, *known[index + 1 :]])
+        changed = text.with_value(("log", index, "sha256"), later.sha256)
+        _write(home.logs / f"{later.sha256}.json", data)
+        changed.write()
+        if entry.sha256 != later.sha256:
+            _unlink(home.logs / f"{entry.sha256}.json")
+    return later
+
+
+def remove_log(home: TrustHome, name: str) -> None:
+    """Count a log's word no longer; raise LogError where there is none of that name, or an anchor is limited to it."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        index, entry = _log_named(text, name)
+        for anchor in text.content.anchor:
+            if name in (anchor.logs or ()):
+                msg = (
+                    f"{anchor.name} is limited to the log {name}: change that first, with `answerback trust constrain`"
+                )
+                raise LogError(msg)
+        text.without_entry("log", index).write()
+        _unlink(home.logs / f"{entry.sha256}.json")
 
 
 def add_deny(home: TrustHome, deny: DenyEntry) -> bool:
@@ -122,7 +178,7 @@ class _Text:
 
     def with_entry(self, kind: str, values: Mapping[str, Value | None]) -> _Text:
         """Append a `[[kind]]`."""
-        written = [_assignment(key, value) for key, value in values.items() if value]
+        written = [_assignment(key, value) for key, value in values.items() if value or value == 0]
         return self._with(len(self._lines), len(self._lines), ["\n", f"[[{kind}]]\n", *written])
 
     def without_entry(self, kind: str, index: int) -> _Text:
@@ -178,6 +234,19 @@ def _anchor_named(text: _Text, name: str) -> tuple[int, AnchorEntry]:
     raise AnchorError(msg)
 
 
+def _log_named(text: _Text, name: str) -> tuple[int, LogEntry]:
+    for index, entry in enumerate(text.content.log):
+        if entry.name == name:
+            return index, entry
+    msg = f"{text.path} has no log {name!r}: `answerback trust log list` shows those that it has"
+    raise LogError(msg)
+
+
+def _require_known_logs(text: _Text, names: tuple[str, ...]) -> None:
+    for name in names:
+        _log_named(text, name)
+
+
 def _is_of_the_same(one: DenyEntry, other: DenyEntry) -> bool:
     return (one.number, one.prefix, one.certificate) == (other.number, other.prefix, other.certificate)
 
@@ -190,6 +259,8 @@ def _written(value: Value) -> str:
     """Write a value as TOML."""
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, tuple):
         return f"[{', '.join(_written(one) for one in value)}]"
     if not value.isprintable():
@@ -209,6 +280,12 @@ def _write(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file that no entry names any more; it may stay, since it is not believed."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

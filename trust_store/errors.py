@@ -7,6 +7,7 @@ class TrustStoreError(Exception):
     TrustStoreError
     ├── TrustFileError        trust.toml, or a file that it names, cannot be read as what it is
     ├── AnchorError           a certificate that cannot be an anchor, or an anchor that is not there
+    ├── LogError              a log's description that cannot be used, or a log that is not there
     ├── FetchError            a document could not be had from the network
     └── MemoryFileError       the memory of messages that came in cannot be used
     """
@@ -18,6 +19,10 @@ class TrustFileError(TrustStoreError):
 
 class AnchorError(TrustStoreError):
     """A certificate that cannot be an anchor, or a name that no anchor has."""
+
+
+class LogError(TrustStoreError):
+    """A log's description that cannot be used, or a name that no log has."""
 
 
 class FetchError(TrustStoreError):

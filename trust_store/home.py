@@ -22,6 +22,8 @@ class TrustHome:
     """The user's own file, which only the user's commands write."""
     anchors: Path
     """The folder of the anchors' certificates, `<sha256>.pem`."""
+    logs: Path
+    """The folder of the logs' descriptions, `<sha256>.json`."""
     revocation_lists: Path
     """The folder of fetched revocation lists: a cache."""
     seen_messages: Path
@@ -31,7 +33,13 @@ class TrustHome:
     def beside(cls, trust_file: Path) -> Self:
         """Return the files of a store that lives in one folder with its `trust.toml`."""
         folder = trust_file.parent
-        return cls(trust_file, folder / "anchors", folder / "revocation-lists", folder / "seen-messages.sqlite3")
+        return cls(
+            trust_file,
+            folder / "anchors",
+            folder / "logs",
+            folder / "revocation-lists",
+            folder / "seen-messages.sqlite3",
+        )
 
     @classmethod
     def of_user(cls) -> Self:
@@ -43,6 +51,7 @@ class TrustHome:
         return cls(
             folders.user_config_path / FILE_NAME,
             folders.user_config_path / "anchors",
+            folders.user_config_path / "logs",
             folders.user_cache_path / "revocation-lists",
             folders.user_state_path / "seen-messages.sqlite3",
         )

@@ -26,6 +26,7 @@ from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertific
 from stir.errors import CertificateProfileError
 from trust_store.anchors import Anchor, authority_facts
 from trust_store.fingerprints import all_fingerprints
+from trust_store.logs import KnownLogs, Logging
 
 REMEMBERED_AUTHORITIES = 256
 """How many sequences of authorities, such as an issuing one and its root, a store remembers having read."""
@@ -122,13 +123,15 @@ class BuiltPath:
     """A way from the number's certificate to an anchor.
 
     `certificates` begins with the number's own and ends with the anchor's; `crl_urls` says for each but the anchor's
-    where its issuer's revocation list is. The facts' `fault` tells what the verifier has against it.
+    where its issuer's revocation list is. The facts' `fault` tells what the verifier has against it. `logging` is what
+    the number's certificate carries of logs; it is not looked at where there is a fault.
     """
 
     anchor: Anchor
     certificates: tuple[x509.Certificate, ...]
     crl_urls: tuple[tuple[str, ...], ...]
     facts: PathFacts
+    logging: Logging
 
     def is_in_time(self, at: datetime) -> bool:
         """Tell whether every certificate is within its dates; what the verifier found stands only while they are."""
@@ -139,8 +142,9 @@ class BuiltPath:
 class PathBuilder:
     """Finds the paths from presented chains to the anchors of one trust store. Threads may share it."""
 
-    def __init__(self, anchors: Iterable[Anchor], *, fingerprints: bool = False) -> None:
+    def __init__(self, anchors: Iterable[Anchor], logs: KnownLogs, *, fingerprints: bool = False) -> None:
         """Take the anchors, in the order in which they are tried; `fingerprints` where certificates are denied."""
+        self._logs = logs
         self._by_name: dict[x509.Name, list[tuple[Anchor, CertificateFacts]]] = {}
         self._fingerprints = fingerprints
         known: dict[x509.Certificate, AuthorityCertificate] = {}
@@ -172,9 +176,30 @@ class PathBuilder:
         found: list[BuiltPath] = []
         for length, issuer in enumerate(chain.issuers, start=1):
             for anchor, anchor_facts in self._by_name.get(issuer, ()):
-                path = _verified(chain, length, anchor, anchor_facts, at)
+                path = self._verified(chain, length, anchor, anchor_facts, at)
                 found.extend(() if path is None else (path,))
         return tuple(found)
+
+    def _verified(
+        self, chain: PresentedChain, length: int, anchor: Anchor, anchor_facts: CertificateFacts, at: datetime
+    ) -> BuiltPath | None:
+        """Hold one path to RFC 5280; None where it does not lead to the anchor, which only has the right name."""
+        certificates = (*chain.certificates[:length], anchor.certificate)
+        builder = PolicyBuilder().store(anchor.store).time(at.astimezone(UTC)).max_chain_depth(LONGEST_CHAIN)
+        policies = builder.extension_policies(ca_policy=_AUTHORITY_POLICY, ee_policy=_LEAF_POLICY)
+        fault: str | None = None
+        logging = Logging()
+        try:
+            policies.build_client_verifier().verify(certificates[0], list(certificates[1:-1]))
+        except VerificationError as error:
+            if not all(_is_signed_by(*pair) for pair in pairwise(certificates)):
+                return None
+            fault = _in_plain_words(error)
+        else:
+            logging = self._logs.read(chain.leaf, certificates[1])
+        urls = (chain.leaf.crl_urls, *(authority.crl_urls for authority in chain.above.certificates))
+        facts = PathFacts((*chain.facts[:length], anchor_facts), anchor.terms, fault, logging.facts)
+        return BuiltPath(anchor, certificates, urls[:length], facts, logging)
 
     def _facts_of(self, leaf: NumberCertificate) -> CertificateFacts:
         return CertificateFacts(
@@ -193,25 +218,6 @@ def _issuer_of(certificate: x509.Certificate) -> x509.Name:
     except (ValueError, Warning) as error:
         msg = "the name of the certificate's issuer is malformed"
         raise CertificateProfileError(msg) from error
-
-
-def _verified(
-    chain: PresentedChain, length: int, anchor: Anchor, anchor_facts: CertificateFacts, at: datetime
-) -> BuiltPath | None:
-    """Hold one path to RFC 5280; None where it does not lead to the anchor, which only has the right name."""
-    below = chain.certificates[:length]
-    builder = PolicyBuilder().store(anchor.store).time(at.astimezone(UTC)).max_chain_depth(LONGEST_CHAIN)
-    verifier = builder.extension_policies(ca_policy=_AUTHORITY_POLICY, ee_policy=_LEAF_POLICY).build_client_verifier()
-    fault: str | None = None
-    try:
-        verifier.verify(below[0], list(below[1:]))
-    except VerificationError as error:
-        if not all(_is_signed_by(*pair) for pair in pairwise((*below, anchor.certificate))):
-            return None
-        fault = _in_plain_words(error)
-    urls = (chain.leaf.crl_urls, *(authority.crl_urls for authority in chain.above.certificates))
-    facts = PathFacts((*chain.facts[:length], anchor_facts), anchor.terms, fault)
-    return BuiltPath(anchor, (*below, anchor.certificate), urls[:length], facts)
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

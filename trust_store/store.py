@@ -36,6 +36,7 @@ from stir.telephone_number import TelephoneNumber
 from trust_store import trust_file
 from trust_store.anchors import Anchor
 from trust_store.home import TrustHome
+from trust_store.logs import MOST_PROOFS, KnownLogs, TrustedLog, TrustedWitness
 from trust_store.path import BuiltPath, PathBuilder, PresentedChain
 from trust_store.revocation_lists import Fetch, RevocationLists
 from trust_store.seen_messages import MessagesInFile, MessagesInMemory, SeenMessages, message_key
@@ -77,7 +78,8 @@ class Call:
 
     `orig` and `dest` are who called whom by the signalling, never by the token. `at` is the time of the call, aware of
     its zone. `body` is the message's MIME body. `chain` is for a token that brings no certificates of its own, the
-    number's certificate first; otherwise it is not looked at.
+    number's certificate first; otherwise it is not looked at. `proofs` came beside the token, each a C2SP tlog-proof
+    that a log shows the certificate's entry; at most the first eight are looked at.
     """
 
     token: str = field(repr=False)
@@ -87,6 +89,7 @@ class Call:
     purpose: Purpose = Purpose.CALL
     body: bytes | None = field(default=None, repr=False)
     chain: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+    proofs: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a time without a zone, which would be another moment on another machine."""
@@ -113,7 +116,7 @@ _IsFirst: TypeAlias = Callable[[bytes, float], bool]
 
 
 class TrustStore:
-    """Whom one user believes: anchors on the user's terms, denies and settings.
+    """Whom one user believes: anchors on the user's terms, denies, settings, logs and witnesses.
 
     `judge` asks nobody over the network: it uses the revocation lists that are at hand, unless it was loaded with a
     way to fetch them. No token and no chain makes it raise.
@@ -125,6 +128,7 @@ class TrustStore:
         denies: Iterable[Deny] = (),
         settings: Settings | None = None,
         *,
+        logs: KnownLogs | None = None,
         file: Path = Path("trust.toml"),
         revocation: RevocationSource | None = None,
         seen: SeenMessages | None = None,
@@ -133,11 +137,12 @@ class TrustStore:
         self.anchors = tuple(anchors)
         self.denies = tuple(denies)
         self.settings = settings or Settings()
+        self._known_logs = logs or KnownLogs()
         self.file = file
         self._revocation = revocation or NoRevocationLists()
         self._seen = seen or MessagesInMemory()
         denies_certificates = any(deny.certificate is not None for deny in self.denies)
-        self._paths = PathBuilder(self.anchors, fingerprints=denies_certificates)
+        self._paths = PathBuilder(self.anchors, self._known_logs, fingerprints=denies_certificates)
         self._remembered: OrderedDict[tuple[x509.Certificate, ...], _Examined] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -149,15 +154,26 @@ class TrustStore:
         believed. Raises TrustFileError.
         """
         home = TrustHome.of_user() if path is None else TrustHome.beside(path)
-        anchors, denies, settings = trust_file.load(home)
+        parts = trust_file.load(home)
         return cls(
-            anchors,
-            denies,
-            settings,
+            parts.anchors,
+            parts.denies,
+            parts.settings,
+            logs=parts.logs,
             file=home.trust_file,
             revocation=RevocationLists(home.revocation_lists, fetch),
             seen=MessagesInFile(home.seen_messages),
         )
+
+    @property
+    def logs(self) -> tuple[TrustedLog, ...]:
+        """The logs whose word counts, each with its description."""
+        return self._known_logs.logs
+
+    @property
+    def witnesses(self) -> tuple[TrustedWitness, ...]:
+        """The witnesses whose cosignatures count."""
+        return self._known_logs.witnesses
 
     def judge(self, call: Call) -> Verdict:
         """Return the verdict on a call or message; one that is verified is remembered, and is a copy the next time.
@@ -174,14 +190,16 @@ class TrustStore:
         """Return the verdict on a call or message with what each rule found. Nothing is remembered by that."""
         return self._explain(self._about_call(call, lambda key, _: not self._seen.is_known(key)))
 
-    def judge_chain(self, chain: Sequence[x509.Certificate], at: datetime) -> Verdict:
+    def judge_chain(self, chain: Sequence[x509.Certificate], at: datetime, proofs: Sequence[bytes] = ()) -> Verdict:
         """Return the verdict on a number's certificate, given first, with those of the authorities above it."""
-        return self.explain_chain(chain, at).verdict
+        return self.explain_chain(chain, at, proofs).verdict
 
-    def explain_chain(self, chain: Sequence[x509.Certificate], at: datetime) -> Explanation:
-        """Return the verdict on a number's certificate with what each rule found."""
+    def explain_chain(
+        self, chain: Sequence[x509.Certificate], at: datetime, proofs: Sequence[bytes] = ()
+    ) -> Explanation:
+        """Return the verdict on a number's certificate with what each rule found. `proofs` are as in a `Call`."""
         _require_zone(at)
-        return self._explain(self._about_chain(tuple(chain), at))
+        return self._explain(self._about_chain(tuple(chain), at, proofs))
 
     @staticmethod
     def _explain(findings: Iterable[Finding]) -> Explanation:
@@ -212,12 +230,14 @@ class TrustStore:
             leaf = examined.chain.leaf
             yield belief.certified_number(leaf.number, facts)
             yield _signature(signed, leaf)
-            yield from self._about_paths(examined, leaf.number, call.at)
+            yield from self._about_paths(examined, leaf.number, call.at, call.proofs)
             if call.purpose is Purpose.MESSAGE:
                 expires = signed.passport.issued_at + self.settings.message_seconds + self.settings.skew_seconds
                 yield belief.duplicate(first=is_first(message_key(signed.passport, call.dest), expires))
 
-    def _about_chain(self, chain: tuple[x509.Certificate, ...], at: datetime) -> Iterator[Finding]:
+    def _about_chain(
+        self, chain: tuple[x509.Certificate, ...], at: datetime, proofs: Sequence[bytes]
+    ) -> Iterator[Finding]:
         examined = self._examined(chain, at)
         if isinstance(examined, Finding):
             yield examined
@@ -225,9 +245,11 @@ class TrustStore:
             number = examined.chain.leaf.number
             yield belief.denied_number(number, self.denies)
             yield _IS_CHAIN
-            yield from self._about_paths(examined, number, at)
+            yield from self._about_paths(examined, number, at, proofs)
 
-    def _about_paths(self, examined: _Examined, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
+    def _about_paths(
+        self, examined: _Examined, number: TelephoneNumber, at: datetime, proofs: Sequence[bytes]
+    ) -> Iterator[Finding]:
         """Yield what is found on the first path that passes or, where none does, on the first of all."""
         denied = belief.denied_certificate(examined.chain.facts, self.denies)
         if not examined.paths or not denied.passed:
@@ -236,15 +258,19 @@ class TrustStore:
         else:
             tried = []
             for path in examined.paths:
-                found = tuple(belief.in_order(self._about_path(path, number, at)))
+                found = tuple(belief.in_order(self._about_path(path, number, at, proofs)))
                 tried.append((path, found))
                 if found[-1].passed:
                     break
             yield from found if found[-1].passed else _together(tried)
 
-    def _about_path(self, path: BuiltPath, number: TelephoneNumber, at: datetime) -> Iterator[Finding]:
+    def _about_path(
+        self, path: BuiltPath, number: TelephoneNumber, at: datetime, proofs: Sequence[bytes]
+    ) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
-        yield from belief.on_path(path.facts, number, at)
+        yield from belief.on_path(path.facts, number, at, self.settings)
+        checked = (self._known_logs.check(proof, path.logging) for proof in proofs[:MOST_PROOFS])
+        yield belief.included(checked, path.facts.terms, self.settings)
         yield belief.revocation(self._revocations(path, at), self.settings)
 
     def _revocations(self, path: BuiltPath, at: datetime) -> Iterator[RevocationFacts]:

@@ -1,4 +1,4 @@
-"""The format of `trust.toml`, the user's own file: anchors, denies and settings.
+"""The format of `trust.toml`, the user's own file: anchors, denies, logs, witnesses and settings.
 
 docs/reference/trust-toml.md describes it for people. An unknown key is refused: to skip a limit that this version does
 not know would be to believe more than the user said.
@@ -6,8 +6,8 @@ not know would be to believe more than the user said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +21,13 @@ from policies.loading import parse_toml, read_toml
 from stir.certificate import read_pem_chain
 from stir.errors import StirError
 from stir.telephone_number import NumberPrefix, TelephoneNumber
+from transparency.cosignature import parse_cosignature_key
+from transparency.errors import NoteError
 from trust_store.anchors import Anchor
-from trust_store.errors import AnchorError, TrustFileError
+from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.home import TrustHome
 from trust_store.lines import Lines
+from trust_store.logs import KnownLogs, TrustedLog, TrustedWitness
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -39,6 +42,11 @@ Prefix = Annotated[str, msgspec.Meta(pattern=r"^\+[1-9][0-9]{0,14}$", extra_json
 Prefixes = Annotated[tuple[Prefix, ...], msgspec.Meta(min_length=1, extra_json_schema={"examples": [["+1202"]]})]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=31 * 24 * 60 * 60)]
 Skew = Annotated[int, msgspec.Meta(ge=0, le=600)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=16)]
+Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, extra_json_schema={"examples": [["example-log"]]})]
+WitnessKey = Annotated[
+    str, msgspec.Meta(max_length=4096, extra_json_schema={"examples": ["witness.example+0a1b2c3d+B…"]})
+]
 Day = Annotated[date, msgspec.Meta(extra_json_schema={"examples": ["2027-06-30"]})]
 
 
@@ -51,6 +59,8 @@ class AnchorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefixes: Prefixes | None = None
     issued_not_after: Day | None = None
     until: Day | None = None
+    scts: Count | None = None
+    logs: Names | None = None
 
 
 class DenyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,13 +72,32 @@ class DenyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: Note = ""
 
 
+class LogEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[log]]`: a transparency log whose word counts."""
+
+    name: Name
+    operator: Operator
+    sha256: Sha256
+
+
+class WitnessEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[witness]]`: somebody who watches that logs only grow, and whose cosignature counts."""
+
+    name: Name
+    operator: Operator
+    key: WitnessKey
+
+
 class SettingsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The `[settings]`: how strictly to look at time and revocation."""
+    """The `[settings]`: how strictly to look at time, revocation and logs."""
 
     revocation: RevocationMode = RevocationMode.WHEN_AVAILABLE
     call_seconds: Seconds = Settings().call_seconds
     message_seconds: Seconds = Settings().message_seconds
     skew_seconds: Skew = Settings().skew_seconds
+    scts: Count = Settings().scts
+    proofs: Count = Settings().proofs
+    witnesses: Count = Settings().witnesses
 
 
 class TrustFileContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,29 +106,50 @@ class TrustFileContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: SettingsEntry = SettingsEntry()
     anchor: tuple[AnchorEntry, ...] = ()
     deny: tuple[DenyEntry, ...] = ()
+    log: tuple[LogEntry, ...] = ()
+    witness: tuple[WitnessEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Beliefs:
     """What a `trust.toml` says, each value with the line at which it stands."""
 
-    terms: tuple[tuple[str, Terms], ...]
+    terms: tuple[tuple[str, Terms], ...] = ()
     """For each anchor, the SHA-256 of its certificate in hexadecimal, and the terms."""
+    denies: tuple[Deny, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    logs: tuple[tuple[LogEntry, str], ...] = ()
+    """Each log with its place."""
+    witnesses: tuple[TrustedWitness, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreParts:
+    """What a store's files hold: what `trust.toml` says, with the certificates and descriptions that it names."""
+
+    anchors: tuple[Anchor, ...]
     denies: tuple[Deny, ...]
     settings: Settings
+    logs: KnownLogs
 
 
-def load(home: TrustHome) -> tuple[tuple[Anchor, ...], tuple[Deny, ...], Settings]:
+def load(home: TrustHome) -> StoreParts:
     """Read a store's files; a store without a `trust.toml` is empty. Raises TrustFileError."""
     beliefs = read(home.trust_file)
     anchors = tuple(Anchor(terms, _certificate(home, sha256, terms)) for sha256, terms in beliefs.terms)
-    return anchors, beliefs.denies, beliefs.settings
+    descriptions = [_log(home, entry, source) for entry, source in beliefs.logs]
+    try:
+        logs = KnownLogs(descriptions, beliefs.witnesses)
+    except LogError as error:
+        msg = f"{home.trust_file}: {error}"
+        raise TrustFileError(msg) from error
+    return StoreParts(anchors, beliefs.denies, beliefs.settings, logs)
 
 
 def read(path: Path) -> Beliefs:
     """Read a `trust.toml` alone, without the certificates that it names; a missing one says nothing."""
     text = read_text(path)
-    return Beliefs((), (), Settings()) if text is None else parse(text, path)
+    return Beliefs() if text is None else parse(text, path)
 
 
 def read_text(path: Path) -> str | None:
@@ -117,9 +167,12 @@ def parse(text: str, path: Path) -> Beliefs:
     content = parse_content(text, path)
     places = _Places(path, Lines.of(text))
     _refuse_twins(content, places)
+    _refuse_unknown_logs(content, places)
     terms = tuple((entry.sha256, _terms(entry, index, places)) for index, entry in enumerate(content.anchor))
     denies = tuple(_deny(entry, index, places) for index, entry in enumerate(content.deny))
-    return Beliefs(terms, denies, _settings(content.settings, places))
+    logs = tuple((entry, places.of("log", index)) for index, entry in enumerate(content.log))
+    witnesses = tuple(_witness(entry, index, places) for index, entry in enumerate(content.witness))
+    return Beliefs(terms, denies, _settings(content.settings, places), logs, witnesses)
 
 
 def parse_content(text: str, path: Path) -> TrustFileContent:
@@ -155,6 +208,8 @@ def _terms(entry: AnchorEntry, index: int, places: _Places) -> Terms:
         prefixes=tuple(NumberPrefix.parse(prefix) for prefix in entry.prefixes or ()),
         issued_not_after=entry.issued_not_after,
         until=entry.until,
+        scts=entry.scts,
+        logs=entry.logs or (),
         sources=places.given(entry, "anchor", index),
     )
 
@@ -174,26 +229,52 @@ def _deny(entry: DenyEntry, index: int, places: _Places) -> Deny:
         raise TrustFileError(msg) from error
 
 
+def _witness(entry: WitnessEntry, index: int, places: _Places) -> TrustedWitness:
+    source = places.of("witness", index)
+    try:
+        return TrustedWitness(entry.name, entry.operator, source, parse_cosignature_key(entry.key))
+    except NoteError as error:
+        msg = f"{places.path.with_name(places.of('witness', index, 'key'))}: this is no witness's key: {error}"
+        raise TrustFileError(msg) from error
+
+
 def _settings(entry: SettingsEntry, places: _Places) -> Settings:
     return Settings(
         revocation=entry.revocation,
         call_seconds=entry.call_seconds,
         message_seconds=entry.message_seconds,
         skew_seconds=entry.skew_seconds,
+        scts=entry.scts,
+        proofs=entry.proofs,
+        witnesses=entry.witnesses,
         sources=places.given(entry, "settings"),
     )
 
 
 def _refuse_twins(content: TrustFileContent, places: _Places) -> None:
-    """Refuse two anchors of one name or of one certificate, as nobody could say whose terms count."""
-    for key, values in (
-        ("name", [entry.name for entry in content.anchor]),
-        ("sha256", [entry.sha256 for entry in content.anchor]),
-    ):
-        for index in _second_ones(values):
-            place = places.path.with_name(places.of("anchor", index, key))
-            msg = f"{place}: another anchor has the same {key}; keep one of the two"
-            raise TrustFileError(msg)
+    """Refuse two entries of one name or of one key, as nobody could say whose terms count."""
+    kinds: tuple[tuple[str, Sequence[msgspec.Struct], tuple[str, str]], ...] = (
+        ("anchor", content.anchor, ("name", "sha256")),
+        ("log", content.log, ("name", "sha256")),
+        ("witness", content.witness, ("name", "key")),
+    )
+    for kind, entries, keys in kinds:
+        for key in keys:
+            for index in _second_ones([getattr(entry, key) for entry in entries]):
+                place = places.path.with_name(places.of(kind, index, key))
+                msg = f"{place}: another {kind} has the same {key}; keep one of the two"
+                raise TrustFileError(msg)
+
+
+def _refuse_unknown_logs(content: TrustFileContent, places: _Places) -> None:
+    """Refuse a limit to logs that are not there: a name that is misspelled would shut out everybody."""
+    known = {entry.name for entry in content.log}
+    for index, entry in enumerate(content.anchor):
+        for name in entry.logs or ():
+            if name not in known:
+                place = places.path.with_name(places.of("anchor", index, "logs"))
+                msg = f"{place}: there is no [[log]] of the name {name!r}; `answerback trust log add` adds one"
+                raise TrustFileError(msg)
 
 
 def _second_ones(values: list[str]) -> Iterator[int]:
@@ -217,3 +298,22 @@ def _certificate(home: TrustHome, sha256: str, terms: Terms) -> x509.Certificate
         msg = f"{place}: {path} is not the certificate of {terms.name}: {error}"
         raise TrustFileError(msg) from error
     return certificate
+
+
+def _log(home: TrustHome, entry: LogEntry, source: str) -> TrustedLog:
+    """Read a log's description from the folder, and make sure that it is the one that the user named."""
+    path = home.logs / f"{entry.sha256}.json"
+    place = home.trust_file.with_name(source)
+    try:
+        log = TrustedLog(entry.name, entry.operator, source, path.read_bytes())
+        log.require(entry.sha256)
+    except FileNotFoundError as error:
+        msg = f"{place}: the description of {entry.name} is missing: {path}; add the log again, or remove it"
+        raise TrustFileError(msg) from error
+    except OSError as error:
+        msg = f"{place}: the description of {entry.name} cannot be read: {path}: {error.strerror}"
+        raise TrustFileError(msg) from error
+    except LogError as error:
+        msg = f"{place}: {path} is not the description of {entry.name}: {error}"
+        raise TrustFileError(msg) from error
+    return log

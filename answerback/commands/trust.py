@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from answerback.commands.trust_log import log
 from answerback.failure import Failure
 from answerback.judging import (
     EXIT_CODES_HELP,
@@ -27,6 +27,7 @@ from answerback.judging import (
     tell_rules,
 )
 from answerback.output import emit, json_option
+from answerback.pinning import document, fingerprint, grouped, require_agreement, short_name
 from policies.belief import Outcome
 from trust_store.home import TrustHome
 
@@ -40,8 +41,13 @@ if TYPE_CHECKING:
     from trust_store import Anchor, TrustStore
     from trust_store.trust_file import DenyEntry
 
-_CONSTRAINTS = {"prefix": "prefixes", "issued-not-after": "issued_not_after", "until": "until"}
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_CONSTRAINTS = {
+    "prefix": "prefixes",
+    "issued-not-after": "issued_not_after",
+    "until": "until",
+    "scts": "scts",
+    "log": "logs",
+}
 _LARGEST_CERTIFICATE = 256 * 1024
 
 _day = click.DateTime(["%Y-%m-%d"])
@@ -52,11 +58,22 @@ _until_option = click.option("--until", type=_day, metavar="DATE", help="Only un
 _issued_option = click.option(
     "--issued-not-after", type=_day, metavar="DATE", help="Only certificates issued up to this day (UTC)."
 )
+_scts_option = click.option(
+    "--scts",
+    type=click.IntRange(0, 16),
+    help="Only certificates that the logs of so many operators took. [as in your settings]",
+)
+_log_option = click.option(
+    "--log", "logs", multiple=True, metavar="NAME", help="Only this log of yours counts for it; may be given again."
+)
 
 
 @click.group()
 def trust() -> None:
     """Choose which authorities to believe, for which numbers."""
+
+
+trust.add_command(log)
 
 
 @trust.command()
@@ -67,6 +84,8 @@ def trust() -> None:
 @_prefix_option
 @_until_option
 @_issued_option
+@_scts_option
+@_log_option
 @json_option
 def add(  # one argument for each option
     source: str,
@@ -76,6 +95,8 @@ def add(  # one argument for each option
     prefixes: tuple[str, ...],
     until: datetime | None,
     issued_not_after: datetime | None,
+    scts: int | None,
+    logs: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Believe an authority, whose certificate stands at SOURCE: a file, or an https URL.
@@ -87,17 +108,19 @@ def add(  # one argument for each option
     from trust_store import Anchor
     from trust_store.editing import add_anchor
 
-    expected = None if sha256 is None else _fingerprint(sha256)
+    expected = None if sha256 is None else fingerprint(sha256)
     with failing():
         certificate = _chosen(_certificates(source, any_http=expected is not None), expected)
         read = _authority(certificate)
         terms = Terms(
-            name=name or _name_for(read.common_name),
+            name=name or short_name(read.common_name, "anchor"),
             operator=operator or read.organization,
             source="",
             prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
             issued_not_after=_date(issued_not_after),
             until=_date(until),
+            scts=scts,
+            logs=logs,
         )
         anchor = Anchor(terms, certificate)
         if expected is None:
@@ -125,6 +148,9 @@ def list_(as_json: bool) -> None:
             "call_seconds": store.settings.call_seconds,
             "message_seconds": store.settings.message_seconds,
             "skew_seconds": store.settings.skew_seconds,
+            "scts": store.settings.scts,
+            "proofs": store.settings.proofs,
+            "witnesses": store.settings.witnesses,
         },
     }
     emit(as_json, data, lambda: _say_list(store))
@@ -198,6 +224,8 @@ def deny(  # one argument for each option
 @_prefix_option
 @_until_option
 @_issued_option
+@_scts_option
+@_log_option
 @click.option(
     "--clear", multiple=True, type=click.Choice(list(_CONSTRAINTS)), help="Take a constraint away; may be given again."
 )
@@ -207,6 +235,8 @@ def constrain(  # one argument for each option
     prefixes: tuple[str, ...],
     until: datetime | None,
     issued_not_after: datetime | None,
+    scts: int | None,
+    logs: tuple[str, ...],
     clear: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -215,10 +245,16 @@ def constrain(  # one argument for each option
     from trust_store.editing import constrain as change
 
     values: dict[str, Value | None] = {_CONSTRAINTS[key]: None for key in clear}
-    given = {"prefixes": prefixes, "issued_not_after": _date(issued_not_after), "until": _date(until)}
-    values.update({key: value for key, value in given.items() if value})
+    given: dict[str, Value | None] = {
+        "prefixes": prefixes or None,
+        "issued_not_after": _date(issued_not_after),
+        "until": _date(until),
+        "scts": scts,
+        "logs": logs or None,
+    }
+    values.update({key: value for key, value in given.items() if value is not None})
     if not values:
-        msg = "say how to limit it: --prefix, --until, --issued-not-after, or --clear one of them"
+        msg = "say how to limit it: --prefix, --until, --issued-not-after, --scts, --log, or --clear one of them"
         raise Failure(msg)
     home = TrustHome.of_user()
     with failing():
@@ -272,11 +308,7 @@ def explain(evidence: str, as_json: bool, **options: object) -> None:
 
 
 def _certificates(source: str, *, any_http: bool) -> tuple[x509.Certificate, ...]:
-    from trust_store.fetching import fetch
-
-    if "://" in source:
-        return read_chain(fetch(source, largest=_LARGEST_CERTIFICATE, any_http=any_http))
-    return read_chain(read_file(Path(source)))
+    return read_chain(document(source, largest=_LARGEST_CERTIFICATE, any_http=any_http))
 
 
 def _chosen(found: tuple[x509.Certificate, ...], expected: str | None) -> x509.Certificate:
@@ -308,15 +340,6 @@ def _authority(certificate: x509.Certificate) -> AuthorityCertificate:
         raise Failure(msg) from error
 
 
-def _fingerprint(text: str) -> str:
-    """Read a SHA-256 as people write it: in either case, with colons or spaces."""
-    digits = re.sub(r"[:\s]", "", text).lower()
-    if not _SHA256.fullmatch(digits):
-        msg = "a SHA-256 fingerprint has 64 hexadecimal digits"
-        raise Failure(msg)
-    return digits
-
-
 def _fingerprint_of_file(given: str) -> str:
     """Return the fingerprint to deny: one that is given, or that of the key in a certificate's file.
 
@@ -325,7 +348,7 @@ def _fingerprint_of_file(given: str) -> str:
     from trust_store.fingerprints import key_sha256_of
 
     if not Path(given).is_file():
-        return _fingerprint(given)
+        return fingerprint(given)
     return key_sha256_of(read_chain(read_file(Path(given)))[0])
 
 
@@ -340,11 +363,6 @@ def _fingerprint_of_anchor(name: str) -> str:
     raise Failure(msg)
 
 
-def _name_for(common_name: str) -> str:
-    """Return a short name for an authority, such as `example-root`."""
-    return re.sub(r"[^a-z0-9]+", "-", common_name.lower()).strip("-")[:64].strip("-") or "anchor"
-
-
 def _date(moment: datetime | None) -> date | None:
     return None if moment is None else moment.date()
 
@@ -354,19 +372,12 @@ def _date(moment: datetime | None) -> date | None:
 
 def _ask(anchor: Anchor, source: str, *, as_json: bool) -> None:
     """Show whom the person is about to believe, and ask."""
-    if as_json:
-        msg = "with --json nothing is asked: give the fingerprint that the operator told you with --sha256"
-        raise Failure(msg)
-    click.echo(f"At {source} stands the certificate of an authority:", err=True)
-    _say_anchor(anchor, None, err=True)
-    click.echo("Does the operator give the same SHA-256 in another place that you trust?", err=True)
-    try:
-        agreed = click.confirm(f"Believe it for {_believed_for(anchor.terms)}?", err=True)
-    except click.Abort:
-        agreed = False
-    if not agreed:
-        msg = "nothing was added; where nobody can answer, give --sha256"
-        raise Failure(msg)
+
+    def show() -> None:
+        click.echo(f"At {source} stands the certificate of an authority:", err=True)
+        _say_anchor(anchor, None, err=True)
+
+    require_agreement(show, f"Believe it for {_believed_for(anchor.terms)}?", as_json=as_json)
 
 
 def _say_anchor(anchor: Anchor, where: str | None, *, err: bool = False) -> None:
@@ -376,7 +387,7 @@ def _say_anchor(anchor: Anchor, where: str | None, *, err: bool = False) -> None
         "name": terms.name,
         "operator": terms.operator,
         "certificate": f"{read.common_name} ({read.organization}), issued by {by}",
-        "SHA-256": _grouped(anchor.sha256),
+        "SHA-256": grouped(anchor.sha256),
         "valid": f"{read.not_before:%Y-%m-%d} to {read.not_after:%Y-%m-%d}",
         "may certify": "any number" if read.numbers is None else ", ".join(_prefixes_or_ranges(read.numbers)),
         "believed for": _believed_for(terms),
@@ -424,6 +435,8 @@ def _described(anchor: Anchor, file: Path) -> dict[str, object]:
         "prefixes": [prefix.e164 for prefix in terms.prefixes],
         "issued_not_after": None if terms.issued_not_after is None else terms.issued_not_after.isoformat(),
         "until": None if terms.until is None else terms.until.isoformat(),
+        "scts": terms.scts,
+        "logs": list(terms.logs),
         "source": terms.source or file.name,
     }
 
@@ -452,6 +465,10 @@ def _believed_for(terms: Terms) -> str:
         parts.append(f"if issued up to {terms.issued_not_after}")
     if terms.until is not None:
         parts.append(f"until {terms.until}")
+    if terms.scts is not None:
+        parts.append(f"with timestamps of the logs of {terms.scts} operator{'' if terms.scts == 1 else 's'}")
+    if terms.logs:
+        parts.append(f"of the logs {' and '.join(terms.logs)} alone")
     return ", ".join(parts)
 
 
@@ -479,7 +496,3 @@ def _shared(first: str, last: str) -> str:
 
 def _last(numbers: NumberRange) -> str:
     return str(numbers.last).zfill(numbers.length)
-
-
-def _grouped(sha256: str) -> str:
-    return " ".join(sha256[at : at + 4] for at in range(0, len(sha256), 4))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -22,7 +23,8 @@ from stir.certificate import write_pem_chain
 from stir.passport import Passport, sign
 from stir.tn_auth_list import OID, RangeEntry, TnAuthList
 from tests.fakes import small_pki
-from tests.fakes.small_pki import CALLED, CALLER, Held
+from tests.fakes.sealed_log import SealedLog, logged, witness
+from tests.fakes.small_pki import CALLED, CALLER, STRANGER, Held
 from trust_store.fingerprints import key_sha256_of, sha256_of
 
 ROOT = small_pki.root("Example Root", prefixes=["+1202", "+44"])
@@ -330,14 +332,14 @@ def test_an_explanation_shows_each_rule_in_order_with_its_line(home: Path) -> No
     shown = run("explain", "chain.pem", "--at", NOW, "--offline", code=4).stdout.splitlines()
     rules = [line.split()[1] for line in shown[: shown.index("")]]
     assert rules[:4] == ["denied-number", "chain", "denied-certificate", "anchor"]
-    assert rules[-3:] == ["until", "revocation", "duplicate"]
+    assert rules[-4:] == ["until", "included", "revocation", "duplicate"]
     assert shown[rules.index("until")].startswith("REFUSED")
     assert shown[rules.index("until")].endswith(f"[{home / 'trust.toml'}:9]")
     assert shown[rules.index("revocation")].endswith("not asked")
     assert f"  stands  {home / 'trust.toml'}:9" in shown
     described = data("explain", "chain.pem", "--at", NOW, "--offline", code=4)
     assert described["rules"][-1]["result"] == "refused"
-    assert described["not_asked"] == ["revocation", "duplicate"]
+    assert described["not_asked"] == ["included", "revocation", "duplicate"]
 
 
 def token(tmp_path: Path, held: Held, **parts: Any) -> str:  # noqa: ANN401  # see Held.token
@@ -403,8 +405,122 @@ def test_the_help_of_every_command_says_what_it_is_for() -> None:
     """Each has a sentence, and those that judge tell their exit codes."""
     for name in ("add", "list", "show", "remove", "deny", "constrain", "test", "explain"):
         assert "--json" in run(name, "--help").output
+    for name in ("add", "list", "update", "remove"):
+        assert "--json" in run("log", name, "--help").output
     for name in ("test", "explain"):
         assert "3 unverified, 4 refused" in " ".join(run(name, "--help").output.split())
+
+
+# Logs
+
+
+LOG = SealedLog()
+LOG_SHA = LOG.trusted().sha256
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> str:
+    """Write a log's description, and return the file's name."""
+    (tmp_path / "log.json").write_bytes(LOG.trusted().data)
+    return "log.json"
+
+
+def test_a_log_is_shown_and_asked_about_before_it_counts(home: Path, log_file: str) -> None:
+    """The person sees the fingerprint, the operator and the shards, and says yes."""
+    result = run("log", "add", log_file, typed="y\n")
+    assert LOG_SHA in re.sub(r"\s", "", result.stderr)
+    assert "2026h1 (to 2026-07-01)" in result.stderr
+    assert "example-log counts from now on" in result.stdout
+    assert f'sha256 = "{LOG_SHA}"' in (home / "trust.toml").read_text()
+    listed = data("log", "list")
+    assert [(one["name"], one["operator"]) for one in listed["logs"]] == [("example-log", "Described Operator")]
+    assert listed["logs"][0]["shards"][0]["origin"] == "example-log.example/2026h1"
+    assert f"{home / 'trust.toml'}:5" in run("log", "list").stdout
+
+
+def test_a_log_does_not_count_where_nobody_says_yes(home: Path, log_file: str) -> None:
+    """Nor with --json, where nobody is asked, nor where another file stands there than was meant."""
+    assert "nothing was added" in run("log", "add", log_file, typed="n\n", code=1).stderr
+    assert "--sha256" in run("log", "add", log_file, "--json", code=1).output
+    assert "do not believe it" in run("log", "add", log_file, "--sha256", "00" * 32, code=1).stderr
+    assert (
+        "the log's description cannot be read"
+        in run("log", "add", "root.pem", "--sha256", _sha("root.pem"), code=1).stderr
+    )
+    assert not home.exists()
+    assert "You know no logs yet" in run("log", "list").stdout
+
+
+def _sha(name: str) -> str:
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+
+
+def test_a_log_is_added_from_a_url_updated_and_removed(tmp_path: Path, server: str, log_file: str) -> None:
+    """A later description with another shard takes the place of the first."""
+    added = data("log", "add", f"{server}/{log_file}", "--sha256", LOG_SHA, "--name", "north", "--operator", "North")
+    assert (added["added"]["name"], added["added"]["operator"]) == ("north", "North")
+    later = SealedLog(shards=("2026h1", "2026h2", "2999")).trusted()
+    (tmp_path / "later.json").write_bytes(later.data)
+    run("log", "update", "north", "later.json", typed="y\n")
+    (found,) = data("log", "list")["logs"]
+    assert (found["operator"], found["sha256"], len(found["shards"])) == ("North", later.sha256, 3)
+    assert data("log", "update", "north", "later.json", "--sha256", later.sha256)["updated"]["name"] == "north"
+    assert data("log", "remove", "north")["removed"] == "north"
+    assert data("log", "list")["logs"] == []
+    assert "has no log 'north'" in run("log", "remove", "north", code=1).stderr
+
+
+@pytest.mark.usefixtures("believed")
+def test_an_authority_can_be_held_to_logs(tmp_path: Path, log_file: str) -> None:
+    """What no log took is refused, and so is what a log filed under another number."""
+    run("log", "add", log_file, "--sha256", LOG_SHA)
+    run("constrain", "example-root", "--scts", "1", "--log", "example-log")
+    shown = data("show", "example-root")
+    assert (shown["scts"], shown["logs"]) == (1, ["example-log"])
+    assert "with timestamps of the logs of 1 operator, of the logs example-log alone" in run("list").stdout
+    without = data("explain", "chain.pem", "--at", NOW, "--offline", code=4)
+    assert (without["rule"], without["source"]) == ("logged", "trust.toml:9")
+    log = SealedLog()
+    (tmp_path / "taken.pem").write_bytes(write_pem_chain(logged(ISSUING, ISSUING.number(), log).chain))
+    run("test", "taken.pem", "--at", NOW, "--offline")
+    hidden = logged(ISSUING, ISSUING.number(), log, number=STRANGER)
+    (tmp_path / "hidden.pem").write_bytes(write_pem_chain(hidden.chain))
+    found = data("explain", "hidden.pem", "--at", NOW, "--offline", code=4)
+    assert (found["rule"], found["source"]) == ("log-timestamps", "trust.toml:12")
+    assert "the label is not this number's" in found["reason"]
+    assert "is limited to the log example-log" in run("log", "remove", "example-log", code=1).stderr
+    run("constrain", "example-root", "--scts", "0", "--clear", "log")
+    run("test", "chain.pem", "--at", NOW, "--offline")
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_proof_comes_in_a_file(tmp_path: Path, home: Path, log_file: str) -> None:
+    """Where one is asked for, the call is verified with it and not without."""
+    run("log", "add", log_file, "--sha256", LOG_SHA)
+    log = SealedLog()
+    held = logged(ISSUING, ISSUING.number(), log)
+    (tmp_path / "taken.pem").write_bytes(write_pem_chain(held.chain))
+    (tmp_path / "proof").write_bytes(log.proof(0))
+    with (home / "trust.toml").open("a") as file:
+        file.write("\n[settings]\nproofs = 1\n")
+    assert data("test", "taken.pem", "--at", NOW, "--offline", code=4)["rule"] == "included"
+    run("test", "taken.pem", "--at", NOW, "--offline", "--proof", "proof")
+    name, signalling = token(tmp_path, held), ("--from", CALLER.e164, "--to", CALLED.e164)
+    run("explain", name, *signalling, "--at", NOW, "--offline", "--proof", "proof")
+    verify = ["call", "verify", held.token(), *signalling, "--at", NOW, "--offline"]
+    assert CliRunner().invoke(front_door, verify).exit_code == 4
+    assert CliRunner().invoke(front_door, [*verify, "--proof", "proof"]).exit_code == 0
+
+
+def test_witnesses_are_listed(home: Path) -> None:
+    """They are written into the file by hand."""
+    home.mkdir()
+    key = witness().verifier.format()
+    (home / "trust.toml").write_text(f'[[witness]]\nname = "library"\noperator = "Town Library"\nkey = "{key}"\n')
+    assert data("log", "list")["witnesses"] == [
+        {"name": "library", "operator": "Town Library", "key": key, "source": "trust.toml:1"}
+    ]
+    assert "Town Library, a witness" in run("log", "list").stdout
 
 
 # The how-to page
@@ -421,6 +537,8 @@ def page_files(tmp_path: Path) -> Held:
         write_pem_chain([small_pki.root(key_number=33).number(key_number=34).chain[0]])
     )
     (tmp_path / "token.txt").write_text(held.token(issued_at=now))
+    for name in ("north", "south"):
+        (tmp_path / f"{name}.json").write_bytes(SealedLog(name).trusted().data)
     return held
 
 

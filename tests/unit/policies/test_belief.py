@@ -14,8 +14,11 @@ from policies.belief import (
     CertificateFacts,
     Deny,
     Finding,
+    LieFacts,
+    LoggingFacts,
     Outcome,
     PathFacts,
+    ProofFacts,
     Purpose,
     RevocationFacts,
     RevocationMode,
@@ -23,6 +26,7 @@ from policies.belief import (
     Rule,
     Settings,
     Terms,
+    TimestampFacts,
     Verdict,
 )
 from policies.errors import PolicyError
@@ -65,7 +69,7 @@ def statement_says(statement: Passport, call: CallFacts, settings: Settings | No
 
 def path_says(path: PathFacts, number: TelephoneNumber = CALLER, at: datetime = NOW) -> Finding:
     """Return the last finding about a path."""
-    return tuple(belief.in_order(belief.on_path(path, number, at)))[-1]
+    return tuple(belief.in_order(belief.on_path(path, number, at, Settings())))[-1]
 
 
 def under(**terms: object) -> PathFacts:
@@ -117,7 +121,7 @@ def test_a_deny_stands_above_constraints_and_constraints_above_an_anchor(
     terms = replace(TERMS, prefixes=prefixes, sources={"prefixes": "trust.toml:7"})
     findings = [belief.denied_number(CALLER, denies), belief.denied_certificate(certificates, denies)]
     if anchored:
-        findings.extend(belief.on_path(PathFacts(certificates, terms), CALLER, NOW))
+        findings.extend(belief.on_path(PathFacts(certificates, terms), CALLER, NOW, Settings()))
     found = belief.verdict(belief.in_order(findings))
     assert (found.outcome, found.rule, found.source) == (outcome, rule, source)
 
@@ -259,10 +263,10 @@ def test_a_certificate_for_another_number_is_refused() -> None:
 
 def test_a_good_path_passes() -> None:
     """All rules about the path are asked, in their order."""
-    found = tuple(belief.on_path(PATH, CALLER, NOW))
+    found = tuple(belief.on_path(PATH, CALLER, NOW, Settings()))
     assert all(finding.passed for finding in found)
     rules = list(Rule)
-    assert [finding.rule for finding in found] == rules[rules.index(Rule.ANCHOR) : rules.index(Rule.REVOCATION)]
+    assert [finding.rule for finding in found] == rules[rules.index(Rule.ANCHOR) : rules.index(Rule.INCLUDED)]
 
 
 @pytest.mark.parametrize(
@@ -388,6 +392,112 @@ def test_the_last_day_that_there_is_is_a_day_like_others() -> None:
 REQUIRED = Settings(revocation=RevocationMode.REQUIRED, sources={"revocation": "trust.toml:2"})
 
 
+# Logs.
+
+TAKEN = TimestampFacts("log-a", "A", NOW - timedelta(hours=1))
+BY_OTHER = TimestampFacts("log-b", "B", NOW - timedelta(hours=1))
+PROOF = ProofFacts("log-a", "A", frozenset({"W"}))
+
+
+def logging_says(logging: LoggingFacts, settings: Settings | None = None, **terms: object) -> Finding:
+    """Return the last finding about a path with these facts about logs."""
+    path = replace(under(**terms), logging=logging)
+    return tuple(belief.in_order(belief.on_path(path, CALLER, NOW, settings or Settings())))[-1]
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "timestamps", "logged"),
+    [
+        (None, 0, (), True),
+        (None, 1, (), False),
+        (None, 1, (TAKEN,), True),
+        (None, 2, (TAKEN,), False),
+        (None, 2, (TAKEN, TAKEN), False),
+        (None, 2, (TAKEN, replace(BY_OTHER, operator="A")), False),
+        (None, 2, (TAKEN, BY_OTHER), True),
+        (0, 2, (), True),
+        (1, 2, (TAKEN,), True),
+        (2, 0, (TAKEN,), False),
+        (None, 1, (replace(TAKEN, at=NOW + timedelta(seconds=10)),), True),
+        (None, 1, (replace(TAKEN, at=NOW + timedelta(seconds=11)),), False),
+    ],
+)
+def test_distinct_operators_logs_are_counted(
+    own: int | None, asked: int, timestamps: tuple[TimestampFacts, ...], logged: bool
+) -> None:
+    """By the anchor's own number where it has one; a timestamp of the future does not count."""
+    found = logging_says(LoggingFacts(timestamps), Settings(scts=asked), scts=own)
+    assert found.passed is logged
+    assert logged or found.rule is Rule.LOGGED
+
+
+def test_a_lack_of_timestamps_is_told_with_what_there_is() -> None:
+    """The person sees which log to get to know, or which clock to set."""
+    logging = LoggingFacts((TAKEN, replace(BY_OTHER, at=NOW + timedelta(hours=1))), strangers=3)
+    found = logging_says(logging, Settings(scts=3, sources={"scts": "trust.toml:2"}), logs=("log-b",))
+    assert found.source == "trust.toml:2"
+    assert found.reason == (
+        "you ask for timestamps of the logs of 3 operators, and the certificate carries none that counts; "
+        "3 of logs that you do not know; that of log-a does not count for example-ca; "
+        "that of log-b is of the future: this clock or the log's is wrong"
+    )
+    found = logging_says(LoggingFacts((TAKEN,)), scts=2, sources={"scts": "trust.toml:8"})
+    assert found.source == "trust.toml:8"
+    assert found.reason == (
+        "you ask for timestamps of the logs of 2 operators, and the certificate carries only those of A"
+    )
+
+
+def test_a_lie_refuses_though_no_log_is_asked_for() -> None:
+    """Somebody who is believed wrote it."""
+    found = logging_says(LoggingFacts((TAKEN, BY_OTHER), (LieFacts("false", "trust.toml:7"), LieFacts("more"))))
+    assert (found.outcome, found.rule) == (Outcome.REFUSED, Rule.LOG_TIMESTAMPS)
+    assert (found.reason, found.source) == ("false", "trust.toml:7")
+
+
+@pytest.mark.parametrize("taken", [datetime(2026, 5, 30, 23, 59, tzinfo=UTC), datetime(2026, 5, 31, tzinfo=UTC)])
+def test_the_last_day_of_issue_is_held_against_timestamps(taken: datetime) -> None:
+    """An authority can write an earlier notBefore, but not an earlier entry in a log."""
+    early = replace(PATH.certificates[0], not_before=datetime(2026, 5, 1, tzinfo=UTC))
+    path = replace(under(issued_not_after=date(2026, 5, 30), sources={"issued_not_after": "trust.toml:9"}))
+    path = replace(
+        path, certificates=(early, *PATH.certificates[1:]), logging=LoggingFacts((replace(TAKEN, at=taken),))
+    )
+    found = path_says(path)
+    if taken.day == 30:
+        assert found.passed
+    else:
+        assert (found.rule, found.source) == (Rule.ISSUED_NOT_AFTER, "trust.toml:9")
+        assert "taken by the log log-a on 2026-05-31" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("proofs", "asked", "witnesses", "logs", "passed"),
+    [
+        ((), 0, 0, (), True),
+        ((), 1, 0, (), False),
+        ((PROOF,), 0, 0, (), True),
+        ((PROOF,), 1, 1, (), True),
+        ((PROOF,), 1, 2, (), False),
+        ((PROOF,), 1, 0, ("log-a",), True),
+        ((PROOF,), 1, 0, ("log-b",), False),
+        ((PROOF, PROOF), 2, 0, (), False),
+        ((PROOF, replace(PROOF, log="log-b", operator="B")), 2, 0, (), True),
+        ((replace(PROOF, fault="broken"),), 0, 0, (), True),
+        ((replace(PROOF, fault="broken"),), 1, 0, (), False),
+        ((ProofFacts(fault="broken"), PROOF), 1, 0, (), True),
+    ],
+)
+def test_distinct_operators_proofs_are_counted(
+    proofs: tuple[ProofFacts, ...], asked: int, witnesses: int, logs: tuple[str, ...], passed: bool
+) -> None:
+    """Only those that prove something, with the witnesses that the user asks for, of logs that count for the anchor."""
+    settings = Settings(proofs=asked, witnesses=witnesses, sources={"proofs": "trust.toml:4"})
+    found = belief.included(proofs, replace(TERMS, logs=logs), settings)
+    assert (found.passed, found.rule) == (passed, Rule.INCLUDED)
+    assert passed or found.source == "trust.toml:4"
+
+
 @pytest.mark.parametrize(
     ("facts", "settings", "passed"),
     [
@@ -431,7 +541,7 @@ def test_nothing_is_verified_without_an_anchor() -> None:
 
 def test_a_refusal_after_the_anchor_names_the_anchor() -> None:
     """The user sees which anchor the path leads to, though it is not believed."""
-    found = belief.verdict(belief.in_order(belief.on_path(under(prefixes=(LONDON,)), CALLER, NOW)))
+    found = belief.verdict(belief.in_order(belief.on_path(under(prefixes=(LONDON,)), CALLER, NOW, Settings())))
     assert (found.anchor, found.outcome) == ("example-ca", Outcome.REFUSED)
 
 

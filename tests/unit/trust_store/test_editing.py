@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,11 +13,12 @@ from hypothesis import strategies as st
 
 from stir.telephone_number import NumberPrefix
 from tests.fakes import small_pki
-from tests.fakes.small_pki import Authority
-from trust_store import TrustHome, TrustStore, TrustStoreError
+from tests.fakes.sealed_log import SHARD_LENGTH, SealedLog
+from tests.fakes.small_pki import NOW, Authority
+from trust_store import TrustedLog, TrustHome, TrustStore, TrustStoreError
 from trust_store import editing as edit
 from trust_store.editing import _Text
-from trust_store.errors import AnchorError, TrustFileError
+from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.trust_file import DenyEntry
 
 BY_HAND = """\
@@ -162,6 +165,89 @@ def test_a_deny_is_added_once_and_taken_back(by_hand: TrustHome) -> None:
     assert by_hand.trust_file.read_text() == BY_HAND
     assert edit.remove_deny(by_hand, DenyEntry(number="+12025550123"))
     assert by_hand.trust_file.read_text() == lines_without(21, 22, 23)
+
+
+# Logs.
+
+
+def test_a_log_is_added_with_its_description_and_removed_without_a_trace(by_hand: TrustHome) -> None:
+    """What others wrote stays as it stands."""
+    log = SealedLog().trusted()
+    with contextlib.suppress(TrustFileError):  # the anchors' certificates are not there
+        edit.add_log(by_hand, log)
+    assert by_hand.trust_file.read_text() == BY_HAND
+    by_hand.trust_file.write_text("# mine\n")
+    edit.add_log(by_hand, log)
+    assert by_hand.trust_file.read_text() == (
+        f'# mine\n\n[[log]]\nname = "example-log"\noperator = "Log Operator"\nsha256 = "{log.sha256}"\n'
+    )
+    assert (by_hand.logs / f"{log.sha256}.json").read_bytes() == log.data
+    edit.remove_log(by_hand, "example-log")
+    assert by_hand.trust_file.read_text() == "# mine\n"
+    assert list(by_hand.logs.iterdir()) == []
+
+
+def test_a_log_is_not_added_twice(home: TrustHome) -> None:
+    """Not by its name, nor by its description, nor by a shard."""
+    log = SealedLog()
+    edit.add_log(home, log.trusted())
+    same_shard = replace(log.description, name="renamed").to_json()
+    for twin, told in (
+        (SealedLog("example-log", shards=("2026h1", "2026h2")).trusted(), "has the log example-log already"),
+        (TrustedLog("other", "Other", "", log.trusted().data), "has the log example-log already"),
+        (TrustedLog("other", "Other", "", same_shard), "shard 2026h1 of other is one of example-log as well"),
+    ):
+        with pytest.raises(LogError, match=told):
+            edit.add_log(home, twin)
+    assert len(TrustStore.load(home.trust_file).logs) == 1
+
+
+def test_a_log_is_updated_in_its_place(home: TrustHome) -> None:
+    """Its new description replaces the old one, and nothing else changes."""
+    first, grown = SealedLog("other").trusted(), SealedLog(shards=("2026h1", "2026h2")).trusted()
+    edit.add_log(home, first)
+    edit.add_log(home, SealedLog().trusted())
+    before = home.trust_file.read_text()
+    later = edit.update_log(home, "example-log", grown.data, NOW)
+    assert (later.name, later.operator, later.sha256) == ("example-log", "Log Operator", grown.sha256)
+    assert home.trust_file.read_text() == before.replace(SealedLog().trusted().sha256, grown.sha256)
+    assert {path.stem for path in home.logs.iterdir()} == {first.sha256, grown.sha256}
+    edit.update_log(home, "example-log", grown.data, NOW)
+    assert [len(log.description.shards) for log in TrustStore.load(home.trust_file).logs] == [1, 2]
+
+
+def test_another_log_is_no_update(home: TrustHome) -> None:
+    """A shard in use that vanishes or changes is refused, and so is one that another log has."""
+    edit.add_log(home, SealedLog().trusted())
+    other = SealedLog("other")
+    with pytest.raises(LogError, match="changes shard 2026h1 or leaves it out"):
+        edit.update_log(home, "example-log", other.trusted().data, NOW)
+    edit.add_log(home, other.trusted())
+    with pytest.raises(LogError, match="shard 2026h1 of other is one of example-log as well"):
+        edit.update_log(home, "example-log", other.trusted().data, NOW + SHARD_LENGTH)
+    with pytest.raises(LogError, match="has no log 'third'"):
+        edit.update_log(home, "third", other.trusted().data, NOW)
+
+
+def test_an_anchor_is_limited_to_logs_that_are_there(home: TrustHome, root: Authority) -> None:
+    """And a log that an anchor is limited to is not removed: nothing of the anchor's would be believed."""
+    with pytest.raises(LogError, match="has no log 'example-log'"):
+        edit.add_anchor(home, root.anchor(logs=("example-log",)))
+    edit.add_log(home, SealedLog().trusted())
+    edit.add_anchor(home, root.anchor(scts=0))
+    assert "scts = 0\n" in home.trust_file.read_text()
+    with pytest.raises(LogError, match="has no log 'exampel-log'"):
+        edit.constrain(home, "example-ca", {"logs": ("exampel-log",)})
+    edit.constrain(home, "example-ca", {"logs": ("example-log",), "scts": 2})
+    terms = TrustStore.load(home.trust_file).anchors[0].terms
+    assert (terms.scts, terms.logs) == (2, ("example-log",))
+    with pytest.raises(LogError, match="example-ca is limited to the log example-log"):
+        edit.remove_log(home, "example-log")
+    edit.constrain(home, "example-ca", {"logs": None})
+    edit.remove_log(home, "example-log")
+    with pytest.raises(LogError, match="has no log 'example-log'"):
+        edit.remove_log(home, "example-log")
+    assert TrustStore.load(home.trust_file).logs == ()
 
 
 def test_a_comment_at_the_end_of_a_file_stays(by_hand: TrustHome) -> None:

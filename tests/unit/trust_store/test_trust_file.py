@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -9,14 +10,16 @@ from hypothesis import strategies as st
 
 from policies.belief import RevocationMode, Settings
 from stir.telephone_number import NumberPrefix, TelephoneNumber
-from tests.fakes.small_pki import NOW, Authority, Held
-from trust_store import Outcome, Rule, TrustHome, TrustStore, TrustStoreError
-from trust_store.editing import add_anchor
+from tests.fakes.sealed_log import SealedLog, logged, witness
+from tests.fakes.small_pki import NOW, STRANGER, Authority, Held
+from trust_store import Outcome, Rule, TrustedLog, TrustHome, TrustStore, TrustStoreError
+from trust_store.editing import add_anchor, add_log
 from trust_store.errors import TrustFileError
 from trust_store.trust_file import Beliefs, load, parse, read
 
 PATH = Path("folder") / "trust.toml"
 SHA = "ab" * 32
+WITNESS = witness()
 OTHER_SHA = "cd" * 32
 FULL = f"""\
 [settings]
@@ -24,6 +27,9 @@ revocation = "required"
 call_seconds = 30
 message_seconds = 3600
 skew_seconds = 0
+scts = 1
+proofs = 2
+witnesses = 3
 
 [[anchor]]
 name = "example-ca"
@@ -32,6 +38,8 @@ sha256 = "{SHA}"
 prefixes = ["+1202", "+44"]
 issued_not_after = 2026-12-31
 until = 2027-06-30
+scts = 0
+logs = ["north"]
 
 [[anchor]]
 name = "other"
@@ -47,6 +55,16 @@ prefix = "+1900"
 
 [[deny]]
 certificate = "{SHA}"
+
+[[log]]
+name = "north"
+operator = "North Ltd"
+sha256 = "{SHA}"
+
+[[witness]]
+name = "library"
+operator = "Town Library"
+key = "{WITNESS.verifier.format()}"
 """
 
 
@@ -55,23 +73,21 @@ def test_everything_a_file_may_say_is_read_with_its_line() -> None:
     beliefs = parse(FULL, PATH)
     (sha, terms), (other_sha, other) = beliefs.terms
     assert (sha, other_sha) == (SHA, OTHER_SHA)
-    assert (terms.name, terms.operator, terms.source) == ("example-ca", "Example Ltd", "trust.toml:7")
+    assert (terms.name, terms.operator, terms.source) == ("example-ca", "Example Ltd", "trust.toml:10")
     assert terms.prefixes == (NumberPrefix.parse("+1202"), NumberPrefix.parse("+44"))
     assert (terms.issued_not_after, terms.until) == (date(2026, 12, 31), date(2027, 6, 30))
-    assert [terms.source_of(key) for key in ("prefixes", "issued_not_after", "until")] == [
-        "trust.toml:11",
-        "trust.toml:12",
-        "trust.toml:13",
-    ]
-    assert (other.prefixes, other.issued_not_after, other.until) == ((), None, None)
+    keys = ("prefixes", "issued_not_after", "until", "scts", "logs")
+    assert [terms.source_of(key) for key in keys] == [f"trust.toml:{line}" for line in range(14, 19)]
+    assert (terms.scts, terms.logs) == (0, ("north",))
+    assert (other.prefixes, other.issued_not_after, other.until, other.scts, other.logs) == ((), None, None, None, ())
     number, prefix, certificate = beliefs.denies
     assert (number.number, number.note, number.source) == (
         TelephoneNumber.parse("+12025550123"),
         "sells solar panels",
-        "trust.toml:20",
+        "trust.toml:25",
     )
-    assert (prefix.prefix, prefix.source) == (NumberPrefix.parse("+1900"), "trust.toml:24")
-    assert (certificate.certificate, certificate.source) == (SHA, "trust.toml:27")
+    assert (prefix.prefix, prefix.source) == (NumberPrefix.parse("+1900"), "trust.toml:29")
+    assert (certificate.certificate, certificate.source) == (SHA, "trust.toml:32")
     settings = beliefs.settings
     assert (settings.revocation, settings.call_seconds) == (RevocationMode.REQUIRED, 30)
     assert (settings.message_seconds, settings.skew_seconds) == (3600, 0)
@@ -80,7 +96,17 @@ def test_everything_a_file_may_say_is_read_with_its_line() -> None:
         "call_seconds": "trust.toml:3",
         "message_seconds": "trust.toml:4",
         "skew_seconds": "trust.toml:5",
+        "scts": "trust.toml:6",
+        "proofs": "trust.toml:7",
+        "witnesses": "trust.toml:8",
     }
+    assert (settings.scts, settings.proofs, settings.witnesses) == (1, 2, 3)
+    assert [(entry.name, entry.operator, place) for entry, place in beliefs.logs] == [
+        ("north", "North Ltd", "trust.toml:35")
+    ]
+    (known,) = beliefs.witnesses
+    assert (known.name, known.operator, known.source) == ("library", "Town Library", "trust.toml:40")
+    assert known.key == WITNESS.verifier
 
 
 def test_settings_in_one_line_are_named_by_that_line() -> None:
@@ -91,17 +117,30 @@ def test_settings_in_one_line_are_named_by_that_line() -> None:
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[settings]\n"])
 def test_an_empty_file_believes_nobody(text: str) -> None:
     """What the user did not say is not assumed."""
-    assert parse(text, PATH) == Beliefs((), (), Settings())
+    assert parse(text, PATH) == Beliefs()
 
 
 def test_a_missing_file_believes_nobody(home: TrustHome) -> None:
     """A store without files is empty, and no error."""
-    assert read(home.trust_file) == Beliefs((), (), Settings())
-    assert load(home) == ((), (), Settings())
+    assert read(home.trust_file) == Beliefs()
+    parts = load(home)
+    assert (parts.anchors, parts.denies, parts.settings, parts.logs.logs) == ((), (), Settings(), ())
 
 
 ANCHOR = f'[[anchor]]\nname = "a"\noperator = "A"\nsha256 = "{SHA}"\n'
+LOG = f'[[log]]\nname = "l"\noperator = "L"\nsha256 = "{SHA}"\n'
+WATCHER = f'[[witness]]\nname = "w"\noperator = "W"\nkey = "{WITNESS.verifier.format()}"\n'
 MISTAKES = [
+    (LOG + LOG.replace(SHA, OTHER_SHA), "trust.toml:6: another log has the same name"),
+    (LOG + LOG.replace('"l"', '"m"'), "trust.toml:8: another log has the same sha256"),
+    (LOG + "url = 'https://log.example'", "url: there is no such key"),
+    (WATCHER + WATCHER.replace('"w"', '"v"'), "trust.toml:8: another witness has the same key"),
+    (WATCHER.replace("+B", "+C"), "trust.toml:4: this is no witness's key"),
+    (ANCHOR + 'logs = ["l", "ll"]\n' + LOG, "trust.toml:5: there is no [[log]] of the name 'll'"),
+    (ANCHOR + "logs = []", "logs"),
+    (ANCHOR + "scts = 17", "scts"),
+    ("[settings]\nscts = -1", "scts"),
+    ("[settings]\nwitnesses = true", "witnesses"),
     ("anchor = 1", "anchor"),
     ("[[anchors]]", "anchors: there is no such key"),
     (ANCHOR + "untill = 2027-01-01", "untill: there is no such key"),
@@ -228,3 +267,48 @@ def test_a_verdict_names_the_line_of_the_constraint_that_decided(home: TrustHome
     found = TrustStore.load(home.trust_file).judge(held.call(NOW))
     assert (found.outcome, found.rule, found.source) == (Outcome.REFUSED, Rule.ANCHOR_NUMBERS, "trust.toml:9")
     assert home.trust_file.read_text().splitlines()[8] == 'prefixes = ["+44"]'
+
+
+def test_a_verdict_names_the_line_of_the_log_that_lied(
+    home: TrustHome, root: Authority, issuing: Authority, held: Held
+) -> None:
+    """Logs are read from the folder, and held to what the user named."""
+    log = SealedLog()
+    add_anchor(home, root.anchor())
+    add_log(home, log.trusted())
+    store = TrustStore.load(home.trust_file)
+    assert store.judge(logged(issuing, held, log).call()).outcome is Outcome.VERIFIED
+    found = store.judge(logged(issuing, held, log, number=STRANGER).call())
+    assert (found.outcome, found.rule, found.source) == (Outcome.REFUSED, Rule.LOG_TIMESTAMPS, "trust.toml:10")
+    assert home.trust_file.read_text().splitlines()[9] == "[[log]]"
+
+
+def test_a_log_whose_description_is_missing_or_another_is_told(home: TrustHome) -> None:
+    """The store is not loaded with fewer logs than the user named, nor with another one."""
+    add_log(home, SealedLog().trusted())
+    place = next(home.logs.iterdir())
+    place.write_bytes(SealedLog("another").trusted().data)
+    with pytest.raises(TrustFileError, match=r"trust.toml:5: .* is not the description of example-log: its SHA-256"):
+        load(home)
+    place.write_bytes(b"{}")
+    with pytest.raises(TrustFileError, match="is not the description of example-log: the log's description"):
+        load(home)
+    place.unlink()
+    with pytest.raises(TrustFileError, match=r"trust.toml:5: the description of example-log is missing"):
+        load(home)
+    place.mkdir()
+    with pytest.raises(TrustFileError, match="the description of example-log cannot be read"):
+        load(home)
+
+
+def test_two_logs_with_a_shard_in_common_are_told(home: TrustHome) -> None:
+    """They would count as two."""
+    log = SealedLog()
+    add_log(home, log.trusted())
+    data = replace(log.description, operator="Somebody else").to_json()
+    other = TrustedLog("twin", "Twin", "", data)
+    (home.logs / f"{other.sha256}.json").write_bytes(data)
+    with home.trust_file.open("a") as file:
+        file.write(f'[[log]]\nname = "twin"\noperator = "Twin"\nsha256 = "{other.sha256}"\n')
+    with pytest.raises(TrustFileError, match="shard 2026h1 of twin is one of example-log as well"):
+        load(home)
