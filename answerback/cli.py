@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
 
-from answerback.failure import Failure
+from answerback.failure import Failure, Misuse
 
 DEBUG_VARIABLE = "ANSWERBACK_DEBUG"
 
@@ -38,12 +39,13 @@ DOORS: Mapping[str, Door] = {
     "log": Door(
         "answerback.commands.log",
         "log",
-        "Run a log of certificates, watch a number in one, audit, witness.",
+        "Run a log of certificates; watch, audit or witness one.",
         extra="log",
     ),
     "demo": Door("answerback.commands.demo", "demo", "Play the whole story on this machine.", extra="demo"),
 }
 ALIASES: Mapping[str, str] = {"enroll": "enrol"}
+_JSON = "--json"
 _PACKAGES = frozenset({"acme_client", "answerback", "ca_server", "policies", "stir", "trust_store"})
 
 
@@ -73,12 +75,30 @@ class FrontDoor(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, door.summary) for name, door in DOORS.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the command, and remember whether JSON is asked for anywhere behind them."""
+        ctx.meta[_JSON] = _JSON in args
+        with _misuse_in_json(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's own signature
         """Run the command, and say which extra it lacks where it imports a part that is not installed."""
         try:
-            return super().invoke(ctx)
+            with _misuse_in_json(ctx):
+                return super().invoke(ctx)
         except ModuleNotFoundError as missing:
             raise _explained(missing, ctx.invoked_subcommand or "") from missing
+
+
+@contextlib.contextmanager
+def _misuse_in_json(ctx: click.Context) -> Iterator[None]:
+    """Say in JSON, to a program that asked for it, that its command line cannot be understood."""
+    try:
+        yield
+    except click.UsageError as wrong:
+        if not ctx.meta[_JSON]:
+            raise
+        raise Misuse(wrong.format_message()) from wrong
 
 
 def _explained(missing: ModuleNotFoundError, command: str) -> Exception:

@@ -32,6 +32,17 @@ class Failure(click.ClickException):
             super().show(file)
 
 
+class Misuse(Failure):
+    """A command line that cannot be understood, told to a program that asked for JSON. People are shown the usage."""
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        """Take the message; no command was reached that could say what was asked for."""
+        super().__init__(message)
+        self.as_json = True
+
+
 def _asked_for_json(context: click.Context | None) -> bool:
     # The context is read when the failure is raised: click has left it by the time the failure is shown.
     while context is not None:

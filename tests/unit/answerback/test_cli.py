@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,6 +93,24 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     result = CliRunner().invoke(cli.front_door, ["telegraph"])
     assert result.exit_code == 2
     assert "No such command 'telegraph'" in result.output
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["nonsense", "--json"],
+        ["--nonsense", "--json"],
+        ["call", "verify", "--json"],
+        ["call", "nonsense", "--json"],
+        ["trust", "list", "extra", "--json"],
+    ],
+)
+def test_a_program_that_misuses_a_command_is_told_in_json(typed: list[str]) -> None:
+    """Under --json a command line that cannot be understood is one JSON object on standard output, and exit code 2."""
+    result = CliRunner().invoke(cli.front_door, typed)
+    assert result.exit_code == 2
+    assert list(json.loads(result.stdout)) == ["error"]
+    assert not result.stderr
 
 
 def test_the_version_is_the_installed_one() -> None:
