@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import authority, issuance, peer, start_up, verdict
+from bench import authority, integration, issuance, peer, start_up, verdict
 from bench.table import Row, heading, line
 
 CLIENTS = (1, 8)
@@ -40,6 +40,7 @@ def main(environment: Path, certificates: int) -> None:
     parts: tuple[Callable[[], Iterator[Row]], ...] = (
         start_up_rows,
         verdict.measure,
+        integration.measure,
         partial(issuance_rows, environment, certificates),
     )
     click.echo(heading())
