@@ -10,6 +10,7 @@ import pytest
 
 NPM_FOLDER = Path(__file__).parent / "npm"
 """Where the npm peers are installed: a script in this folder finds them by `require`."""
+_DEBIAN_GOPATH = Path("/usr/share/gocode")
 _DEBIAN_FOLDERS = "/usr/sbin:/sbin:" + ":".join(str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
 
 
@@ -20,6 +21,13 @@ def require(program: str, package: str) -> str:
     """
     path = shutil.which(program) or shutil.which(program, path=_DEBIAN_FOLDERS)
     return path or _missing(f"{program} is not installed: apt-get install {package}")
+
+
+def require_go_package(name: str, package: str) -> Path:
+    """Return the GOPATH in which Debian's `package` has put the Go package `name`; missing, fail in CI, else skip."""
+    if (_DEBIAN_GOPATH / "src" / name).is_dir():
+        return _DEBIAN_GOPATH
+    return Path(_missing(f"Go package {name} is not installed: apt-get install {package}"))
 
 
 def require_npm(package: str) -> Path:
