@@ -20,6 +20,7 @@ from acme_client.progress import Watcher, unwatched
 from acme_client.proof import Proof
 from acme_client.store import EnrolledCertificate, Store
 from stir.certificate import NumberCertificate
+from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 
 
@@ -57,7 +58,8 @@ def revoke_held(
 class HolderRevocation:
     """The revocation of a certificate that another got for a number, by whoever holds the number now.
 
-    `ca` is the address of the authority that issued `certificate`. It revokes for any account that has proved the
+    `certificate` is that one, or the precertificate that a log's owner's door showed for it. `ca` is the address of the
+    authority that issued it. It revokes for any account that has proved the
     number to it, so the number is proved there first, with a code from `codes`. The account is made where there is
     none.
     """
@@ -98,8 +100,11 @@ class HolderRevocation:
 
     @property
     def number(self) -> TelephoneNumber:
-        """The number that the certificate is for."""
-        return NumberCertificate.read(self.certificate).number
+        """The number that the certificate, or the precertificate that a log showed, is for."""
+        try:
+            return NumberCertificate.read_precertificate(self.certificate).number
+        except CertificateProfileError:
+            return NumberCertificate.read(self.certificate).number
 
     @property
     def _address(self) -> AuthorityAddress:

@@ -30,13 +30,14 @@ def revoke(ca: CertificateAuthority, certificate_der: bytes, reason: int | None,
     """Revoke a certificate and sign its CRL at once (RFC 8555 §7.6).
 
     The requester is the account that it was issued to, another that holds a valid authorization for its number, or
-    whoever signs with the certificate's own key.
+    whoever signs with the certificate's own key. A precertificate will do in the certificate's place: it is what the
+    number's owner finds in a log.
     """
     given = _load(certificate_der)
     found = ca.storage.certificates.with_serial(given.serial_number)
-    if found is None or found.der != certificate_der:
+    if found is None or not (found.der == certificate_der or _announces(ca, given, found)):
         not_found("certificate: this authority did not issue it, or not in this form")
-    _require_right(ca, found, given, requester)
+    _require_right(ca, found, requester)
     _require_reason(reason, SUBSCRIBER_REASONS)
     _revoke(ca, found, reason)
 
@@ -75,16 +76,23 @@ def _load(certificate_der: bytes) -> x509.Certificate:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
 
 
-def _require_right(
-    ca: CertificateAuthority, found: Certificate, given: x509.Certificate, requester: Account | JWK
-) -> None:
+def _announces(ca: CertificateAuthority, given: x509.Certificate, found: Certificate) -> bool:
+    """Tell whether this is the precertificate of a certificate: signed by this authority, poisoned, the same serial."""
+    try:
+        announced = NumberCertificate.read_precertificate(given)
+    except CertificateProfileError:
+        return False
+    return announced.number == found.number and ca.issuer.issued(given)
+
+
+def _require_right(ca: CertificateAuthority, found: Certificate, requester: Account | JWK) -> None:
     if isinstance(requester, Account):
         numbers = TnAuthList.for_number(found.number)
         if found.account_id == requester.id or ca.storage.authorizations.proves(requester.id, numbers, ca.clock()):
             return
         detail = "the account neither ordered this certificate nor holds a valid authorization for its number"
         raise Refusal(RefusalKind.UNAUTHORIZED, detail)
-    key = NumberCertificate.read(given).public_key
+    key = NumberCertificate.read(load_certificate(found.der)).public_key
     if requester.public_key() != JWKEC(key=key):
         raise Refusal(
             RefusalKind.UNAUTHORIZED, "the request is signed neither by an account nor by the certificate's key"

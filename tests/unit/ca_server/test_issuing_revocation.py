@@ -20,6 +20,7 @@ from ca_server.orders import Certificate, RevocationList
 from ca_server.signing.issuer import Issuer
 from ca_server.storage import Storage
 from policies.issuance import IssuancePolicy
+from stir.certificate import NumberCertificateFields, ValidationMethod, precertificate
 from tests.fakes.authority import make_issuer
 from tests.fakes.issuing_authority import NUMBER, OTHER_NUMBER, Client, IssuingAuthority, new_key
 
@@ -123,6 +124,32 @@ def test_another_account_that_proved_the_number_revokes(authority: IssuingAuthor
     authority.prove(other, pending)
     issuing.revoke(authority.ca, certificate.der, None, other.account)
     assert listed(authority, certificate) == 0
+
+
+def test_a_precertificate_names_the_certificate_to_revoke(
+    authority: IssuingAuthority, client: Client, certificate: Certificate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    """RFC 6962 §3.1: the owner finds the precertificate in a log; one that we did not sign names nothing."""
+    fields = NumberCertificateFields(
+        number=NUMBER,
+        public_key=key.public_key(),
+        serial=certificate.serial,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        validation=ValidationMethod.SMS_CODE,
+        ca_issuers_url=authority.ca.issuer.certificate_url,
+        crl_url=authority.ca.issuer.crl_url(certificate.shard),
+    )
+    builder = precertificate(fields, authority.ca.issuer.certificate)
+    for signer in (new_key(), authority.ca.issuer.key):
+        der = builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.DER)
+        if signer is authority.ca.issuer.key:
+            issuing.revoke(authority.ca, der, 4, client.account)
+        else:
+            with pytest.raises(Refusal) as caught:
+                issuing.revoke(authority.ca, der, 4, client.account)
+            assert caught.value.kind is RefusalKind.NOT_FOUND
+    assert listed(authority, certificate) == 4
 
 
 @pytest.mark.parametrize("ended", ["expired", "deactivated"])
