@@ -136,12 +136,20 @@ def code_source(command: str | None, file: Path | None, steps: Steps) -> CodeSou
         msg = "take the code from --code-command or from --code-file, not from both"
         raise Failure(msg)
     if command is not None:
-        arguments = shlex.split(command)
+        arguments = _words(command)
         if not arguments:
             msg = "--code-command names no command"
             raise Failure(msg)
         return CommandCodes(arguments)
     return FileCodes(file) if file is not None else PromptCodes(steps)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        msg = "--code-command has a quotation mark that is never closed"
+        raise Failure(msg) from error
 
 
 def chosen(

@@ -241,6 +241,7 @@ def test_one_authority_that_fails_does_not_stop_the_others(build: Build, typed: 
         (("+12025550123", "--ca", "gone.example"), "cannot be reached"),
         (("+12025550123", "--ca", "ca.example", "--email", "nobody"), "email"),
         (("+12025550123", "--ca", "ca.example", "--code-command", ""), "names no command"),
+        (("+12025550123", "--ca", "ca.example", "--code-command", "sh -c 'x"), "never closed"),
         (("+12025550123", "--ca", "ca.example", "--code-command", "x", "--code-file", "y"), "not from both"),
         (("+442079460123", "--ca", "ca.example"), "rejectedIdentifier"),
     ],
