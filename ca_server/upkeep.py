@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -15,8 +16,12 @@ from ca_server.issuing import CertificateAuthority
 
 _log = structlog.stdlib.get_logger(__name__)
 
+Job = Callable[[CertificateAuthority], object]
+
 PERIOD = timedelta(minutes=1)
 """How often the house is looked after; a CRL is signed only when that is due."""
+LOG_PERIOD = timedelta(seconds=5)
+"""How often orders that wait for logs are looked for; each is taken up only when it is due."""
 
 
 def run_worker(config: Config, stop: threading.Event, *, period: timedelta = PERIOD) -> None:
@@ -26,22 +31,27 @@ def run_worker(config: Config, stop: threading.Event, *, period: timedelta = PER
     """
     ca = create_authority(config)
     worker = create_worker(ca)
-    upkeep = threading.Thread(target=_keep_up, args=(ca, stop, period), name="upkeep")
-    upkeep.start()
+    jobs: list[tuple[str, Job, timedelta]] = [("upkeep", issuing.keep_house, period)]
+    if config.policy.scts:  # a thread of its own: logs that hang must keep no CRL waiting
+        jobs.append(("logging", issuing.finish_reserved, LOG_PERIOD))
+    threads = [threading.Thread(target=_keep_up, args=(ca, stop, job, every), name=name) for name, job, every in jobs]
+    for thread in threads:
+        thread.start()
     try:
         worker.run(stop)
     finally:
         stop.set()
-        upkeep.join()
+        for thread in threads:
+            thread.join()
         ca.storage.close()
 
 
-def _keep_up(ca: CertificateAuthority, stop: threading.Event, period: timedelta) -> None:
+def _keep_up(ca: CertificateAuthority, stop: threading.Event, job: Job, period: timedelta) -> None:
     wait = 0.0
     while not stop.wait(wait):
         wait = period.total_seconds()
         try:
-            issuing.keep_house(ca)
+            job(ca)
         except CaServerError as error:
             _log.error("upkeep_failed", error=type(error).__name__)
         except Exception:  # noqa: BLE001  # the next turn comes: a worker that only sends SMS would let CRLs expire
