@@ -76,7 +76,7 @@ class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def load(cls, path: Path) -> WitnessConfig:
         """Read a file; raise ConfigurationError with the name of the setting that is wrong."""
         try:
-            config = msgspec.toml.decode(path.read_bytes(), type=cls)
+            config = msgspec.toml.decode(path.read_bytes(), type=cls, dec_hook=_read_path)
         except OSError as error:
             msg = f"{path} cannot be read: {error.strerror}; make one with `answerback log witness init`"
             raise ConfigurationError(msg) from error
@@ -102,6 +102,13 @@ class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for origin, keys in _keys_of(log, self.folder, f"logs, entry {place}").items():
                 known[origin] = (*known.get(origin, ()), *keys)
         return known
+
+
+def _read_path(type_: type, value: object) -> object:
+    if type_ is Path and isinstance(value, str):
+        return Path(value)
+    msg = f"Expected a path, got `{type(value).__name__}`"
+    raise ValueError(msg)
 
 
 def _keys_of(log: Log, folder: Path, where: str) -> dict[str, tuple[Verifier, ...]]:
