@@ -280,7 +280,18 @@ class TileReader:
 
     def read(self, nodes: Sequence[Node]) -> list[bytes]:
         """Return the hash of each node."""
-        return [self._hash(node) for node in nodes]
+        trees: dict[tuple[int, int], _Tree] = {}  # a proof asks for many nodes of few tiles
+        hashes = []
+        for node in nodes:
+            level, index, height = _place(node)
+            if node.offset + 1 > self.size >> node.level:
+                msg = f"the tree of {self.size} leaves has no complete subtree at {tuple(node)}"
+                raise ProofError(msg)
+            tree = trees.get((level, index))
+            if tree is None:
+                tree = trees[level, index] = self._tree(level, index)
+            hashes.append(tree.hash(height, node.offset % (TILE_WIDTH >> height)))
+        return hashes
 
     def read_bundle(self, index: int) -> tuple[bytes, ...]:
         """Return the entries of a bundle, as many as the tree has there."""
@@ -300,13 +311,6 @@ class TileReader:
     def read_entry(self, index: int) -> bytes:
         """Return the entry of leaf `index`."""
         return self.read_bundle(index // TILE_WIDTH)[index % TILE_WIDTH]
-
-    def _hash(self, node: Node) -> bytes:
-        level, index, height = _place(node)
-        if node.offset + 1 > self.size >> node.level:
-            msg = f"the tree of {self.size} leaves has no complete subtree at {tuple(node)}"
-            raise ProofError(msg)
-        return self._tree(level, index).hash(height, node.offset % (TILE_WIDTH >> height))
 
     def _tree(self, level: int, index: int) -> _Tree:
         tile = tile_of(level, index, self.size)
