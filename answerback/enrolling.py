@@ -108,6 +108,17 @@ class AskTerms:
                 return False
 
 
+def require_yes(question: str, otherwise: str) -> None:
+    """Ask a person for what cannot be undone; whoever does not say yes, or is not there to answer, fails by that."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        msg = f"{otherwise}; where nobody can answer, give --yes"
+        raise Failure(msg)
+
+
 @contextlib.contextmanager
 def failing() -> Iterator[None]:
     """Turn the errors of the rooms below into one line that says what to do."""

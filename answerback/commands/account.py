@@ -61,14 +61,13 @@ def update(ca: str | None, ca_bundle: Path | None, email: str | None, as_json: b
 def deactivate(ca: str | None, ca_bundle: Path | None, yes: bool, as_json: bool) -> None:
     """Close the account for good and delete its key. Its certificates stay valid until they expire."""
     from acme_client import accounts
-    from answerback.enrolling import failing
+    from answerback.enrolling import failing, require_yes
 
     store = _store()
     with failing(), _session(store, ca, ca_bundle) as session:
         name = session.address.name
-        if not yes and not click.confirm(f"Close the account at {name} for good?", err=True):
-            msg = "the account stays open"
-            raise Failure(msg)
+        if not yes:
+            require_yes(f"Close the account at {name} for good?", "the account stays open")
         accounts.deactivate(session, store)
     data = {"authority": session.address.index_url, "status": "deactivated"}
     emit(as_json, data, lambda: click.echo(f"The account at {name} is closed."))

@@ -151,10 +151,11 @@ def revoke(
 
 def _revoke_foreign(revocation: HolderRevocation, ca: str, *, yes: bool, as_json: bool) -> None:
     """Revoke a certificate for the user's number that somebody else got."""
+    from answerback.enrolling import require_yes
+
     number = revocation.number.e164
-    if not yes and not click.confirm(f"Revoke this certificate for {number} at {ca}?", err=True):
-        msg = "nothing was revoked"
-        raise Failure(msg)
+    if not yes:
+        require_yes(f"Revoke this certificate for {number} at {ca}?", "nothing was revoked")
     revocation.run()
     serial = f"{revocation.certificate.serial_number:032x}"
     data = {"number": number, "authority": ca, "serial": serial, "state": "revoked"}
@@ -165,7 +166,7 @@ def _revoke_own(number: str, ca: str | None, reason: str, *, yes: bool, as_json:
     """Revoke a certificate that is held here."""
     from acme_client import Store
     from acme_client.revoke import Reason, revoke_held
-    from answerback.enrolling import authority_name, chosen, described, failing
+    from answerback.enrolling import authority_name, chosen, described, failing, require_yes
 
     store = Store.open()
     with failing():
@@ -176,9 +177,8 @@ def _revoke_own(number: str, ca: str | None, reason: str, *, yes: bool, as_json:
             raise Failure(msg)
         held = found[0]
         name = authority_name(held.ca)
-        if not yes and not click.confirm(f"Revoke the certificate for {held.number.e164} from {name}?", err=True):
-            msg = "nothing was revoked"
-            raise Failure(msg)
+        if not yes:
+            require_yes(f"Revoke the certificate for {held.number.e164} from {name}?", "nothing was revoked")
         revoked = revoke_held(held, store, Reason[reason.replace("-", "_").upper()])
     said = f"The certificate for {revoked.number.e164} from {name} is revoked."
     emit(as_json, {"revoked": described(revoked)}, lambda: click.echo(said))
