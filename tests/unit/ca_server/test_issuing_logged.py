@@ -8,8 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import msgspec
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca_server import issuing
@@ -26,7 +28,7 @@ from tests.fakes.authority import make_issuer
 from tests.fakes.clock import HandClock
 from tests.fakes.issuing_authority import NUMBER, OTHER_NUMBER, IssuingAuthority, csr
 from tests.fakes.public_log import PATIENT, TIMEOUT, PublicLog, logs_of, says
-from transparency.sct import SignedCertificateTimestamp, decode_sct_list, issuer_key_hash, tbs_of
+from transparency.sct import SignedCertificateTimestamp, decode_sct_list, issuer_key_hash, signed_data, tbs_of
 
 POLICY = IssuancePolicy(countries=("US",), scts=2)
 HURRIED = Logging(deadline_seconds=0.2, wait_seconds=10)
@@ -271,10 +273,6 @@ LIES: dict[LieKind, Callable[[LoggedAuthority], None]] = {
 
 def bare(log: PublicLog, _number: object, tbs: bytes, key_hash: bytes) -> SignedCertificateTimestamp:
     """Return a timestamp as any log of the WebPKI gives it: without proof and opening."""
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-
-    from transparency.sct import signed_data  # noqa: PLC0415
-
     timestamp_ms = int(log.clock().timestamp()) * 1000
     signature = log.sct_key.sign(signed_data(key_hash, tbs, timestamp_ms, b""), ec.ECDSA(hashes.SHA256()))
     return SignedCertificateTimestamp(log.shard.log_id, timestamp_ms, b"", signature)
@@ -385,10 +383,7 @@ def test_a_change_of_policy_lets_waiting_orders_go(authority: LoggedAuthority) -
     first, second = authority.finalized(), authority.finalized()
     for scts, order in ((1, first), (0, second)):
         policy = IssuancePolicy(countries=("US",), scts=scts)
-        config = type(authority.ca.config)(
-            **{name: getattr(authority.ca.config, name) for name in authority.ca.config.__struct_fields__}
-            | {"policy": policy}
-        )
+        config = msgspec.structs.replace(authority.ca.config, policy=policy)
         authority.restart(config=config)
         authority.clock.now += LONGEST_WAIT
         done = authority.look(order)
