@@ -21,6 +21,8 @@ from policies.numbering_plan import has_plan
 
 _SQLITE = "sqlite:///"
 _DATABASES = (_SQLITE, "postgresql://", "postgres://")
+_WIDEST_NETWORK = 7
+"""The prefix length of fc00::/7, the widest network that somebody's own proxies can stand in."""
 _USUAL_PORTS = {"http": 80, "https": 443}
 
 T = TypeVar("T")
@@ -120,7 +122,12 @@ def _check_transport(config: Config) -> None:
     """Ask for TLS wherever a request could be read or changed on its way."""
     address = _read("server.bind", lambda server: server.address, config.server)
     for proxy in config.server.trusted_proxies:
-        _read("server.trusted_proxies", ip_network, proxy)
+        if _read("server.trusted_proxies", ip_network, proxy).prefixlen < _WIDEST_NETWORK:
+            _fail(
+                "server.trusted_proxies",
+                f"{proxy} is no proxy but half the world, which may then speak plain HTTP and make up its addresses; "
+                "name the proxy's own address or network",
+            )
     has_tls, has_proxy = config.server.tls is not None, bool(config.server.trusted_proxies)
     is_https = config.public_url.startswith("https:")
     if has_tls and not is_https:

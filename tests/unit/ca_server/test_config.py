@@ -130,6 +130,8 @@ def test_the_host_is_the_urls_without_its_port(url: str, host: str) -> None:
         (with_server('bind = "8080"', "http://127.0.0.1"), "server.bind: '8080' is not an address and a port"),
         (with_server('bind = "0.0.0.0:80"', "http://127.0.0.1"), "server.bind: plain HTTP is served on this machine"),
         (with_server('trusted_proxies = ["proxy"]'), "server.trusted_proxies: "),
+        (with_server('trusted_proxies = ["127.0.0.1", "0.0.0.0/0"]'), "server.trusted_proxies: 0.0.0.0/0 is no proxy"),
+        (with_server('trusted_proxies = ["::/1"]'), "server.trusted_proxies: ::/1 is no proxy"),
         (with_server('bind = "127.0.0.1:1"'), "server.trusted_proxies: public_url is https and the server has no TLS"),
         (
             with_server(TLS, "http://127.0.0.1"),
@@ -164,7 +166,7 @@ def test_settings_that_cannot_work_are_told_with_file_key_and_remedy(tmp_path: P
     "text",
     [
         with_server(f'bind = "0.0.0.0:443"\n{TLS}'),
-        with_server('bind = "0.0.0.0:80"\ntrusted_proxies = ["10.0.0.0/24", "2001:db8::1"]'),
+        with_server('bind = "0.0.0.0:80"\ntrusted_proxies = ["10.0.0.0/8", "fc00::/7", "2001:db8::1"]'),
         with_server('trusted_proxies = ["127.0.0.1"]', "https://ca.example:8443"),
         with_server('bind = "[::1]:14000"', "http://[::1]:14000"),
         with_server('bind = "localhost:14000"', "http://localhost:14000"),
