@@ -196,8 +196,8 @@ class NumberCertificate:
 
     `validation` holds the methods of this project that the certificate's policies name, and is empty where the
     authority used one that we do not know. `sct_list` is the SignedCertificateTimestampList as it was embedded, None
-    without one: nobody has read or checked its timestamps. `fingerprint` is the SHA-256 of the DER, 32 bytes.
-    `is_precertificate` tells what was asked for: a precertificate is never read as a certificate, or the reverse.
+    without one: nobody has read or checked its timestamps. `is_precertificate` tells what was asked for: a
+    precertificate is never read as a certificate, or the reverse.
     """
 
     certificate: x509.Certificate
@@ -212,7 +212,6 @@ class NumberCertificate:
     crl_urls: tuple[str, ...] = field(init=False, compare=False)
     ca_issuers_urls: tuple[str, ...] = field(init=False, compare=False)
     sct_list: bytes | None = field(init=False, compare=False)
-    fingerprint: bytes = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the certificate."""
@@ -236,8 +235,12 @@ class NumberCertificate:
                 crl_urls=_crl_urls(_required(extensions, x509.CRLDistributionPoints)),
                 ca_issuers_urls=_ca_issuers_urls(_required(extensions, x509.AuthorityInformationAccess)),
                 sct_list=_sct_list(extensions),
-                fingerprint=certificate.fingerprint(hashes.SHA256()),
             )
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 of the certificate's DER: 32 bytes."""
+        return self.certificate.fingerprint(hashes.SHA256())
 
     @classmethod
     def read(cls, certificate: x509.Certificate) -> Self:
@@ -258,7 +261,6 @@ class AuthorityCertificate:
     """An authority's certificate that was read and obeys the profile. Its signature has not been verified by that.
 
     `numbers` is None where the authority may speak for all numbers, `path_length` None where it sets no limit.
-    `fingerprint` is the SHA-256 of the DER, 32 bytes.
     """
 
     certificate: x509.Certificate
@@ -272,7 +274,6 @@ class AuthorityCertificate:
     not_after: datetime = field(init=False, compare=False)
     crl_urls: tuple[str, ...] = field(init=False, compare=False)
     ca_issuers_urls: tuple[str, ...] = field(init=False, compare=False)
-    fingerprint: bytes = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the certificate."""
@@ -294,8 +295,12 @@ class AuthorityCertificate:
                 not_after=certificate.not_valid_after_utc,
                 crl_urls=() if crl is None else _crl_urls(crl),
                 ca_issuers_urls=() if access is None else _ca_issuers_urls(access),
-                fingerprint=certificate.fingerprint(hashes.SHA256()),
             )
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 of the certificate's DER: 32 bytes."""
+        return self.certificate.fingerprint(hashes.SHA256())
 
     @classmethod
     def read(cls, certificate: x509.Certificate) -> Self:

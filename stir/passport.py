@@ -20,6 +20,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn, Self
 
 from cryptography import x509
@@ -41,6 +42,8 @@ KNOWN_PPTS = frozenset({MESSAGE})
 """The extensions that are understood; a token with another is refused (RFC 8225 §8.1)."""
 LARGEST_TOKEN = 16 * 1024
 """How many characters a token may have. With a chain of two certificates it has about 3000."""
+REMEMBERED_CERTIFICATES = 256
+"""How many entries of `x5c` are remembered as the certificates that they are: at most 4 MB."""
 
 _LATEST_TIME = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259 §6)
 _COORDINATE_BYTES = 32  # r and s on P-256 (RFC 7518 §3.4)
@@ -333,7 +336,9 @@ def _read_chain(value: object) -> tuple[x509.Certificate, ...]:
     return tuple(_read_certificate(text) for text in texts)
 
 
+@lru_cache(REMEMBERED_CERTIFICATES)
 def _read_certificate(text: str) -> x509.Certificate:
+    """Read an entry; the authorities' certificates come with every call, and are parsed once."""
     try:
         der = base64.b64decode(text, validate=True)
         certificate = load_certificate(der)
