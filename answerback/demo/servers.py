@@ -63,11 +63,18 @@ class Server:
             start_new_session=True,
         )
         threading.Thread(target=self._read_lines, daemon=True).start()
-        self._await_ready()
+        try:
+            self._await_ready()
+        except BaseException:  # a signal may end the story just here, and nothing is to be left running
+            self._stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
+        self._stop()
+
+    def _stop(self) -> None:
         if self._process is None:
             return
         self._process.terminate()
@@ -96,7 +103,6 @@ class Server:
             if _READY_WORDS in line:
                 return
             heard.append(line)
-        self.__exit__()
         msg = f"{self.operator.name} did not start: {''.join(heard[-5:]).strip() or 'it said nothing'}"
         raise DemoError(msg)
 

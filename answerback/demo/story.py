@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,20 +19,33 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from acme_client import CallbackCodes, CodePrompt, EnrolledCertificate, Enrolment, Store
 from acme_client.errors import NotProved
+from acme_client.revoke import HolderRevocation, Reason
+from answerback.demo.errors import DemoError
 from answerback.demo.impostor import certificate_outside_its_numbers, with_another_time
 from answerback.demo.mobile_network import MobileNetwork
 from answerback.demo.servers import Authority, Log, Operator, Server
+from answerback.demo.stranger import everything_shown, numbers_in
 from policies.belief import Terms
 from stir import passport
 from stir.passport import Passport
 from stir.telephone_number import TelephoneNumber
+from transparency.client import LogClient
+from transparency.log_description import LogDescription
+from transparency.monitor import Known, Policy, Standing
+from transparency.owner import OwnLabel, owner_of
+from transparency.watch_store import WatchStore
+from transparency.watching import DoorKey, NumberWatch, ShardLook
 from trust_store import Anchor, Call, TrustHome, TrustStore
-from trust_store.editing import add_anchor, remove_anchor
+from trust_store.editing import add_anchor, add_log, remove_anchor
 from trust_store.fetching import fetch
+from trust_store.logs import TrustedLog
 
 ALICE = TelephoneNumber.parse("+12025550123")
 BOB = TelephoneNumber.parse("+12025550187")
 MALLORY = TelephoneNumber.parse("+13035550142")
+
+INDEXED_WITHIN = 20.0
+LOOK_AGAIN = 0.2
 
 CERTIFIED = "certified"
 REFUSED = "refused"
@@ -111,12 +124,15 @@ class Story:
         self._tell = tell
         self._bobs_trust = TrustHome.beside(on.folder / "bob" / "trust.toml")
         self._held: dict[TelephoneNumber, EnrolledCertificate] = {}
+        self._alarming: list[bytes | None] = []
 
     def play(self) -> None:
         """Play the whole story."""
         self._enrolments()
         self._calls()
         self._attacks()
+        self._rerouting()
+        self._curiosity()
 
     def _enrolments(self) -> None:
         alder, birch = self._on.alder, self._on.birch
@@ -127,7 +143,12 @@ class Story:
         )
 
     def _calls(self) -> None:
-        self._tell("Bob chooses whom to believe: he adds Alder, Birch and Cedar to his trust store.")
+        self._tell(
+            "Bob chooses whom to believe: he adds Alder, Birch and Cedar to his trust store, if both logs know it."
+        )
+        for server in self._on.logs:
+            name, data = server.operator.name.lower(), server.description.read_bytes()
+            add_log(self._bobs_trust, TrustedLog(name, server.operator.company, "", data))
         for authority in (self._on.alder, self._on.birch, self._on.cedar):
             self._believe(authority)
         token = self._signed(ALICE, ALICE)
@@ -158,6 +179,36 @@ class Story:
             lambda: self._judged(self._signed_under_cedar()),
         )
 
+    def _rerouting(self) -> None:
+        birch, phone_of = self._on.birch, self._on.network
+        self._step("Alice's app looks for her number in both logs", "all known", self._watched)
+        self._tell("Somebody in the mobile network now sends Alice's SMS to Mallory. No authority can know that.")
+        phone_of.reroute(ALICE, MALLORY)
+        self._step(
+            "Mallory gets a certificate for Alice's number from Birch",
+            CERTIFIED,
+            lambda: self._enrol(ALICE, birch, thief=MALLORY),
+        )
+        stolen = self._held.pop(MALLORY)
+        self._step("Mallory calls Bob as Alice, for the moment", "verified", lambda: self._judged(_token(stolen)))
+        self._step("Alice's app looks into the logs again", "alarm", self._watched)
+        self._tell("Alice has her operator end the rerouting, proves her number to Birch, and revokes what it issued.")
+        phone_of.reroute(ALICE, None)
+        self._step("Alice revokes the certificate that she never asked for", "revoked", self._revoked)
+        later = timedelta(hours=1)
+        self._step(
+            "Mallory calls once more, when Bob's app has asked for news of revocations (an hour later)",
+            REFUSED,
+            lambda: self._judged(_token(stolen, -later), later),
+        )
+
+    def _curiosity(self) -> None:
+        self._step(
+            "A stranger reads both logs whole, and tries all thousand numbers from +12025550000 on",
+            "found none",
+            self._searched,
+        )
+
     def _step(self, title: str, told: str, play: Callable[[], CameOut]) -> None:
         begun = time.monotonic()
         came_out = play()
@@ -167,12 +218,14 @@ class Story:
 
     # What the people and their apps do.
 
-    def _enrol(self, number: TelephoneNumber, authority: Authority) -> CameOut:
-        phone = self._on.network.phone(number)
+    def _enrol(self, number: TelephoneNumber, authority: Authority, thief: TelephoneNumber | None = None) -> CameOut:
+        """Enrol a number, for its owner or for a thief who reads the SMS."""
+        reader = thief or number
+        phone = self._on.network.phone(reader)
         codes = CallbackCodes(lambda _prompt: phone.wait_for_sms())
-        held = Enrolment(ca=authority.index_url, number=number, keys=self._store(number.digits), codes=codes).run()
-        self._held[number] = held
-        why = f"the code came to {number.masked} by SMS; the certificate is good until {held.not_after:%d %B %Y}"
+        held = Enrolment(ca=authority.index_url, number=number, keys=self._store(reader.digits), codes=codes).run()
+        self._held[reader] = held
+        why = f"the code came to {reader.masked} by SMS; the certificate is good until {held.not_after:%d %B %Y}"
         return CameOut(CERTIFIED, "sms-code", why)
 
     def _guessed(self) -> CameOut:
@@ -196,7 +249,9 @@ class Story:
         return CameOut(CERTIFIED, "attempts", "the guess was right")
 
     def _believe(self, authority: Authority) -> None:
-        terms = Terms(name=_anchor_name(authority), operator=authority.operator.company, source="")
+        terms = Terms(
+            name=_anchor_name(authority), operator=authority.operator.company, source="", scts=len(self._on.logs)
+        )
         add_anchor(self._bobs_trust, Anchor(terms, x509.load_pem_x509_certificate(authority.anchor.read_bytes())))
 
     def _signed(self, orig: TelephoneNumber, holder: TelephoneNumber, age: timedelta = timedelta()) -> str:
@@ -209,14 +264,90 @@ class Story:
         chain = certificate_outside_its_numbers(self._on.cedar.folder, ALICE, key)
         return passport.sign(_calling_bob(ALICE), key, chain=chain)
 
-    def _judged(self, token: str) -> CameOut:
-        """Return what Bob's phone says of a call that the network shows as coming from Alice."""
+    def _judged(self, token: str, later: timedelta = timedelta()) -> CameOut:
+        """Return what Bob's phone says, now or later, of a call that the network shows as coming from Alice."""
         store = TrustStore.load(self._bobs_trust.trust_file, fetch=fetch)
-        verdict = store.judge(Call(token, orig=ALICE, dest=BOB, at=datetime.now(UTC)))
+        verdict = store.judge(Call(token, orig=ALICE, dest=BOB, at=datetime.now(UTC) + later))
         return CameOut(verdict.outcome.value, verdict.rule.value, verdict.reason)
+
+    def _watched(self) -> CameOut:
+        """Return what Alice's monitor tells once both logs have indexed what they took."""
+        held = self._held[ALICE]
+        watch = NumberWatch(
+            logs=[LogClient.of(log) for log in self._logs],
+            owner=owner_of(ALICE, [held.chain()]),
+            door_key=DoorKey(held.chain(), held.key()),
+            store=WatchStore(self._on.folder / "apps" / ALICE.digits),
+            policy=Policy(),
+            clock=lambda: int(time.time()),
+        )
+        looks = self._looked(watch)
+        alarms = [alarm for look in looks for alarm in look.alarms]
+        if alarms:
+            self._alarming = [known.certificate for look in looks for known in look.known.values() if _is_new(known)]
+            return CameOut("alarm", alarms[0].kind.value, alarms[0].text)
+        logged = sum(len(look.known) for look in looks)
+        return CameOut("all known", "own", f"{logged} entries are under her label, each for a certificate of hers")
+
+    def _looked(self, watch: NumberWatch) -> Sequence[ShardLook]:
+        """Look again and again until both logs have indexed all their entries, which takes them a second."""
+        deadline = time.monotonic() + INDEXED_WITHIN
+        while True:
+            looks = watch.look()
+            if all(look.size == look.indexed for look in looks) or any(look.alarms for look in looks):
+                return looks
+            if time.monotonic() > deadline:
+                msg = f"the logs did not index their entries: {'; '.join(t for look in looks for t in look.troubles)}"
+                raise DemoError(msg)
+            time.sleep(LOOK_AGAIN)
+
+    def _revoked(self) -> CameOut:
+        phone = self._on.network.phone(ALICE)
+        found = next(der for der in self._alarming if der is not None)
+        HolderRevocation(
+            certificate=x509.load_der_x509_certificate(found),
+            ca=self._on.birch.index_url,
+            keys=self._store(ALICE.digits),
+            codes=CallbackCodes(lambda _prompt: phone.wait_for_sms()),
+            reason=Reason.KEY_COMPROMISE,
+        ).run()
+        return CameOut(
+            "revoked", "holder", "she proved the number to Birch by SMS, and Birch signed a new revocation list"
+        )
+
+    def _searched(self) -> CameOut:
+        candidates = [TelephoneNumber(f"1202555{last:04}") for last in range(1000)]
+        found: list[TelephoneNumber] = []
+        for server, log in zip(self._on.logs, self._logs, strict=True):
+            shown = everything_shown(server.public)
+            if not any(label in shown for label in self._labels(log)):
+                msg = f"what {log.name} shows does not even hold Alice's own label: nothing was searched"
+                raise DemoError(msg)
+            found += numbers_in(shown, log, candidates)
+        if found:
+            return CameOut(f"found {len(found)}", "traces", f"{found[0].masked} can be told from the public data")
+        return CameOut("found none", "traces", "only the log's key makes labels of numbers; Alice's own label is there")
+
+    def _labels(self, log: LogDescription) -> list[bytes]:
+        """Return Alice's labels in a log, which her certificate tells her."""
+        owner = owner_of(ALICE, [self._held[ALICE].chain()])
+        return [OwnLabel.from_sct(shard, logged).label for shard, logged in owner.logged_by(log)]
+
+    @property
+    def _logs(self) -> list[LogDescription]:
+        return [LogDescription.from_json(log.description.read_bytes()) for log in self._on.logs]
 
     def _store(self, owner: str) -> Store:
         return Store(self._on.folder / "apps" / owner)
+
+
+def _token(held: EnrolledCertificate, age: timedelta = timedelta()) -> str:
+    """Return a token for a call to Bob from the number of a certificate, signed with its key."""
+    return passport.sign(_calling_bob(held.number, age), held.key(), chain=held.chain())
+
+
+def _is_new(known: Known) -> bool:
+    return known.standing is Standing.UNKNOWN
 
 
 def _anchor_name(authority: Authority) -> str:
