@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,7 @@ SOON = timedelta(days=90)
 """A certificate of the authority that ends within this is worth a warning: users must be given the next one."""
 SOON_FOR_LOGS = timedelta(days=30)
 """Logs that will have no shard within this are worth a warning."""
+_SQLITE = "sqlite:///"
 _SMS_LIFE = timedelta(minutes=5)
 _RETRY_SECONDS = 0.5
 
@@ -145,6 +147,14 @@ def _look_at_database(config: Config) -> str:
         create_authority(config, storage=storage, issuer=open_issuer(config))
     finally:
         storage.close()
+    return _warn_of_readers(config.database)
+
+
+def _warn_of_readers(database: str) -> str:
+    """Warn of a SQLite file that others may open, as one that was put back from a copy; it holds codes and numbers."""
+    file = Path(database.removeprefix(_SQLITE))
+    if database.startswith(_SQLITE) and stat.S_IMODE(file.stat().st_mode) & stat.S_IRWXO:
+        return f"{file} holds codes and numbers, and is open to every user of this machine; run `chmod 600 {file}`"
     return ""
 
 

@@ -59,6 +59,16 @@ def test_a_new_authority_is_well(path: Path) -> None:
     ]
 
 
+def test_a_database_that_others_can_read_is_warned_of(path: Path) -> None:
+    """A database in a file holds codes and numbers: one that is open to other users is worth a warning."""
+    assert finding(path, "database").warning == ""
+    file = path.parent / "answerback.db"
+    file.chmod(0o644)
+    found = finding(path, "database")
+    assert found.is_ok
+    assert found.warning.endswith(f"run `chmod 600 {file}`")
+
+
 def test_settings_that_do_not_load_end_the_check(tmp_path: Path) -> None:
     """Without settings there is nothing more to look at."""
     (found,) = check(tmp_path / "no.toml", NOW)
