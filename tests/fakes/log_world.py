@@ -273,7 +273,11 @@ class FailingPublisher:
         """See Publisher."""
         return self.inner.staged(name)
 
-    def unstage(self, prefix: str) -> None:
+    def staged_names(self, prefix: str) -> tuple[str, ...]:
+        """See Publisher."""
+        return self.inner.staged_names(prefix)
+
+    def unstage(self, names: Iterable[str]) -> None:
         """See Publisher."""
         self.failure("unstage")
-        self.inner.unstage(prefix)
+        self.inner.unstage(names)

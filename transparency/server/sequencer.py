@@ -64,7 +64,7 @@ class Sequencer:
         if published is None or published.size < state.size:
             self._publish_checkpoint(state)
         self._log.storage.trees.published(state.name, state.size)
-        self._log.publisher.unstage(self._files.staged_prefix)
+        self._drop_staged(state.size)
         self._tree = tree
 
     def step(self) -> int:
@@ -113,7 +113,7 @@ class Sequencer:
         self._log.publisher.write(files)
         self._publish_checkpoint(state)
         self._log.storage.trees.published(state.name, state.size)
-        self._log.publisher.unstage(self._files.staged(state.size, state.root))
+        self._log.publisher.unstage([self._files.staged(state.size, state.root)])
 
     def _publish_checkpoint(self, state: TreeState) -> None:
         """Sign and publish the checkpoint of a tree that the database holds to be the tree."""
@@ -150,6 +150,11 @@ class Sequencer:
             raise HistoryError(msg)
         _log.warning("shard %s: publishing the tree of %d entries, which a crash interrupted", state.name, state.size)
         self._log.publisher.write(decode_staged(data, name))
+
+    def _drop_staged(self, size: int) -> None:
+        """Drop what was staged for trees up to this size. A larger one may be what a rival is about to commit."""
+        names = self._log.publisher.staged_names(self._files.staged_prefix)
+        self._log.publisher.unstage(name for name in names if self._files.staged_size(name) <= size)
 
     def _load(self, state: TreeState) -> _Tree:
         """Read the tree's right edge, and hold it to the root in the database."""

@@ -46,6 +46,11 @@ class TreeFiles:
         """Return the name under which the files wait that make the tree of this size and root."""
         return f"{self.staged_prefix}{size}-{root.hex()}"
 
+    def staged_size(self, name: str) -> int:
+        """Return the size of the tree that a staged bundle makes, by its name; 0 for what is none."""
+        size = name.removeprefix(self.staged_prefix).partition("-")[0]
+        return int(size) if size.isascii() and size.isdigit() else 0
+
 
 def superseded(tile: TileCoordinates, files: TreeFiles) -> str | None:
     """Return the folder of partial tiles that a new full tile makes needless: those of the tile before it.

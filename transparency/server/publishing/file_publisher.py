@@ -71,12 +71,18 @@ class FilePublisher:
         with _publishing_errors(name):
             return _read(self.staging / name)
 
-    def unstage(self, prefix: str) -> None:
-        """Drop the files of the staging folder whose name begins so, and drafts that a crash left."""
+    def staged_names(self, prefix: str) -> tuple[str, ...]:
+        """Return the names in the staging folder that begin so; drafts that a crash left are deleted on the way."""
         with _publishing_errors(prefix):
-            for kind in (prefix, _DRAFT + prefix):
-                for path in self.staging.glob(f"{kind}*"):
-                    path.unlink(missing_ok=True)
+            for draft in self.staging.glob(f"{_DRAFT}{prefix}*"):
+                draft.unlink(missing_ok=True)
+            return tuple(sorted(path.name for path in self.staging.glob(f"{prefix}*")))
+
+    def unstage(self, names: Iterable[str]) -> None:
+        """Drop these files of the staging folder."""
+        for name in names:
+            with _publishing_errors(name):
+                (self.staging / name).unlink(missing_ok=True)
 
     def _place(self, path: str) -> Path:
         parts = path.split("/")

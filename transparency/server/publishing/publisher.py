@@ -64,5 +64,8 @@ class Publisher(Protocol):
     def staged(self, name: str) -> bytes | None:
         """Return what is kept under a name, None where there is nothing."""
 
-    def unstage(self, prefix: str) -> None:
-        """Drop everything that is kept under names with this prefix."""
+    def staged_names(self, prefix: str) -> tuple[str, ...]:
+        """Return the names with this prefix under which something is kept."""
+
+    def unstage(self, names: Iterable[str]) -> None:
+        """Drop what is kept under these names."""

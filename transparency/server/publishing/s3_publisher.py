@@ -82,9 +82,14 @@ class S3Publisher:
         """Return the object below `staging/`, None where there is none."""
         return self.read(_STAGING + name)
 
-    def unstage(self, prefix: str) -> None:
-        """Drop the objects below `staging/` whose name begins so."""
-        self.delete([key.removeprefix(self._prefix) for key in self._keys(_STAGING + prefix)])
+    def staged_names(self, prefix: str) -> tuple[str, ...]:
+        """Return the names below `staging/` that begin so."""
+        below = self._prefix + _STAGING
+        return tuple(key.removeprefix(below) for key in self._keys(_STAGING + prefix))
+
+    def unstage(self, names: Iterable[str]) -> None:
+        """Drop these objects below `staging/`."""
+        self.delete(_STAGING + name for name in names)
 
     def _put(self, path: str, data: bytes) -> None:
         delivery = delivery_of(path)

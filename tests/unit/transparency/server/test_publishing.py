@@ -54,11 +54,13 @@ def test_files_and_folders_are_deleted(publisher: FilePublisher) -> None:
 
 
 def test_staged_bundles_are_kept_apart(publisher: FilePublisher) -> None:
-    """What is staged is not among the published files, and is dropped by the beginning of its name."""
-    publisher.unstage("a@")
+    """What is staged is not among the published files, and is found by the beginning of its name."""
+    assert publisher.staged_names("a@") == ()
+    publisher.unstage(["a@1"])
     for name in ("a@1", "a@2", "a-b@1"):
         publisher.stage(name, name.encode())
-    publisher.unstage("a@")
+    assert publisher.staged_names("a@") == ("a@1", "a@2")
+    publisher.unstage(["a@1", "a@2"])
     assert [publisher.staged(name) for name in ("a@1", "a@2", "a-b@1")] == [None, None, b"a-b@1"]
     assert publisher.read("a@1") is None
 

@@ -152,6 +152,7 @@ def test_a_full_disk_is_told_and_survived(config: LogConfig, step: str) -> None:
     while works.step():
         pass
     assert assert_whole(log) == 620
+    sequencer(log).recover()
     assert list(config.publishing.staging.iterdir()) == []
     log.storage.close()
 
@@ -216,6 +217,33 @@ def test_a_sequencer_that_slept_publishes_no_old_checkpoint(config: LogConfig) -
     assert assert_whole(rival) == 15
     slow.storage.close()
     rival.storage.close()
+
+
+def test_what_a_rival_has_staged_stays(config: LogConfig) -> None:
+    """A sequencer that starts drops what is staged for trees that are, and not what another may be about to commit."""
+    log, rival = make_log(config), make_log(config)
+
+    def start_rival(method: str) -> None:
+        if method == "write":
+            msg = "the power is gone"
+            raise PublishingError(msg)
+
+    class Slow(FailingPublisher):
+        """Lets the rival start between staging and commit."""
+
+        def stage(self, name: str, data: bytes) -> None:
+            super().stage(name, data)
+            sequencer(rival).recover()
+
+    publisher = Slow(FilePublisher(config.publishing.directory, config.publishing.staging), start_rival)
+    slow = make_log(config, publisher=publisher)
+    fill(log, 10)
+    with pytest.raises(PublishingError):
+        sequencer(slow).step()
+    sequencer(log).recover()
+    assert assert_whole(log) == 10
+    for one in (log, rival, slow):
+        one.storage.close()
 
 
 def test_an_old_copy_of_the_database_is_refused(config: LogConfig) -> None:
