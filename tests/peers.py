@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 NPM_FOLDER = Path(__file__).parent / "npm"
 """Where the npm peers are installed: a script in this folder finds them by `require`."""
+_WITNESS_FOLDER = Path(__file__).parents[1] / ".venv-witness"
+_WITNESS_INSTALLER = Path(__file__).parent / "witness" / "install.sh"
 _DEBIAN_GOPATH = Path("/usr/share/gocode")
 _DEBIAN_FOLDERS = "/usr/sbin:/sbin:" + ":".join(str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
 
@@ -35,6 +38,17 @@ def require_npm(package: str) -> Path:
     if (NPM_FOLDER / "node_modules" / package).is_dir():
         return NPM_FOLDER
     return Path(_missing(f"npm package {package} is not installed: npm ci --prefix tests/npm"))
+
+
+def require_witness(program: str) -> str:
+    """Return the path of a program of `aics-witness`; where no Python is at hand that runs it, skip and say so."""
+    path = _WITNESS_FOLDER / "bin" / program
+    if path.exists():
+        return str(path)
+    found = subprocess.run(["sh", _WITNESS_INSTALLER, "--find"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip(found.stderr.strip())
+    return _missing("aics-witness is not installed: sh tests/witness/install.sh")
 
 
 def _missing(message: str) -> str:

@@ -1,4 +1,4 @@
-"""A whole log, and a whole witness, made and served by the commands that an operator types, in processes of their own."""
+"""A whole log, and a whole witness, made and served by the commands that an operator types, each in its process."""
 
 from __future__ import annotations
 
