@@ -283,10 +283,13 @@ class LieFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoggingFacts:
-    """What a certificate carries of the logs that the user knows, and how many timestamps of others."""
+    """What a certificate carries of the logs that the user knows, and how many timestamps of others.
+
+    With a `lie`, the first that was found, it does not matter what else there is.
+    """
 
     timestamps: tuple[TimestampFacts, ...] = ()
-    lies: tuple[LieFacts, ...] = ()
+    lie: LieFacts | None = None
     strangers: int = 0
 
 
@@ -564,8 +567,8 @@ def _anchor_numbers(terms: Terms, number: TelephoneNumber) -> Finding:
 
 def _log_timestamps(logging: LoggingFacts) -> Finding:
     """Refuse a certificate with a false timestamp: its authority put it there, so that one or the log lies."""
-    if logging.lies:
-        return _refused(Rule.LOG_TIMESTAMPS, logging.lies[0].reason, logging.lies[0].source)
+    if logging.lie is not None:
+        return _refused(Rule.LOG_TIMESTAMPS, logging.lie.reason, logging.lie.source)
     return _NOTHING_FALSE if logging.timestamps else _NOTHING_CARRIED
 
 

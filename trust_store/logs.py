@@ -161,14 +161,19 @@ class KnownLogs:
             known = [(sct, self._shards[id_]) for sct in scts if (id_ := sct[_ID_OF_LOG]) in self._shards]
             issuer_hash, tbs = issuer_key_hash(issuer), tbs_of(leaf.certificate)
         except TransparencyError as error:
-            return Logging(
-                LoggingFacts(lies=(LieFacts(f"the certificate's list of timestamps is malformed: {error}"),))
-            )
-        found = [_judged(sct, log, shard, leaf, issuer_hash, tbs) for sct, (log, shard) in known]
-        promises = tuple(one for one in found if isinstance(one, Promise))
-        lies = tuple(one for one in found if isinstance(one, LieFacts))
-        timestamps = tuple(promise.facts for promise in promises)
-        return Logging(LoggingFacts(timestamps, lies, len(scts) - len(known)), promises)
+            return _lied(LieFacts(f"the certificate's list of timestamps is malformed: {error}"))
+        promises: list[Promise] = []
+        for sct, (log, shard) in known:
+            found = _judged(sct, log, shard, leaf, issuer_hash, tbs)
+            if isinstance(found, LieFacts):
+                return _lied(found)
+            promises.append(found)
+        facts = LoggingFacts(tuple(promise.facts for promise in promises), strangers=len(scts) - len(known))
+        return Logging(facts, tuple(promises))
+
+
+def _lied(lie: LieFacts) -> Logging:
+    return Logging(LoggingFacts(lie=lie))
 
 
 def _judged(

@@ -450,7 +450,7 @@ def test_a_lack_of_timestamps_is_told_with_what_there_is() -> None:
 
 def test_a_lie_refuses_though_no_log_is_asked_for() -> None:
     """Somebody who is believed wrote it."""
-    found = logging_says(LoggingFacts((TAKEN, BY_OTHER), (LieFacts("false", "trust.toml:7"), LieFacts("more"))))
+    found = logging_says(LoggingFacts((TAKEN, BY_OTHER), LieFacts("false", "trust.toml:7")))
     assert (found.outcome, found.rule) == (Outcome.REFUSED, Rule.LOG_TIMESTAMPS)
     assert (found.reason, found.source) == ("false", "trust.toml:7")
 
