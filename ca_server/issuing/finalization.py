@@ -274,6 +274,8 @@ def _sign(ca: CertificateAuthority, order: Order, issuance: Issuance, request: N
     )
     with ca.storage.transaction():
         kept = ca.storage.certificates.add(issued)
+    if kept is None:
+        return ca.storage.orders.get(order.id) or order
     record(
         Decision.CERTIFICATE_ISSUED,
         number=request.number,

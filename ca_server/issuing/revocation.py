@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwk import JWK, JWKEC
 
 from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, not_found
-from ca_server.orders import Account, Certificate, RevocationList
+from ca_server.orders import Account, Certificate, Problem, RevocationList
 from ca_server.storage import NewList
-from stir.certificate import NumberCertificate, load_certificate
+from stir.certificate import NumberCertificate, NumberRequest, load_certificate
 from stir.errors import CertificateProfileError
+from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
 
 UNSPECIFIED = 0
@@ -21,6 +25,9 @@ SUBSCRIBER_REASONS = frozenset({UNSPECIFIED, 1, 3, 4, 5})
 """CRLReasons a client may give: unspecified, key compromise, affiliation changed, superseded, end of operation."""
 OPERATOR_REASONS = SUBSCRIBER_REASONS | {9}
 """Those and privilege withdrawn: the number is somebody else's now, or should not have been certified."""
+_WITHHELD = Problem(
+    RefusalKind.UNAUTHORIZED, "the certificate was revoked before it was issued, by somebody who may; it will not come"
+)
 CRL_REFRESH = timedelta(hours=1)
 CRL_LIFE = timedelta(hours=25)
 """A day and a refresh: whoever fetches daily always holds a list that is in force."""
@@ -31,13 +38,15 @@ def revoke(ca: CertificateAuthority, certificate_der: bytes, reason: int | None,
 
     The requester is the account that it was issued to, another that holds a valid authorization for its number, or
     whoever signs with the certificate's own key. A precertificate will do in the certificate's place: it is what the
-    number's owner finds in a log.
+    number's owner finds in a log. If its certificate is still on its way, it is never issued.
     """
     given = _load(certificate_der)
+    if _withheld(ca, given, reason, requester):
+        return
     found = ca.storage.certificates.with_serial(given.serial_number)
-    if found is None or not (found.der == certificate_der or _announces(ca, given, found)):
+    if found is None or not (found.der == certificate_der or _announces(ca, given, found.number)):
         not_found("certificate: this authority did not issue it, or not in this form")
-    _require_right(ca, found, requester)
+    _require_right(ca, _Subject(found.account_id, found.number, lambda: _key(found)), requester)
     _require_reason(reason, SUBSCRIBER_REASONS)
     _revoke(ca, found, reason)
 
@@ -76,24 +85,58 @@ def _load(certificate_der: bytes) -> x509.Certificate:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
 
 
-def _announces(ca: CertificateAuthority, given: x509.Certificate, found: Certificate) -> bool:
-    """Tell whether this is the precertificate of a certificate: signed by this authority, poisoned, the same serial."""
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Who got a certificate, or is about to: the account, the number, and the key, which is read when asked for."""
+
+    account_id: str
+    number: TelephoneNumber
+    key: Callable[[], ec.EllipticCurvePublicKey]
+
+
+def _key(found: Certificate) -> ec.EllipticCurvePublicKey:
+    return NumberCertificate.read(load_certificate(found.der)).public_key
+
+
+def _withheld(ca: CertificateAuthority, given: x509.Certificate, reason: int | None, requester: Account | JWK) -> bool:
+    """End the order of a precertificate whose certificate is not issued yet; False where there is none to withhold."""
+    order = ca.storage.orders.with_serial(given.serial_number)
+    if order is None or order.issuance is None or order.certificate_id is not None:
+        return False
+    request = NumberRequest.read(order.issuance.csr)
+    if not _announces(ca, given, request.number):
+        return False
+    _require_right(ca, _Subject(order.account_id, request.number, lambda: request.public_key), requester)
+    _require_reason(reason, SUBSCRIBER_REASONS)
+    if order.error is not None:
+        raise Refusal(RefusalKind.ALREADY_REVOKED, "the certificate was never issued, and will not be")
+    with ca.storage.transaction():
+        locked = ca.storage.orders.locked(order.id)
+        is_open = locked is not None and locked.certificate_id is None
+        if is_open:
+            ca.storage.orders.fail(order.id, _WITHHELD)
+    if is_open:
+        record(Decision.CERTIFICATE_REVOKED, number=request.number, serial=f"{given.serial_number:032x}", reason=reason)
+    return is_open
+
+
+def _announces(ca: CertificateAuthority, given: x509.Certificate, number: TelephoneNumber) -> bool:
+    """Tell whether this is a precertificate for the number, signed by this authority."""
     try:
         announced = NumberCertificate.read_precertificate(given)
     except CertificateProfileError:
         return False
-    return announced.number == found.number and ca.issuer.issued(given)
+    return announced.number == number and ca.issuer.issued(given)
 
 
-def _require_right(ca: CertificateAuthority, found: Certificate, requester: Account | JWK) -> None:
+def _require_right(ca: CertificateAuthority, subject: _Subject, requester: Account | JWK) -> None:
     if isinstance(requester, Account):
-        numbers = TnAuthList.for_number(found.number)
-        if found.account_id == requester.id or ca.storage.authorizations.proves(requester.id, numbers, ca.clock()):
+        numbers = TnAuthList.for_number(subject.number)
+        if subject.account_id == requester.id or ca.storage.authorizations.proves(requester.id, numbers, ca.clock()):
             return
         detail = "the account neither ordered this certificate nor holds a valid authorization for its number"
         raise Refusal(RefusalKind.UNAUTHORIZED, detail)
-    key = NumberCertificate.read(load_certificate(found.der)).public_key
-    if requester.public_key() != JWKEC(key=key):
+    if requester.public_key() != JWKEC(key=subject.key()):
         raise Refusal(
             RefusalKind.UNAUTHORIZED, "the request is signed neither by an account nor by the certificate's key"
         )

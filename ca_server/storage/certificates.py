@@ -25,6 +25,7 @@ _ADD = """
         not_before, not_after, shard)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO NOTHING
 """
+_OPEN = "SELECT 1 FROM orders WHERE id = ? AND error_kind IS NULL FOR UPDATE"
 _DELIVER = """
     UPDATE orders SET certificate_id = (SELECT id FROM certificates WHERE order_id = ?) WHERE id = ?
     RETURNING certificate_id
@@ -78,9 +79,14 @@ class Certificates:
 
     database: Database
 
-    def add(self, issued: IssuedCertificate) -> str:
-        """Keep a certificate, give it to its order, and return its id; where the order has one, that one stays."""
+    def add(self, issued: IssuedCertificate) -> str | None:
+        """Keep a certificate, give it to its order, and return its id; where the order has one, that one stays.
+
+        An order that was ended meanwhile gets none, and nothing is kept: None. Call it in a transaction.
+        """
         certificate = issued.certificate
+        if self.database.row(_OPEN, certificate.order_id) is None:
+            return None
         self.database.run(
             _ADD,
             certificate.id,

@@ -22,6 +22,7 @@ _SELECT = f"""
 """
 _ORDER_WIDTH = 19
 _BY_ID = f"{_SELECT} WHERE o.id = ?"
+_BY_SERIAL = f"{_SELECT} WHERE o.serial = ?"
 _LOCKED = f"{_BY_ID} FOR UPDATE OF o, a"
 _RESERVED = f"""
     {_SELECT} WHERE o.due_at <= ? AND o.certificate_id IS NULL AND o.error_kind IS NULL
@@ -81,6 +82,12 @@ class Orders:
     def get(self, order_id: str) -> Order | None:
         """Return the order of this id."""
         return self._order(self.database.row(_BY_ID, order_id))
+
+    def with_serial(self, serial: int) -> Order | None:
+        """Return the order whose certificate has, or will have, this serial number."""
+        if not 0 < serial < 1 << (8 * SERIAL_BYTES):
+            return None
+        return self._order(self.database.row(_BY_SERIAL, serial.to_bytes(SERIAL_BYTES, "big")))
 
     def locked(self, order_id: str) -> Order | None:
         """Return the order, and let nobody else change it or its authorization until this transaction ends."""

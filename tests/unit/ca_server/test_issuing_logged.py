@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca_server import issuing
 from ca_server.config import Logging
-from ca_server.errors import KeyStoreError, LintError, RefusalKind
+from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind
 from ca_server.issuing.finalization import LONGEST_WAIT, SHORTEST_WAIT, SIGNING_TIME
 from ca_server.logs.known_log import LieKind
 from ca_server.orders import Order, Status
@@ -26,7 +28,7 @@ from policies.issuance import IssuancePolicy
 from stir.certificate import NumberCertificate
 from tests.fakes.authority import make_issuer
 from tests.fakes.clock import HandClock
-from tests.fakes.issuing_authority import NUMBER, OTHER_NUMBER, IssuingAuthority, csr
+from tests.fakes.issuing_authority import NUMBER, OTHER_NUMBER, IssuingAuthority, csr, new_key
 from tests.fakes.public_log import PATIENT, TIMEOUT, PublicLog, logs_of, says
 from transparency.sct import SignedCertificateTimestamp, decode_sct_list, issuer_key_hash, signed_data, tbs_of
 
@@ -512,3 +514,70 @@ def test_a_logs_answer_shows_no_number(authority: LoggedAuthority) -> None:
     (evidence,) = authority.storage.evidence.newest(10)
     assert NUMBER.digits not in repr(evidence)
     assert NUMBER.digits not in repr(authority.ca.logs.known)
+
+
+def shown_to(log: PublicLog) -> bytes:
+    """Return the precertificate that a log saw last: what a number's owner finds there."""
+    return log.asked[-1]
+
+
+def test_an_owner_stops_a_certificate_that_is_on_its_way(authority: LoggedAuthority) -> None:
+    """Who holds the number revokes by the precertificate from a log; the certificate then never comes."""
+    authority.two.is_down = True
+    order = authority.finalized()
+    owner = authority.client()
+    with pytest.raises(Refusal) as caught:
+        issuing.revoke(authority.ca, shown_to(authority.one), None, owner.account)
+    assert caught.value.kind is RefusalKind.UNAUTHORIZED
+    authority.ready(owner)
+    issuing.revoke(authority.ca, shown_to(authority.one), None, owner.account)
+    authority.two.is_down = False
+    authority.clock.now += LONGEST_WAIT
+    found = authority.look(order)
+    assert found.status(authority.clock()) is Status.INVALID
+    assert found.error is not None
+    assert found.error.kind is RefusalKind.UNAUTHORIZED
+    assert issuing.finish_reserved(authority.ca) == 0
+    with pytest.raises(Refusal, match="never issued") as caught:
+        issuing.revoke(authority.ca, shown_to(authority.one), None, owner.account)
+    assert caught.value.kind is RefusalKind.ALREADY_REVOKED
+
+
+def test_a_certificate_that_was_stopped_while_it_was_signed_is_not_kept(
+    authority: LoggedAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last timestamp and the database there is no moment in which a revocation gets lost."""
+    sign = Issuer.sign_certificate
+
+    def revoked_meanwhile(issuer: Issuer, *values: Any) -> x509.Certificate:  # noqa: ANN401 - passed on
+        signed = sign(issuer, *values)
+        issuing.revoke(authority.ca, shown_to(authority.one), 1, authority.own.account)
+        return signed
+
+    monkeypatch.setattr(Issuer, "sign_certificate", revoked_meanwhile)
+    order = authority.finalized()
+    assert order.status(authority.clock()) is Status.INVALID
+    assert authority.storage.certificates.page(None, 10) == []
+
+
+def test_a_precertificate_that_came_to_its_certificate_is_revoked_with_it(authority: LoggedAuthority) -> None:
+    """By the precertificate the certificate is revoked, and its CRL says so."""
+    order = authority.finalized()
+    issuing.revoke(authority.ca, shown_to(authority.one), 4, authority.own.account)
+    certificate = authority.storage.certificates.get(str(order.certificate_id))
+    assert certificate is not None
+    assert certificate.revoked_at == authority.clock()
+    crl = x509.load_der_x509_crl(issuing.crl(authority.ca, certificate.shard).der)
+    assert [entry.serial_number for entry in crl] == [certificate.serial]
+
+
+def test_nobody_stops_an_order_with_a_precertificate_of_their_own(authority: LoggedAuthority) -> None:
+    """A precertificate with an order's serial that this authority did not sign names nothing."""
+    authority.two.is_down = True
+    order = authority.finalized()
+    assert order.issuance is not None
+    forged = make_issuer().sign_precertificate(NUMBER, new_key().public_key(), order.issuance)
+    with pytest.raises(Refusal) as caught:
+        issuing.revoke(authority.ca, forged.public_bytes(Encoding.DER), None, authority.own.account)
+    assert caught.value.kind is RefusalKind.NOT_FOUND
+    assert authority.status(order) is Status.PROCESSING
