@@ -8,6 +8,7 @@ LOCK := requirements/dev.lock
 PEER_VENV := .venv-bench
 PEER_LOCK := requirements/bench-peer.lock
 PURE := stir policies trust_store
+SEALED := checkpoint cosignature entry label_index log_description merkle proof sct signed_note tiles vrf
 ROOMS := acme_client answerback ca_server $(PURE)
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
@@ -31,6 +32,7 @@ check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of th
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest --quiet --no-header $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
+		$(SEALED:%=tests/unit/transparency/test_%.py) tests/unit/transparency/test_vectors.py $(SEALED:%=--cov=transparency.%) \
 		--cov-report=term-missing:skip-covered --cov-fail-under=100
 
 format: $(READY)  ## put the code into the house's form, and mend what can be mended
