@@ -96,3 +96,16 @@ def test_what_a_page_points_at_exists(page: str) -> None:
         assert (ROOT / target).exists(), target
     targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    """Two records that were written at once do not share a number, and the title says the file's."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert len(set(numbers)) == len(numbers)
+    assert [page.name for page, number in zip(pages, numbers, strict=True) if not titled(page, number)] == []
+
+
+def titled(page: Path, number: int) -> bool:
+    """Tell whether the page's first line begins with its number."""
+    return page.read_text().startswith(f"# {number}. ")
