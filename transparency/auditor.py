@@ -6,6 +6,7 @@ the index or filed under another label: it reads every entry. It learns labels a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -13,7 +14,7 @@ from typing import Final, Protocol
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
-from transparency.errors import LabelIndexError, TileMissingError, TransparencyError
+from transparency.errors import LabelIndexError, TileError, TileMissingError, TransparencyError
 from transparency.following import Seen, Shard
 from transparency.label_index import Bucket, Fetch, LabelIndex, MapCheckpoint, path_of
 from transparency.merkle import HASH_SIZE, leaf_hash
@@ -25,6 +26,10 @@ STEP: Final = 64 * TILE_WIDTH
 """Entries that are read before the index is extended by them."""
 MOST_DIFFERENCES: Final = 100
 """Entries that are named in the alarms of one audit: a wholly other index needs no list."""
+
+
+class OwnIndexDamaged(Exception):
+    """What the auditor itself kept is not what it was: no fault of the log's."""
 
 
 class IndexFiles(Protocol):
@@ -67,7 +72,10 @@ class Audit:
 
 
 def audit(shard: Shard, state: Audited, files: IndexFiles, signer: Ed25519Signer | None, now: int) -> Audit:
-    """Read what is new, and judge the index that the log shows. Without a signer nothing is signed."""
+    """Read what is new, and judge the index that the log shows. Without a signer nothing is signed.
+
+    Raises OwnIndexDamaged where `state` and `files` are not what an earlier audit left.
+    """
     found = Audit(state)
     try:
         _audit(shard, files, signer, now, found)
@@ -97,9 +105,9 @@ def _audit(shard: Shard, files: IndexFiles, signer: Ed25519Signer | None, now: i
     if latest is None or checkpoint.size > latest.checkpoint.size:
         latest = Seen(note.to_bytes(), now)
     found.state = Audited(found.state.frontier, found.state.index, latest, found.state.confirmed)
-    if found.state.frontier.root != map_.log.root:
-        text = f"the entries of the log do not make the tree of {map_.log.size} leaves that it signed"
-        raise shard.fault(AlarmKind.FALSE_FILE, text, evidence, map_.log.root.hex())
+    if found.state.frontier.root != map_.log.root:  # each entry was held to this very tree
+        msg = "the edge of the tree that was kept is not the log's"
+        raise OwnIndexDamaged(msg)
     if index.checkpoint(map_.log) != map_:
         found.alarms.extend(_differences(shard, files, index, map_, evidence))
         return
@@ -112,18 +120,28 @@ def _audit(shard: Shard, files: IndexFiles, signer: Ed25519Signer | None, now: i
 def _read(shard: Shard, files: IndexFiles, found: Audit, map_: MapCheckpoint, tree: Checkpoint) -> LabelIndex:
     """Read the entries of a tree up to those that a map covers, and extend our own index by them, step by step."""
     state = found.state
-    index = LabelIndex.empty() if state.index is None else LabelIndex.load(state.index, files.fetch)
+    with _own_files():
+        index = LabelIndex.empty() if state.index is None else LabelIndex.load(state.index, files.fetch)
     frontier = state.frontier
     while frontier.size < map_.log.size:
         entries = list(_entries(shard, tree, frontier.size, min(frontier.size + STEP, map_.log.size)))
         frontier = frontier.append([leaf_hash(one.to_bytes()) for one in entries]).frontier
-        growth = index.extend([one.label for one in entries], files.fetch)
+        with _own_files():
+            growth = index.extend([one.label for one in entries], files.fetch)
         index = growth.index
         files.put(growth.files)
         own = index.checkpoint(Checkpoint(map_.log.origin, frontier.size, frontier.root))
         found.state = Audited(frontier, own, state.checkpoint, state.confirmed)
         files.drop(growth.obsolete - growth.files.keys())
     return index
+
+
+@contextlib.contextmanager
+def _own_files() -> Iterator[None]:
+    try:
+        yield
+    except (LabelIndexError, TileError) as error:
+        raise OwnIndexDamaged(str(error)) from error
 
 
 def _entries(shard: Shard, tree: Checkpoint, start: int, end: int) -> Iterator[SealedEntry]:
@@ -153,7 +171,7 @@ def _differences(
         theirs = LabelIndex.load(map_, shard.files.fetch)
         pairs = _differing_buckets(shard, files, ours, theirs)
         named = [one for our, their, data in pairs for one in _compared(shard, our, their, evidence, data)]
-    except (LabelIndexError, TileMissingError) as error:
+    except (LabelIndexError, TileError) as error:
         text = f"the index that the log signed cannot be read: {error}"
         yield shard.fault(AlarmKind.FALSE_FILE, text, evidence, str(error)).alarm
         return
@@ -167,9 +185,10 @@ def _differing_buckets(
     for start in range(0, len(ours.rows[0]), HASH_SIZE):
         our, their = (rows[0][start : start + HASH_SIZE] for rows in (ours.rows, theirs.rows))
         if our != their:
-            theirs_data = _file(shard.files.fetch, their)
-            ours_data = _file(files.fetch, our)
-            yield _decoded(ours_data), _decoded(theirs_data), theirs_data
+            with _own_files():
+                own = _decoded(_file(files.fetch, our))
+            data = _file(shard.files.fetch, their)
+            yield own, _decoded(data), data
 
 
 def _file(fetch: Fetch, name: bytes) -> bytes:

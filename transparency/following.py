@@ -24,7 +24,7 @@ from transparency.errors import (
 )
 from transparency.label_index import MAP_CHECKPOINT_PATH, Bucket, MapCheckpoint, read_bucket
 from transparency.log_description import LogDescription, ShardDescription
-from transparency.merkle import consistency_proof, tree_head, verify_consistency
+from transparency.merkle import consistency_proof, verify_consistency
 from transparency.signed_note import Note, encode_base64
 from transparency.tiles import TILE_WIDTH, TileCache, TileReader
 
@@ -143,13 +143,6 @@ class Shard:
             return read_bucket(map_, label, self.files.fetch)
         except (LabelIndexError, TileError) as error:
             raise self._false_files(error, {"map-checkpoint": note.to_bytes()}) from error
-
-    def head(self, checkpoint: Checkpoint, size: int) -> bytes:
-        """Return the root of the first `size` leaves of a checkpoint's tree."""
-        try:
-            return tree_head(self.reader(checkpoint), size)
-        except (ProofError, TileError) as error:
-            raise self._false_files(error, {"checkpoint-text": checkpoint.text.encode()}) from error
 
     def _false_files(self, error: TransparencyError, evidence: Mapping[str, bytes]) -> LogAtFault:
         return self.fault(AlarmKind.FALSE_FILE, f"the log does not show what it signed: {error}", evidence, str(error))

@@ -137,10 +137,10 @@ class _Looking:
         self._follow_map(note, checkpoint, map_note, map_)
         newest = max(checkpoint, map_.log, key=lambda one: one.size)
         indexed = self._indexed(map_note, map_)
-        found = self._found(newest, {*indexed, *self._tail(newest, map_.log.size)})
+        found = self._found(newest, {*indexed, *self._tail(newest, map_.log.size)}, trusted=is_next)
         if is_next:
             self._require_index(map_note, map_, indexed, newest)
-        own = self._promises(newest, note)
+        own = self._promises(newest, note, found)
         self._learn(found, own)
         self._name_unknown(newest, note)
 
@@ -217,9 +217,14 @@ class _Looking:
         entries = self.shard.entries(newest, tail)
         return tuple(index for index, one in entries.items() if one.label == self.label.label)
 
-    def _found(self, newest: Checkpoint, indices: Iterable[int]) -> dict[int, SealedEntry]:
-        """Return the entries under the label that the log shows; an index that names another's is at fault."""
-        entries = self.shard.entries(newest, sorted(indices))
+    def _found(self, newest: Checkpoint, indices: set[int], *, trusted: bool) -> dict[int, SealedEntry]:
+        """Return the entries under the label that the log shows; an index that names another's is at fault.
+
+        Where the tree goes on from the one seen before, what is known from there need not be fetched again.
+        """
+        known = {index: one.entry for index, one in self.result.memory.known.items()} if trusted else {}
+        entries = {index: known[index] for index in indices & known.keys()}
+        entries.update(self.shard.entries(newest, indices - known.keys()))
         strangers = [index for index, one in entries.items() if one.label != self.label.label]
         if strangers:
             text = f"the index names entry {strangers[0]} under a label that is not the entry's"
@@ -244,7 +249,9 @@ class _Looking:
 
     # The owner's own
 
-    def _promises(self, newest: Checkpoint, note: Note) -> dict[int, LoggedCertificate]:
+    def _promises(
+        self, newest: Checkpoint, note: Note, found: Mapping[int, SealedEntry]
+    ) -> dict[int, LoggedCertificate]:
         """Hold the log to what its SCTs in the owner's certificates promise."""
         kept: dict[int, LoggedCertificate] = {}
         logged = [one for shard, one in self.owner.logged_by(self.shard.log) if shard == self.shard.description]
@@ -257,7 +264,7 @@ class _Looking:
                 continue
             if index >= newest.size:
                 self._require_soon(index, newest, promised, evidence)
-            elif self.shard.entries(newest, [index])[index] != promised:
+            elif (found.get(index) or self.shard.entries(newest, [index])[index]) != promised:
                 text = f"entry {index} is not the one that the log promised to show there"
                 self._alarm(AlarmKind.FALSE_PROMISE, text, evidence, str(index))
             else:

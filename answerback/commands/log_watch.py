@@ -332,11 +332,18 @@ def _auditor(name: str, path: Path) -> Ed25519Signer:
 
 
 def _audit(log: LogClient, shard: ShardDescription, store: WatchStore, signer: Ed25519Signer | None) -> Audit:
+    from transparency.auditor import OwnIndexDamaged
     from transparency.auditor import audit as audit_once
 
     with store.lock(f"audit {shard.origin}"):
         state, files = store.audited(shard.origin), store.index_files(shard.origin)
-        found = audit_once(log.shard(shard), state, files, signer, _seconds())
+        try:
+            found = audit_once(log.shard(shard), state, files, signer, _seconds())
+        except OwnIndexDamaged as error:
+            msg = (
+                f"what the last audit left in {files.folder} is damaged ({error}): delete it, and audit from the start"
+            )
+            raise Failure(msg) from error
         store.keep_audited(shard.origin, found.state)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import pytest
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.fakes.log_simulator import LogSimulator, random_label
 from tests.fakes.small_pki import CALLER, root
 from transparency.alarms import AlarmKind
-from transparency.auditor import STEP, Audit, Audited, audit
+from transparency.auditor import STEP, Audit, Audited, OwnIndexDamaged, audit
 from transparency.checkpoint import Checkpoint
 from transparency.errors import TileMissingError
 from transparency.following import Shard
@@ -203,6 +203,23 @@ def test_an_older_index_than_was_read_is_trouble(auditor: Auditor, log: LogSimul
     log.publish_index()
     found = auditor.audit()
     assert (found.alarms, found.note, len(found.troubles)) == ([], None, 1)
+
+
+@pytest.mark.parametrize("lost", ["file", "changed", "edge"])
+def test_a_damage_of_ones_own_is_not_blamed_on_the_log(auditor: Auditor, log: LogSimulator, lost: str) -> None:
+    """What the auditor kept itself and finds changed stops it, and accuses nobody."""
+    auditor.audit()
+    grow(log, 900)
+    for path in list(auditor.files.kept):
+        if lost == "file":
+            del auditor.files.kept[path]
+        elif lost == "changed":
+            auditor.files.kept[path] += b"."
+    if lost == "edge":
+        edge = (bytes(len(auditor.state.frontier.edge[0])), *auditor.state.frontier.edge[1:])
+        auditor.state = replace(auditor.state, frontier=replace(auditor.state.frontier, edge=edge))
+    with pytest.raises(OwnIndexDamaged):
+        auditor.audit()
 
 
 def test_a_log_out_of_reach_is_trouble(auditor: Auditor, log: LogSimulator) -> None:
