@@ -4,6 +4,7 @@
         account-key.pem  account.json               one key for each authority
         <digits of the number>/
             pending.json                            an order under way, with the key of its certificate
+            keys.json                               the hashes of the keys of all certificates so far
             current.json                            which of the folders below counts
             <start of the fingerprint>/key.pem  chain.pem
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -48,6 +50,7 @@ _LOCK_PATIENCE = 30.0
 _LOCK_PAUSE = 0.05
 _RENEW_IN_LAST = 3
 """A certificate is due in the last third of its life."""
+_MOST_KEYS = 1000
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _TEMPORARY = ".new"
 
@@ -94,6 +97,12 @@ class PendingOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def key(self) -> ec.EllipticCurvePrivateKey:
         """The key that the certificate will be for."""
         return key_from_pem(self.key_pem)
+
+
+class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The SHA-256 of the SubjectPublicKeyInfo of each certificate's key, oldest first."""
+
+    sha256: tuple[bytes, ...] = ()
 
 
 class _Current(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -276,9 +285,21 @@ class Store:
         _write(place / "key.pem", key_to_pem(key))
         _write(place / "chain.pem", b"".join(link.public_bytes(serialization.Encoding.PEM) for link in chain))
         _flush_folder(folder)
+        _remember_key(folder / "keys.json", key_hash(key.public_key()))
         _save(folder / "current.json", current)
         _sweep(folder, keep={current.folder, current.former_folder})
         return self._held(folder, current)
+
+    def own_keys(self, number: TelephoneNumber) -> frozenset[bytes]:
+        """Return the SHA-256 of each key that certificates for a number were, or are about to be, for.
+
+        Keys of certificates that are gone are among them: so their holder knows them as its own for good.
+        """
+        folders = list(self._authorities.glob(f"*/{number.digits}"))
+        histories = (_load(folder / "keys.json", _Keys) or _Keys() for folder in folders)
+        pending = (_load(folder / "pending.json", PendingOrder) for folder in folders)
+        under_way = {key_hash(order.key.public_key()) for order in pending if order is not None}
+        return frozenset(hash_ for history in histories for hash_ in history.sha256) | under_way
 
     def mark_revoked(self, held: EnrolledCertificate, at: datetime) -> EnrolledCertificate:
         """Remember that a certificate was revoked; raise NotHeld where another has taken its place."""
@@ -360,6 +381,18 @@ def _described(
         validation=tuple(validation),
         former_folder=former_folder,
     )
+
+
+def key_hash(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return the SHA-256 of a public key's SubjectPublicKeyInfo."""
+    info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(info).digest()
+
+
+def _remember_key(path: Path, hash_: bytes) -> None:
+    known = (_load(path, _Keys) or _Keys()).sha256
+    if hash_ not in known:
+        _save(path, _Keys((*known[1 - _MOST_KEYS :], hash_)))
 
 
 def _sweep(folder: Path, keep: set[str | None]) -> None:

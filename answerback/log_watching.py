@@ -14,7 +14,7 @@ from types import FrameType
 import click
 from cryptography import x509
 
-from acme_client import AuthorityAddress, Store
+from acme_client import Store
 from acme_client.errors import AcmeClientError
 from acme_client.store import EnrolledCertificate, State
 from answerback.failure import Failure
@@ -118,12 +118,10 @@ def owner_and_key(number: TelephoneNumber) -> tuple[Owner, DoorKey | None]:
         msg = f"no certificate for {number.e164} is held here: enrol the number first, with answerback enrol"
         raise Failure(msg)
     chains = [chain for one in held for chain in _chains(one)]
-    pending = [store.pending(AuthorityAddress(one.ca), number) for one in held]
-    keys = [order.key.public_key() for order in pending if order is not None]
     now = datetime.now(UTC)
     valid = [one for one in held if one.state(now) in {State.GOOD, State.DUE}]
     door_key = DoorKey(valid[0].chain(), valid[0].key()) if valid else None
-    return owner_of(number, chains, keys), door_key
+    return owner_of(number, chains, store.own_keys(number)), door_key
 
 
 def _chains(held: EnrolledCertificate) -> Iterator[tuple[x509.Certificate, ...]]:

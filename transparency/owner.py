@@ -136,11 +136,12 @@ def key_hash(key: object) -> bytes:
 
 
 def owner_of(
-    number: TelephoneNumber,
-    chains: Iterable[Sequence[x509.Certificate]],
-    more_keys: Iterable[ec.EllipticCurvePublicKey] = (),
+    number: TelephoneNumber, chains: Iterable[Sequence[x509.Certificate]], more_keys: Iterable[bytes] = ()
 ) -> Owner:
-    """Return the owner of these chains and, beyond their keys, of `more_keys`: those of orders under way."""
+    """Return the owner of these chains and, beyond their keys, of those with the hashes `more_keys`.
+
+    These are the keys of earlier certificates, and of orders under way.
+    """
     own = tuple(tuple(chain) for chain in chains)
-    keys = {key_hash(chain[0].public_key()) for chain in own} | {key_hash(key) for key in more_keys}
+    keys = {key_hash(chain[0].public_key()) for chain in own}.union(more_keys)
     return Owner(number, own, frozenset(keys) - {b""})

@@ -16,7 +16,7 @@ from acme_client import store as store_module
 from acme_client.addresses import AuthorityAddress
 from acme_client.errors import NotHeld, StoreBusy, StoreError
 from acme_client.keys import key_to_pem, new_key, same_key
-from acme_client.store import HOME_VARIABLE, EnrolledCertificate, PendingOrder, State, Store, StoredAccount
+from acme_client.store import HOME_VARIABLE, EnrolledCertificate, PendingOrder, State, Store, StoredAccount, key_hash
 from ca_server.signing.issuer import Issuer
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.authority import NOW, make_issuance
@@ -153,7 +153,7 @@ def test_certificates_are_listed_by_number(store: Store, install: Install) -> No
     ]
 
 
-@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("writes", range(5))
 def test_a_process_killed_while_installing_leaves_the_old_certificate(
     store: Store,
     address: AuthorityAddress,
@@ -173,7 +173,7 @@ def test_a_process_killed_while_installing_leaves_the_old_certificate(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "replace", killed)
-    if writes < 3:
+    if writes < 4:
         with pytest.raises(KeyboardInterrupt):
             install(2)
         assert store.certificate(address, number) == held
@@ -366,3 +366,26 @@ def test_the_x509_of_a_held_certificate_is_what_was_issued(install: Install) -> 
     assert isinstance(leaf, x509.Certificate)
     assert (held.serial, held.not_before, held.not_after) == ("5", leaf.not_valid_before_utc, leaf.not_valid_after_utc)
     assert isinstance(held.key(), ec.EllipticCurvePrivateKey)
+
+
+def test_the_keys_of_certificates_that_are_gone_are_known(
+    store: Store, address: AuthorityAddress, number: TelephoneNumber, install: Install
+) -> None:
+    """Whoever watches the number tells its own former certificates, and orders under way, from a stranger's."""
+    keys = {key_hash(install(serial).key().public_key()) for serial in (1, 2, 3)}
+    pending = new_key()
+    store.keep_pending(address, number, PendingOrder(created_at=NOW, key_pem=key_to_pem(pending)))
+    install(of=TelephoneNumber.parse("+12025550199"))
+    assert store.own_keys(number) == keys | {key_hash(pending.public_key())}
+    assert store.own_keys(TelephoneNumber.parse("+12025550177")) == frozenset()
+
+
+def test_the_same_certificate_is_remembered_once(
+    store: Store, address: AuthorityAddress, number: TelephoneNumber, issuer: Issuer
+) -> None:
+    """A certificate that is fetched again after a killed process adds no key."""
+    key = new_key()
+    leaf = issuer.sign_certificate(number, key.public_key(), make_issuance(1))
+    for _ in range(2):
+        store.install(address, number, (leaf, issuer.certificate), key, validation=[], now=NOW)
+    assert store.own_keys(number) == {key_hash(key.public_key())}

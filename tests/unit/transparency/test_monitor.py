@@ -22,7 +22,7 @@ from transparency.following import CACHE_GRACE
 from transparency.label_index import MAP_CHECKPOINT_PATH
 from transparency.merkle import leaf_hash, verify_inclusion
 from transparency.monitor import LONGEST_TAIL, Look, Memory, Policy, Standing, look
-from transparency.owner import Owner, OwnLabel, ShownCertificate, owner_of
+from transparency.owner import Owner, OwnLabel, ShownCertificate, key_hash, owner_of
 from transparency.proof import TlogProof, WitnessPolicy
 from transparency.signed_note import Note
 from transparency.transport import Unreachable
@@ -54,7 +54,9 @@ class World:
     @property
     def owner(self) -> Owner:
         """The owner, with all that it holds."""
-        return owner_of(CALLER, [one.chain for one in self.held], [key(one).public_key() for one in self.pending])
+        return owner_of(
+            CALLER, [one.chain for one in self.held], [key_hash(key(one).public_key()) for one in self.pending]
+        )
 
     def look(self) -> Look:
         """Look once, and remember."""
