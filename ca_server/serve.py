@@ -12,9 +12,7 @@ import socket
 import ssl
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -23,7 +21,6 @@ import structlog
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from ca_server.app import create_app, create_authority
 from ca_server.audit import configure_log
@@ -33,6 +30,7 @@ from ca_server.processes import Child, in_child, supervise
 from ca_server.sms.loading import open_gateways
 from ca_server.upkeep import run_worker
 from ca_server.web.application import WebApp
+from transparency.serving import web_worker
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -130,7 +128,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         settings: dict[str, Any] = {
             "bind": f"fd://{self._descriptor}",
             "backlog": _BACKLOG,
-            "worker_class": _WebWorker,
+            "worker_class": web_worker(_LONGEST_REQUEST_SECONDS),
             "workers": server.workers,
             "threads": server.threads,
             "timeout": _HUNG_SECONDS,
@@ -165,53 +163,6 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Announce the server once the first of its processes can answer."""
         if worker.age == 1:
             self._announce(self._url)
-
-
-class Deadlines:
-    """Cuts off whoever takes too long. A client that sends half a request would otherwise keep its thread for ever."""
-
-    def __init__(self, longest: float) -> None:
-        """Allow `longest` seconds."""
-        self._longest = longest
-        self._began: dict[Any, float] = {}
-
-    @contextmanager
-    def on(self, connection: Any) -> Iterator[None]:  # noqa: ANN401  # gunicorn is untyped
-        """Let the time run for what is done meanwhile with a connection, which has its socket as `sock`."""
-        self._began[connection] = time.monotonic()
-        try:
-            yield
-        finally:
-            del self._began[connection]
-
-    def enforce(self) -> None:
-        """Shut down the connections whose time is over; whoever waits for them then reads their end."""
-        now = time.monotonic()
-        for connection, began in list(self._began.items()):
-            if now - began > self._longest:
-                with suppress(OSError):
-                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # not TLS's, which is the thread's own
-
-    def keep(self) -> NoReturn:
-        """Enforce them, for as long as the process lives."""
-        while True:
-            time.sleep(min(1.0, self._longest))
-            self.enforce()
-
-
-class _WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
-    """Gunicorn's threads, none of which a slow client keeps."""
-
-    def init_process(self) -> None:
-        """Begin to watch, in the process that serves."""
-        self.deadlines = Deadlines(_LONGEST_REQUEST_SECONDS)
-        threading.Thread(target=self.deadlines.keep, name="deadlines", daemon=True).start()
-        super().init_process()
-
-    def handle(self, conn: Any) -> Any:  # noqa: ANN401  # gunicorn is untyped
-        """Serve one request, as long as that may take."""
-        with self.deadlines.on(conn):
-            return super().handle(conn)
 
 
 class _GunicornLog(Logger):  # type: ignore[misc]  # gunicorn is untyped

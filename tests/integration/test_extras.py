@@ -21,6 +21,10 @@ PACKAGES = (
     "trust_store",
 )
 SERVER_ONLY = {"boto3", "falcon", "gunicorn", "peewee", "psycopg", "smpplib", "structlog"}
+OF_OPERATORS = (
+    "answerback.commands.ca answerback.commands.demo answerback.demo "
+    "transparency.server transparency.serving transparency.witness.app transparency.witness.serve"
+)
 IMPORT_ALL = """\
 import importlib, importlib.metadata, pkgutil, sys
 
@@ -82,7 +86,7 @@ def install(folder: Path, requirement: str, constraints: Path) -> Path:
         (
             "",
             "acme_client answerback number_directory policies stir transparency trust_store",
-            "answerback.commands.ca answerback.commands.demo answerback.demo transparency.server",
+            OF_OPERATORS,
         ),
         ("[ca]", "ca_server", ""),
         ("[directory]", "number_directory", ""),

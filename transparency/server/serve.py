@@ -31,6 +31,7 @@ from transparency.server.config import LogConfig, Tls
 from transparency.server.errors import ConfigurationError, LogServerError
 from transparency.server.sequencing import run_sequencer
 from transparency.server.web import WebApp
+from transparency.serving import web_worker
 
 _log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         settings: dict[str, Any] = {
             "bind": f"fd://{self._descriptor}",
             "backlog": _BACKLOG,
-            "worker_class": "gthread",
+            "worker_class": web_worker(self._config.sequencing.wait_seconds + _SLACK_SECONDS),
             "workers": server.workers,
             "threads": server.threads,
             "timeout": self._config.sequencing.wait_seconds + _SLACK_SECONDS,

@@ -14,6 +14,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from transparency.serving import web_worker
 from transparency.witness.app import create_app
 from transparency.witness.config import Tls, WitnessConfig
 from transparency.witness.cosigning import open_witness
@@ -22,6 +23,7 @@ from transparency.witness.errors import ConfigurationError, WitnessError
 _BACKLOG = 128
 _HUNG_SECONDS = 60
 _KEEPALIVE_SECONDS = 15
+_LONGEST_REQUEST_SECONDS = 30.0
 
 Announce = Callable[[str], None]
 """Told the URL at which the witness listens, once it does."""
@@ -71,7 +73,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         settings: dict[str, Any] = {
             "bind": f"fd://{self._descriptor}",
             "backlog": _BACKLOG,
-            "worker_class": "gthread",
+            "worker_class": web_worker(_LONGEST_REQUEST_SECONDS),
             "workers": 1,
             "threads": self._config.server.threads,
             "timeout": _HUNG_SECONDS,

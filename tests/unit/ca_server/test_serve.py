@@ -6,8 +6,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +21,7 @@ from ca_server import serve as module
 from ca_server.config import Authority, Config, Gateway, Server, Tls
 from ca_server.errors import CaServerError, ConfigurationError
 from ca_server.processes import Child, in_child
-from ca_server.serve import Deadlines, listen, serve
+from ca_server.serve import listen, serve
 from policies.issuance import IssuancePolicy
 
 
@@ -32,13 +30,6 @@ def config_with(server: Server) -> Config:
     return Config(
         "http://127.0.0.1", Authority("A", "B"), (Gateway("g", "outbox", "o", "1"),), IssuancePolicy(), server=server
     )
-
-
-@dataclass(frozen=True)
-class Connection:
-    """What gunicorn calls a connection, as far as it matters here."""
-
-    sock: socket.socket
 
 
 def write_tls(folder: Path) -> Tls:
@@ -200,16 +191,3 @@ def test_nothing_is_served_where_the_start_fails(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(module, "listen", lambda _config: pytest.fail("it must not listen"))
     with pytest.raises(CaServerError):
         serve(msgspec.structs.replace(config_with(Server()), folder=tmp_path, database="sqlite:///"), print)
-
-
-def test_who_sends_half_a_request_is_cut_off() -> None:
-    """A connection whose time is over reads its end, so that the thread which waits for it is free; others go on."""
-    for longest, expected in ((-1.0, b""), (60.0, b"more")):
-        here, there = socket.socketpair()
-        deadlines = Deadlines(longest)
-        with here, there, deadlines.on(Connection(here)):
-            deadlines.enforce()
-            with suppress(BrokenPipeError):
-                there.sendall(b"more")
-            assert here.recv(4) == expected
-        deadlines.enforce()
