@@ -326,10 +326,14 @@ class PathFacts:
 
 @dataclass(frozen=True, slots=True)
 class RevocationFacts:
-    """What the revocation lists say of one certificate of a path, in a word and in a sentence."""
+    """What the revocation lists say of one certificate of a path, in a word and in a sentence.
+
+    `as_of` is when the list was signed that does not name a good one.
+    """
 
     state: RevocationState
     reason: str
+    as_of: datetime | None = None
 
 
 def denied_number(number: TelephoneNumber, denies: Iterable[Deny]) -> Finding:
@@ -404,13 +408,16 @@ def included(proofs: Iterable[ProofFacts], terms: Terms, settings: Settings) -> 
 def revocation(facts: Iterable[RevocationFacts], settings: Settings) -> Finding:
     """Refuse a path on which a certificate is revoked or, where the user requires it, may be without our knowing."""
     unknown: RevocationFacts | None = None
+    oldest: datetime | None = None
     for fact in facts:
         if fact.state is RevocationState.REVOKED:
             return _refused(Rule.REVOCATION, fact.reason)
         if fact.state is RevocationState.UNKNOWN:
             unknown = unknown or fact
+        if fact.as_of is not None:
+            oldest = fact.as_of if oldest is None else min(oldest, fact.as_of)
     if unknown is None:
-        return _NOT_REVOKED
+        return _not_revoked(oldest)
     source = settings.sources.get("revocation")
     if settings.revocation is RevocationMode.REQUIRED:
         return _refused(Rule.REVOCATION, unknown.reason, source)
@@ -465,8 +472,13 @@ _NO_LOG_ASKED_FOR = Finding(Rule.LOGGED, "it carries no timestamp that counts, a
 _NO_PROOF = Finding(Rule.INCLUDED, "no proof came with it, and you ask for none")
 _NO_LAST_ISSUE = Finding(Rule.ISSUED_NOT_AFTER, "you set no such date")
 _NO_LAST_DAY = Finding(Rule.UNTIL, "you set no such date")
-_NOT_REVOKED = Finding(Rule.REVOCATION, "no certificate of the path is revoked")
 _FIRST_TIME = Finding(Rule.DUPLICATE, "this message did not come in before")
+
+
+@lru_cache(maxsize=128)
+def _not_revoked(as_of: datetime | None) -> Finding:
+    told = "" if as_of is None else f", as of {as_of:%Y-%m-%d %H:%M} UTC"
+    return Finding(Rule.REVOCATION, f"no certificate of the path is revoked{told}")
 
 
 @lru_cache(maxsize=128)

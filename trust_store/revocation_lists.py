@@ -23,10 +23,11 @@ from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 from policies.belief import RevocationFacts, RevocationState
 from trust_store.errors import FetchError
 
-REFRESHED_AFTER = timedelta(hours=1)
-"""Authorities sign their lists anew each hour: a list older than this is asked for again, though it is still good."""
 ASKED_AGAIN_AFTER = timedelta(minutes=5)
-"""How long to leave a server alone that had nothing newer, or did not answer."""
+"""A list older than this is asked for again, though it is still good: authorities sign anew when they revoke.
+
+It is also how long a server is left alone that had nothing newer, or did not answer.
+"""
 
 _KEPT_IN_MEMORY = 64
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -109,7 +110,8 @@ class RevocationList:
             return _unknown(f"the revocation list is out of date since {self.next_update:%Y-%m-%d %H:%M} UTC")
         if at < self.this_update - _CLOCK_SKEW:
             return _unknown(f"the revocation list at hand is from later: {self.this_update:%Y-%m-%d %H:%M} UTC")
-        return RevocationFacts(RevocationState.GOOD, "the certificate is not on its authority's revocation list")
+        told = f"the certificate is not on its authority's revocation list as of {self.this_update:%Y-%m-%d %H:%M} UTC"
+        return RevocationFacts(RevocationState.GOOD, told, self.this_update)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class RevocationLists:
         return _unknown(trouble) if found is None else found.on(certificate, at)
 
     def _is_to_be_asked(self, url: str, found: RevocationList | None, at: datetime) -> bool:
-        if found is not None and at - found.this_update < REFRESHED_AFTER:
+        if found is not None and at - found.this_update < ASKED_AGAIN_AFTER:
             return False
         with self._lock:
             asked = self._asked.get(url)

@@ -195,9 +195,9 @@ class Story:
         self._tell("Alice has her operator end the rerouting, proves her number to Birch, and revokes what it issued.")
         phone_of.reroute(ALICE, None)
         self._step("Alice revokes the certificate that she never asked for", "revoked", self._revoked)
-        later = timedelta(hours=1)
+        later = timedelta(minutes=10)
         self._step(
-            "Mallory calls once more, when Bob's app has asked for news of revocations (an hour later)",
+            "Mallory calls once more, when Bob's app has asked for news of revocations (ten minutes later)",
             REFUSED,
             lambda: self._judged(_token(stolen, -later), later),
         )

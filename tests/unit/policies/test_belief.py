@@ -517,6 +517,14 @@ def test_revocation_is_as_strict_as_the_user_says(
     assert belief.revocation(facts, settings).passed is passed
 
 
+def test_as_of_when_nothing_is_revoked_is_told() -> None:
+    """Of several lists the oldest counts: whatever was revoked since then is not known."""
+    lists = [RevocationFacts(RevocationState.GOOD, "good", datetime(2026, 6, 1, 13, m, tzinfo=UTC)) for m in (59, 58)]
+    told = "no certificate of the path is revoked"
+    assert belief.revocation(lists, Settings()).reason == f"{told}, as of 2026-06-01 13:58 UTC"
+    assert belief.revocation((GOOD,), Settings()).reason == told
+
+
 def test_an_unknown_revocation_is_told() -> None:
     """What was not checked is not passed over in silence, and the setting that decides is named."""
     assert belief.revocation((UNKNOWN,), Settings()).reason == "not checked: its list is not at hand"

@@ -96,7 +96,9 @@ def says(lists: RevocationLists, at: datetime = NOW, *urls: str) -> RevocationFa
 
 def test_a_certificate_that_is_not_on_the_list_is_good() -> None:
     """RFC 5280 §6.3.3."""
-    assert RevocationList.read(crl(7, 8), CRL_URL, ISSUER).on(LEAF, NOW).state is RevocationState.GOOD
+    facts = RevocationList.read(crl(7, 8), CRL_URL, ISSUER).on(LEAF, NOW)
+    assert (facts.state, facts.as_of) == (RevocationState.GOOD, NOW - timedelta(minutes=30))
+    assert facts.reason == "the certificate is not on its authority's revocation list as of 2026-06-01 11:30 UTC"
 
 
 def test_a_certificate_on_the_list_is_revoked_and_the_reason_is_told() -> None:
@@ -240,15 +242,23 @@ def test_a_list_is_fetched_kept_and_used_offline(tmp_path: Path) -> None:
     assert server.asked == [CRL_URL]
 
 
-def test_a_list_of_this_hour_is_not_asked_for_again(tmp_path: Path) -> None:
-    """An authority signs hourly; until then there is nothing newer."""
-    server = Server(document=crl())
-    lists = RevocationLists(tmp_path, server)
-    for minutes in range(0, 30, 5):
-        assert says(lists, NOW + timedelta(minutes=minutes)).state is RevocationState.GOOD
+def test_a_list_of_these_five_minutes_is_not_asked_for_again(tmp_path: Path) -> None:
+    """Neither by this process nor by the next, which finds it in the folder."""
+    server = Server(document=crl(this_update=NOW))
+    for _ in range(2):
+        lists = RevocationLists(tmp_path, server)
+        for minutes in range(5):
+            assert says(lists, NOW + timedelta(minutes=minutes)).state is RevocationState.GOOD
     assert len(server.asked) == 1
-    server.document = crl(SERIAL, this_update=NOW + timedelta(minutes=30))
-    assert says(lists, NOW + timedelta(minutes=31)).state is RevocationState.REVOKED
+
+
+def test_a_revocation_is_known_after_five_minutes(tmp_path: Path) -> None:
+    """An authority signs a new list with each revocation, and caches may hide it for no longer than that."""
+    server = Server(document=crl(this_update=NOW))
+    lists = RevocationLists(tmp_path, server)
+    assert says(lists, NOW + timedelta(minutes=1)).state is RevocationState.GOOD
+    server.document = crl(SERIAL, this_update=NOW + timedelta(minutes=2))
+    assert says(lists, NOW + timedelta(minutes=6)).state is RevocationState.REVOKED
     assert len(server.asked) == 2
 
 
