@@ -9,7 +9,7 @@ PEER_VENV := .venv-bench
 PEER_LOCK := requirements/bench-peer.lock
 PURE := stir policies trust_store
 SEALED := checkpoint cosignature entry label_index log_description merkle proof sct signed_note tiles vrf
-ROOMS := acme_client answerback ca_server $(PURE)
+ROOMS := acme_client answerback ca_server transparency $(PURE)
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
 
@@ -56,7 +56,7 @@ lock: $(READY)  ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/pip-compile $(LOCK) $(PEER_LOCK)
 
 clean:  ## remove what was built, the virtual environments too
-	rm -rf $(VENV) $(PEER_VENV) build site .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEER_VENV) .venv-witness build site .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	rm -rf ./*.egg-info tests/npm/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
