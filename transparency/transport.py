@@ -77,8 +77,9 @@ class Transport(Protocol):
 class HttpTransport:
     """Asks over https, or over plain http on this machine's loopback. Threads may share it.
 
-    Redirects are not followed: they could lead to a place that nobody chose. `ca_bundle` is a file of TLS roots to
-    believe instead of the usual ones.
+    Redirects are not followed: they could lead to a place that nobody chose. Nor does the environment choose one: its
+    proxies, its TLS roots and the passwords in ~/.netrc are left aside. `ca_bundle` is a file of TLS roots to believe
+    instead of the usual ones.
     """
 
     def __init__(self, ca_bundle: Path | None = None) -> None:
@@ -149,6 +150,7 @@ class HttpTransport:
             return self._idle.get_nowait()
         except Empty:
             session = requests.Session()
+            session.trust_env = False
             session.verify = self._verify
             return session
 

@@ -1,17 +1,23 @@
 """Fetch a small document: an anchor's certificate that the user asked for, or a revocation list.
 
 Nothing here decides. A URL from a certificate is asked only once the certificate is believed but for its revocation, so
-that a stranger's token cannot make this device ask a server of the stranger's choice.
+that a stranger's token cannot make this device ask a server of the stranger's choice. What is asked carries no password
+of the user's (~/.netrc) and takes no way that the environment names, for whoever sees it learns whose calls come in.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import threading
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from trust_store.errors import FetchError
+
+if TYPE_CHECKING:
+    import requests
 
 PATIENCE = 5.0
 """In seconds, for the whole of a document."""
@@ -19,6 +25,9 @@ LARGEST_DOCUMENT = 4 * 1024 * 1024
 """In bytes."""
 
 _CHUNK = 16 * 1024
+_LONGEST_SHOWN = 400
+_NOT_IN_A_URL = re.compile(r"[^\x21-\x7e]+")
+"""A terminal might obey it instead of showing it (RFC 3986 §2)."""
 _now = time.monotonic
 
 
@@ -47,7 +56,7 @@ def _answer(url: str, largest: int, patience: float) -> bytes | FetchError:
 
     ends = _now() + patience
     try:
-        with requests.get(url, timeout=patience, stream=True, allow_redirects=False) as response:
+        with requests.Session() as session, _asked(session, url, patience) as response:
             if response.status_code != requests.codes.ok:
                 return FetchError(_refusal(url, response.status_code, response.headers.get("Location")))
             content = bytearray()
@@ -64,13 +73,18 @@ def _answer(url: str, largest: int, patience: float) -> bytes | FetchError:
     return FetchError(_too_slow(url, patience))
 
 
+def _asked(session: requests.Session, url: str, patience: float) -> requests.Response:
+    session.trust_env = False
+    return session.get(url, timeout=patience, stream=True, allow_redirects=False, verify=True)
+
+
 def _too_slow(url: str, patience: float) -> str:
     return f"{_host(url)} did not answer within {patience:g} seconds"
 
 
 def _refusal(url: str, status: int, location: str | None) -> str:
     if location is not None:
-        return f"{_host(url)} points elsewhere: {location}; if you trust that, give that URL"
+        return f"{_host(url)} points elsewhere: {_plain(location)}; if you trust that, give that URL"
     return f"{_host(url)} answered with status {status}"
 
 
@@ -91,7 +105,12 @@ def _split(url: str) -> SplitResult:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).hostname or "the URL's host"
+    return _plain(urlsplit(url).hostname or "") or "the URL's host"
+
+
+def _plain(url: str) -> str:
+    """Return what a server or a certificate calls a URL as one line that a terminal shows and does not obey."""
+    return _NOT_IN_A_URL.sub(" ", url).strip()[:_LONGEST_SHOWN]
 
 
 def is_loopback(host: str) -> bool:

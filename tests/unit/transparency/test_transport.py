@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,8 @@ class _Server(http.server.BaseHTTPRequestHandler):
                 self._send(200, bytes(3000))
             case "/elsewhere":
                 self._send(302, b"", ("Location", "/good"))
+            case "/password":
+                self._send(200, self.headers.get("Authorization", "none").encode())
             case "/slow":
                 self.send_response(200)
                 self.end_headers()
@@ -84,6 +87,19 @@ def test_an_answer_that_is_too_large_is_none(url: str) -> None:
 def test_a_redirect_is_not_followed(url: str) -> None:
     """A redirect is an answer like any other."""
     assert HttpTransport().ask(Question(f"{url}/elsewhere")).status == 302
+
+
+def test_the_environment_says_neither_the_way_nor_the_password(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No password comes from .netrc, and no question goes to a proxy that nobody chose."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login alice password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert HttpTransport().ask(Question(f"{url}/password")).body == b"none"
 
 
 def test_a_server_that_trickles_is_left_behind(url: str) -> None:

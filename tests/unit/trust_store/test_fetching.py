@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,43 @@ def test_a_redirect_is_not_followed() -> None:
         pytest.raises(FetchError, match="points elsewhere: https://elsewhere"),
     ):
         fetch(url)
+
+
+def test_what_a_server_says_of_itself_is_not_obeyed_by_the_terminal() -> None:
+    """Escape sequences in a Location are not shown, and no more of it than a line or two."""
+    location = "https://elsewhere.example/\x1b]0;owned\x07\xc2\x9b2J" + "x" * 1000
+    with serving(answering(b"", 302, Location=location)) as url, pytest.raises(FetchError) as caught:
+        fetch(url)
+    assert "points elsewhere: https://elsewhere.example/ ]0;owned 2J" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+def test_a_host_in_a_message_is_not_obeyed_by_the_terminal() -> None:
+    """A certificate's URL is its author's text."""
+    with pytest.raises(FetchError, match="use https") as caught:
+        fetch("http://ca\x1bc.example/0.crl")
+    assert str(caught.value).isprintable()
+
+
+def test_the_environment_says_neither_the_way_nor_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL out of a certificate gets no password from .netrc, and is not told to a proxy."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login alice password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    sent: list[str | None] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        sent.append(handler.headers["Authorization"])
+        answering(b"a list")(handler)
+
+    with serving(answer) as url:
+        assert fetch(url) == b"a list"
+    assert sent == [None]
 
 
 @pytest.mark.parametrize("status", [204, 404, 500])
