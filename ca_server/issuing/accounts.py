@@ -90,21 +90,30 @@ def deactivate_account(ca: CertificateAuthority, account: Account) -> Account:
 def change_key(ca: CertificateAuthority, account: Account, new_jwk: JWK) -> Account:
     """Put another key in the place of the account's (RFC 8555 §7.3.5).
 
-    Refuses a key that an account has already as a conflict, whose `location` is that account's id.
+    Refuses a key that an account has already as a conflict, whose `location` is that account's id. Of two changes at
+    one moment, both signed with the key that was, one is refused.
     """
     thumbprint, jwk = new_jwk.thumbprint(), _canonical(new_jwk)
-    holder = ca.storage.accounts.with_key(thumbprint)
-    if holder is not None:
-        _refuse_held(holder.id)
-    if not ca.storage.accounts.set_key(account.id, jwk, thumbprint):
-        return change_key(ca, account, new_jwk)
+    _require_no_account(ca, thumbprint)
+    if not ca.storage.accounts.set_key(account, jwk, thumbprint):
+        _refuse_overtaken(ca, account.id, thumbprint)
     record(Decision.ACCOUNT_CHANGED, account=account.id, what="key")
     return dataclasses.replace(account, jwk=jwk, thumbprint=thumbprint)
 
 
-def _refuse_held(account_id: str) -> NoReturn:
-    detail = "this key is that of an account already; choose a new key"
-    raise Refusal(RefusalKind.CONFLICT, detail, location=account_id)
+def _require_no_account(ca: CertificateAuthority, thumbprint: bytes) -> None:
+    holder = ca.storage.accounts.with_key(thumbprint)
+    if holder is not None:
+        detail = "this key is that of an account already; choose a new key"
+        raise Refusal(RefusalKind.CONFLICT, detail, location=holder.id)
+
+
+def _refuse_overtaken(ca: CertificateAuthority, account_id: str, new_thumbprint: bytes) -> NoReturn:
+    """Refuse a change of a key, for what happened since the request was let in."""
+    _require_no_account(ca, new_thumbprint)
+    account(ca, account_id)
+    detail = "the account got another key meanwhile; sign with the key that it has now"
+    raise Refusal(RefusalKind.UNAUTHORIZED, detail)
 
 
 def _require_valid(account: Account) -> Account:

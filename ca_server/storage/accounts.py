@@ -20,6 +20,10 @@ _PAGE = f"""
 """
 _ADD = f"INSERT INTO accounts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (thumbprint) DO NOTHING"
 
+_SET_KEY = """
+    UPDATE accounts SET jwk = ?, thumbprint = ? WHERE id = ? AND thumbprint = ? AND deactivated_at IS NULL
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
@@ -60,13 +64,15 @@ class Accounts:
         """Replace the contacts."""
         self.database.run("UPDATE accounts SET contacts = ? WHERE id = ?", json.dumps(contacts), account_id)
 
-    def set_key(self, account_id: str, jwk: str, thumbprint: bytes) -> bool:
-        """Replace the key; False where another account has the new one."""
+    def set_key(self, account: Account, jwk: str, thumbprint: bytes) -> bool:
+        """Replace the key that `account` holds; False where it does not hold that any more, or another has the new one.
+
+        A deactivated account keeps the key that it had.
+        """
         try:
-            self.database.run("UPDATE accounts SET jwk = ?, thumbprint = ? WHERE id = ?", jwk, thumbprint, account_id)
+            return self.database.run(_SET_KEY, jwk, thumbprint, account.id, account.thumbprint) == 1
         except Conflict:
             return False
-        return True
 
     def deactivate(self, account_id: str, at: datetime) -> None:
         """Note that the account's owner gave it up; the first time counts."""

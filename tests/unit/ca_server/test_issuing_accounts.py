@@ -241,6 +241,26 @@ def test_a_key_taken_at_the_same_moment_is_a_conflict(
     assert caught.value.location == other.id
 
 
+def test_a_key_that_was_replaced_changes_nothing_more(authority: IssuingAuthority) -> None:
+    """Of two changes that the old key signed, the one that comes second is refused.
+
+    Neither does a change that was under way bring another key to an account that was deactivated meanwhile.
+    """
+    account = create(authority, jwk())
+    changed = issuing.change_key(authority.ca, account, jwk())
+    with pytest.raises(Refusal, match="another key meanwhile") as caught:
+        issuing.change_key(authority.ca, account, jwk())
+    assert refusal(caught) is RefusalKind.UNAUTHORIZED
+    assert issuing.account(authority.ca, account.id) == changed
+    issuing.deactivate_account(authority.ca, changed)
+    with pytest.raises(Refusal) as caught:
+        issuing.change_key(authority.ca, changed, jwk())
+    assert refusal(caught) is RefusalKind.ACCOUNT_DEACTIVATED
+    kept = authority.storage.accounts.get(account.id)
+    assert kept is not None
+    assert kept.thumbprint == changed.thumbprint
+
+
 def test_an_address_makes_only_so_many_accounts(storage: Storage) -> None:
     """A flood of new accounts from one address is refused with the wait; others, and existing accounts, go on."""
     policy = IssuancePolicy(countries=("US",), new_accounts=Cap(burst=2, refill_seconds=60))
