@@ -6,11 +6,11 @@ import dataclasses
 import re
 from typing import NoReturn
 
-from josepy.jwk import JWK
+from josepy.jwk import JWK, JWKEC
 
 from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
-from ca_server.issuing.authority import CertificateAuthority, new_name
+from ca_server.issuing.authority import CertificateAuthority, key_hash_of, new_name
 from ca_server.issuing.limits import take_tokens
 from ca_server.orders import Account, Status
 from policies.issuance import account_buckets
@@ -43,6 +43,7 @@ def create_account(
             RefusalKind.ACCOUNT_DOES_NOT_EXIST, "no account has this key; make one without onlyReturnExisting"
         )
     _require_terms(ca, agreed=terms_agreed)
+    _require_no_certificate(ca, jwk)
     account = Account(
         id=new_name(ca),
         jwk=_canonical(jwk),
@@ -95,6 +96,7 @@ def change_key(ca: CertificateAuthority, account: Account, new_jwk: JWK) -> Acco
     """
     thumbprint, jwk = new_jwk.thumbprint(), _canonical(new_jwk)
     _require_no_account(ca, thumbprint)
+    _require_no_certificate(ca, new_jwk)
     if not ca.storage.accounts.set_key(account, jwk, thumbprint):
         _refuse_overtaken(ca, account.id, thumbprint)
     record(Decision.ACCOUNT_CHANGED, account=account.id, what="key")
@@ -106,6 +108,15 @@ def _require_no_account(ca: CertificateAuthority, thumbprint: bytes) -> None:
     if holder is not None:
         detail = "this key is that of an account already; choose a new key"
         raise Refusal(RefusalKind.CONFLICT, detail, location=holder.id)
+
+
+def _require_no_certificate(ca: CertificateAuthority, jwk: JWK) -> None:
+    """Refuse the key of a certificate: whoever has a telephone's key must not get its account too (RFC 8555 §11.1)."""
+    if isinstance(jwk, JWKEC) and ca.storage.certificates.is_certified(
+        key_hash_of(jwk.public_key().key.public_numbers().public_key())
+    ):
+        detail = "this key is that of a certificate; make another for the account"
+        raise Refusal(RefusalKind.BAD_PUBLIC_KEY, detail)
 
 
 def _refuse_overtaken(ca: CertificateAuthority, account_id: str, new_thumbprint: bytes) -> NoReturn:

@@ -1,12 +1,16 @@
-"""The authority as its use cases see it, and what they share: names, and who may see what."""
+"""The authority as its use cases see it, and what they share: names, key hashes, and who may see what."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca_server.config import Config
 from ca_server.errors import Refusal, RefusalKind
@@ -38,6 +42,11 @@ class CertificateAuthority:
 def new_name(ca: CertificateAuthority) -> str:
     """Return a name that nobody guesses, for a URL: 128 random bits in 22 base64url characters."""
     return base64.urlsafe_b64encode(ca.random_bytes(_NAME_BYTES)).rstrip(b"=").decode("ascii")
+
+
+def key_hash_of(public_key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return the SHA-256 of a SubjectPublicKeyInfo, by which certificates are found by their key."""
+    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
 
 
 def require_owner(account: Account, owner_id: str) -> None:

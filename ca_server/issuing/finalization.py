@@ -7,19 +7,17 @@ What it will say is kept before it is signed. Whoever finds it unsigned after a 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from josepy.jwk import JWKEC
 
 from ca_server.audit import Decision, record
 from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind, StorageError
-from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
+from ca_server.issuing.authority import CertificateAuthority, key_hash_of, new_name, not_found, require_owner
 from ca_server.issuing.timestamping import timestamped
 from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
 from ca_server.storage import IssuedCertificate
@@ -52,7 +50,7 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
     """
     found = _ready(ca, account, ca.storage.orders.get(order_id))
     request = _request(csr_der, found)
-    key_hash = _key_hash(request.public_key)
+    key_hash = key_hash_of(request.public_key)
     _require_fresh_key(ca, request, key_hash)
     with ca.storage.transaction():
         found = _ready(ca, account, ca.storage.orders.locked(order_id))
@@ -269,7 +267,7 @@ def _sign(ca: CertificateAuthority, order: Order, issuance: Issuance, request: N
         ),
         issuer=ca.issuer.id,
         chain=ca.issuer.chain_pem(certificate),
-        key_hash=_key_hash(request.public_key),
+        key_hash=key_hash_of(request.public_key),
         issued_at=ca.clock(),
     )
     with ca.storage.transaction():
@@ -293,7 +291,3 @@ def _reserved(order: Order) -> Issuance:
         msg = f"nothing was fixed for order {order.id}"
         raise StorageError(msg)
     return order.issuance
-
-
-def _key_hash(public_key: ec.EllipticCurvePublicKey) -> bytes:
-    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()

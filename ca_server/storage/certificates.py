@@ -31,6 +31,7 @@ _DELIVER = """
     RETURNING certificate_id
 """
 _REVOKE = "UPDATE certificates SET revoked_at = ?, revocation_reason = ? WHERE id = ? AND revoked_at IS NULL"
+_OF_KEY = "SELECT 1 FROM certificates WHERE key_hash = ? LIMIT 1"
 _COMPROMISED = "SELECT 1 FROM certificates WHERE key_hash = ? AND revocation_reason = ? LIMIT 1"
 _TAKE_NUMBER = """
     INSERT INTO revocation_lists (issuer, shard, taken) VALUES (?, ?, 1)
@@ -127,6 +128,10 @@ class Certificates:
         """Return the id of the account that a certificate was issued to, and its chain in PEM."""
         row = self.database.row("SELECT account_id, chain FROM certificates WHERE id = ?", certificate_id)
         return None if row is None else (row[0], bytes(row[1]))
+
+    def is_certified(self, key_hash: bytes) -> bool:
+        """Tell whether a certificate was ever issued for this key."""
+        return self.database.row(_OF_KEY, key_hash) is not None
 
     def is_compromised(self, key_hash: bytes) -> bool:
         """Tell whether a certificate of this key was revoked because the key leaked."""

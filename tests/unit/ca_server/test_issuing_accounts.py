@@ -228,6 +228,20 @@ def test_a_key_that_has_an_account_is_a_conflict(authority: IssuingAuthority) ->
         assert caught.value.location == holder.id
 
 
+def test_the_key_of_a_certificate_is_no_accounts_key(authority: IssuingAuthority) -> None:
+    """Neither newAccount nor keyChange takes a key that was certified: badPublicKey (RFC 8555 §11.1)."""
+    key, client = new_key(), authority.client()
+    authority.issue(client, key=key)
+    for use in (
+        lambda jwk: create(authority, jwk),
+        lambda jwk: issuing.change_key(authority.ca, client.account, jwk),
+    ):
+        with pytest.raises(Refusal, match="make another") as caught:
+            use(JWKEC(key=key.public_key()))
+        assert refusal(caught) is RefusalKind.BAD_PUBLIC_KEY
+    assert authority.storage.accounts.get(client.account.id) == client.account
+
+
 def test_a_key_taken_at_the_same_moment_is_a_conflict(
     authority: IssuingAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
