@@ -212,9 +212,13 @@ def _refuse_key(detail: str) -> NoReturn:
 
 
 def _issuance(ca: CertificateAuthority, order: Order, csr_der: bytes) -> Issuance:
-    """Fix what the certificate will say. Times are whole seconds, as X.509 has no parts of them."""
+    """Fix what the certificate will say. Times are whole seconds, as X.509 has no parts of them.
+
+    A beginning that was allowed when it was ordered may lie too far back by now; it is then as far back as it may.
+    """
     policy, now = ca.config.policy, ca.clock().replace(microsecond=0)
-    not_before = order.not_before or now - timedelta(minutes=policy.backdate_minutes)
+    earliest = now - timedelta(minutes=policy.backdate_minutes)
+    not_before = max(order.not_before or earliest, earliest)
     not_after = order.not_after or max(not_before, now) + timedelta(hours=policy.certificate_hours)
     not_after = min(not_after.replace(microsecond=0), ca.issuer.not_after)
     if not_after <= max(not_before, now):

@@ -385,6 +385,19 @@ def test_a_short_lived_policy_is_obeyed(storage: Storage) -> None:
     assert certificate.not_after == NOW + timedelta(hours=24)
 
 
+def test_a_late_finalization_backdates_no_further(authority: IssuingAuthority, client: Client) -> None:
+    """A notBefore that was within policy when ordered is moved up to what policy allows at issuance."""
+    authority.ready(client)
+    begin = NOW - timedelta(minutes=30)
+    prompt, late = (
+        issuing.create_order(authority.ca, client.account, [identifier(NUMBER)], begin, None) for _ in range(2)
+    )
+    for order, hours, expected in ((prompt, 0, begin), (late, 20, NOW + timedelta(hours=19))):
+        authority.clock.advance(hours=hours)
+        leaf = NumberCertificate.read(authority.download(client, finalize(authority, client, order))[0])
+        assert leaf.not_before == expected
+
+
 def test_a_curve_that_is_not_the_profiles_is_bad(authority: IssuingAuthority, client: Client, ready: Order) -> None:
     """A request for a key on P-384 is badCSR."""
     builder = x509.CertificateSigningRequestBuilder(subject_name=x509.Name([]))
