@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca_server.errors import LintError
-from ca_server.signing.revocation_list import RevocationListFields, distribution_point
+from ca_server.signing.revocation_list import REASONS, RevocationListFields, distribution_point
 from stir.certificate import NumberCertificate, NumberCertificateFields
 from stir.errors import CertificateProfileError
 
@@ -79,8 +79,10 @@ def lint_revocation_list(
         "time": (signed.last_update_utc, _whole_seconds(meant.this_update)),
         "next time": (signed.next_update_utc, _whole_seconds(meant.next_update)),
         "entries": (
-            sorted(entry.serial_number for entry in signed),
-            sorted(revocation.serial for revocation in meant.revocations),
+            sorted((entry.serial_number, entry.revocation_date_utc, _reason(entry)) for entry in signed),
+            sorted(
+                (one.serial, _whole_seconds(one.revoked_at), REASONS[one.reason].value) for one in meant.revocations
+            ),
         ),
     }
     _compare("CRL", said)
@@ -88,6 +90,14 @@ def lint_revocation_list(
     if not isinstance(public_key, ec.EllipticCurvePublicKey) or not signed.is_signature_valid(public_key):
         msg = "the signed CRL does not verify under the issuing certificate"
         raise LintError(msg)
+
+
+def _reason(entry: x509.RevokedCertificate) -> str:
+    """Return the reason that a CRL's entry gives; "unspecified" is said by none (RFC 5280 §5.3.1)."""
+    try:
+        return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value
+    except x509.ExtensionNotFound:
+        return x509.ReasonFlags.unspecified.value
 
 
 def _compare(what: str, said: dict[str, tuple[object, object]]) -> None:

@@ -103,6 +103,9 @@ def test_a_certificate_under_another_key_is_held_back(issuer: Issuer) -> None:
         ({"next_update": NOW + timedelta(hours=2)}, "next time"),
         ({"revocations": ()}, "entries"),
         ({"revocations": (Revocation(6, NOW, 1),)}, "entries"),
+        ({"revocations": (Revocation(5, NOW + timedelta(seconds=1), 1),)}, "entries"),
+        ({"revocations": (Revocation(5, NOW, 0),)}, "entries"),
+        ({"revocations": (Revocation(5, NOW, 4),)}, "entries"),
     ],
 )
 def test_each_field_that_differs_holds_a_crl_back(issuer: Issuer, change: dict[str, object], named: str) -> None:
@@ -110,6 +113,13 @@ def test_each_field_that_differs_holds_a_crl_back(issuer: Issuer, change: dict[s
     signed = sign_list(dataclasses.replace(LIST, **change), issuer)  # type: ignore[arg-type]
     with pytest.raises(LintError, match=f"{named}$"):
         lint_revocation_list(signed, LIST, issuer.certificate)
+
+
+def test_the_entries_of_a_crl_are_compared_as_it_holds_them(issuer: Issuer) -> None:
+    """Parts of a second, the order of the entries, and a reason that is said by leaving it out hold nothing back."""
+    listed = (Revocation(9, NOW + timedelta(microseconds=7), 0), Revocation(5, NOW, 1))
+    fields = dataclasses.replace(LIST, revocations=listed)
+    lint_revocation_list(sign_list(fields, issuer), fields, issuer.certificate)
 
 
 def test_a_crl_of_another_issuer_is_held_back(issuer: Issuer) -> None:
