@@ -1,8 +1,9 @@
 """Signed requests to one authority, on `acme`'s network layer, with every foreign error turned into one of ours.
 
 What `acme` leaves out is added here: a refused nonce is retried more than once, redirects are not followed (a signed
-request is for one URL, RFC 8555 §6.4), nothing is sent in the clear to where the authority points, Retry-After reaches
-the caller, and `acme`'s debug log, which quotes tokens, digests and numbers, is silent during our calls.
+request is for one URL, RFC 8555 §6.4), nothing is sent in the clear to where the authority points, no answer is larger
+or later than an honest one may be, Retry-After reaches the caller, and `acme`'s debug log, which quotes tokens, digests
+and numbers, is silent during our calls.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -29,7 +32,7 @@ from josepy.interfaces import JSONDeSerializable
 from josepy.json_util import JSONObjectWithFields
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 
 from acme_client.addresses import AuthorityAddress
 from acme_client.errors import AcmeClientError, Misbehaved, RateLimited, Refused, Unreachable
@@ -39,6 +42,10 @@ USER_AGENT = "answerback"
 NONCE_TRIES = 5
 """How often `acme`, which itself tries a request twice, is asked to: any nonce may be refused (RFC 8555 §6.5)."""
 
+LARGEST_ANSWER = 1024 * 1024
+"""In bytes, unpacked. A certificate with its chain takes a few thousand."""
+
+_CHUNK = 16 * 1024
 _LONGEST_DETAIL = 400
 _SKEW_WORTH_COUNTING = timedelta(seconds=5)
 _ERROR_PREFIX = "urn:ietf:params:acme:error:"
@@ -50,6 +57,7 @@ _FOREIGN = (AttributeError, KeyError, RecursionError, TypeError, ValueError, Jos
 # RFC 8555 §7.1.6 has this state; `acme` does not know it and would refuse the whole authorization.
 messages.Status("expired")
 
+_monotonic = time.monotonic
 _calling: ContextVar[bool] = ContextVar("_calling", default=False)
 _J = TypeVar("_J", bound=JSONObjectWithFields)
 
@@ -66,8 +74,8 @@ logging.getLogger("acme.client").addFilter(_Discreet())
 class Connection:
     """How authorities are reached.
 
-    `ca_bundle` is a PEM file of TLS roots to believe instead of the usual ones, `timeout` the seconds of silence after
-    which an authority counts as unreachable, `adapter` a `requests` adapter to send by instead of sockets.
+    `ca_bundle` is a PEM file of TLS roots to believe instead of the usual ones, `timeout` the seconds within
+    which an authority must have answered whole, `adapter` a `requests` adapter to send by instead of sockets.
     """
 
     ca_bundle: Path | None = None
@@ -78,6 +86,62 @@ class Connection:
 
 DIRECT = Connection()
 """The usual way: https, over sockets, to authorities whose TLS certificates the machine believes."""
+
+
+class _Bounded(BaseAdapter):
+    """Sends by another adapter, and takes no answer that is too large or comes too late.
+
+    A redirect's body is bounded here too, which `requests` would read to its end before it is asked what to do.
+    """
+
+    def __init__(self, inner: BaseAdapter, name: str, patience: float) -> None:
+        """Take the adapter, the authority's name for messages, and the seconds for the whole of an answer."""
+        super().__init__()
+        self._inner = inner
+        self._name = name
+        self._patience = patience
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401  # requests' own signature
+        """Return an answer whose body was read."""
+        came: list[requests.Response | BaseException] = []
+        ends = _monotonic() + self._patience
+
+        def ask() -> None:
+            try:
+                came.append(self._read(self._inner.send(*args, **kwargs), ends))
+            except BaseException as error:  # noqa: BLE001  # it is the asking thread's to raise
+                came.append(error)
+
+        # A server that sends a byte now and then defeats a socket's timeout; so a thread asks, and is left behind.
+        asking = threading.Thread(target=copy_context().run, args=(ask,), name="answerback-acme", daemon=True)
+        asking.start()
+        asking.join(self._patience)
+        if not came:
+            raise self._too_slow()
+        if isinstance(came[0], BaseException):
+            raise came[0]
+        return came[0]
+
+    def close(self) -> None:
+        """Close the other adapter's connections."""
+        self._inner.close()
+
+    def _read(self, response: requests.Response, ends: float) -> requests.Response:
+        content = bytearray()
+        for chunk in response.iter_content(_CHUNK):
+            content += chunk
+            if len(content) > LARGEST_ANSWER:
+                response.close()
+                msg = f"{self._name} sent more than {LARGEST_ANSWER // 1024} KiB: is the address right?"
+                raise Misbehaved(msg)
+            if _monotonic() > ends:
+                response.close()
+                raise self._too_slow()
+        response._content = bytes(content)  # noqa: SLF001  # as `Response.content` keeps what it read, without a bound
+        return response
+
+    def _too_slow(self) -> Unreachable:
+        return Unreachable(f"{self._name} did not answer within {self._patience:g} seconds: try again later")
 
 
 class _Network(ClientNetwork):
@@ -96,9 +160,9 @@ class _Network(ClientNetwork):
         self.last: requests.Response | None = None
         self.session.max_redirects = 0
         self.session.hooks["response"].append(self._remember)
-        if connection.adapter is not None:
-            for scheme in ("http://", "https://"):
-                self.session.mount(scheme, connection.adapter)
+        adapter = _Bounded(connection.adapter or HTTPAdapter(), address.name, connection.timeout)
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, adapter)
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401  # acme's own signature
         """Send a signed request; a refused nonce costs another try."""

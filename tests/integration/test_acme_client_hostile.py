@@ -57,6 +57,7 @@ def lie(world: EnrolmentWorld, path: str, told: Callable[[Any], Any]) -> None:
 def replace_body(response: requests.Response, body: bytes) -> None:
     """Put another body into an answer."""
     response._content = body
+    response._content_consumed = True
 
 
 def refuse(world: EnrolmentWorld, path: str, status: int, body: object, **headers: str) -> None:
