@@ -138,7 +138,23 @@ def _look_at_certificates(config: Config, now: datetime) -> str:
 
 def _look_at_key(config: Config) -> str:
     open_issuer(config)
-    return "the keys are not encrypted" if config.keys.unencrypted else ""
+    told = ["the keys are not encrypted"] if config.keys.unencrypted else []
+    if config.keys.store == "file":
+        told += _look_at_folder(config.keys.directory)
+    return "; ".join(told)
+
+
+def _look_at_folder(folder: Path) -> list[str]:
+    """Raise where any user may put another key in a key's place; warn of what gives others less than that."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & stat.S_IWOTH:
+        msg = f"{folder} lets every user of this machine replace the keys; run `chmod 700 {folder}`"
+        raise ConfigurationError(msg)
+    if mode & stat.S_IWGRP:
+        return [f"{folder} lets its group replace the keys; run `chmod 700 {folder}`"]
+    if mode & stat.S_IRWXO:
+        return [f"{folder} holds the keys, and is open to every user of this machine; run `chmod 700 {folder}`"]
+    return []
 
 
 def _look_at_database(config: Config) -> str:

@@ -69,6 +69,27 @@ def test_a_database_that_others_can_read_is_warned_of(path: Path) -> None:
     assert found.warning.endswith(f"run `chmod 600 {file}`")
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_ok", "told"),
+    [
+        (0o700, True, ""),
+        (0o750, True, ""),
+        (0o755, True, "is open to every user of this machine"),
+        (0o770, True, "lets its group replace the keys"),
+        (0o703, False, "lets every user of this machine replace the keys"),
+    ],
+)
+def test_a_keys_folder_that_others_can_use_is_told(path: Path, mode: int, is_ok: bool, told: str) -> None:
+    """Whoever may write into it may put another key there: a failure for every user, a warning for the group."""
+    folder = path.parent / "keys"
+    folder.chmod(mode)
+    found = finding(path, "key")
+    said = found.detail + found.warning
+    assert found.is_ok is is_ok
+    assert told in said
+    assert said.endswith(f"run `chmod 700 {folder}`") is bool(told)
+
+
 def test_settings_that_do_not_load_end_the_check(tmp_path: Path) -> None:
     """Without settings there is nothing more to look at."""
     (found,) = check(tmp_path / "no.toml", NOW)
