@@ -95,8 +95,8 @@ class IssuancePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Permission:
     """Whether a number may be certified.
 
-    `rule` is the key of the policy that decided, `reason` a sentence for whoever asked, and `country` the ISO 3166
-    country of the number, where it has one.
+    `rule` is the key of the policy that decided, `reason` a sentence for whoever asked, without capital and full stop,
+    and `country` the ISO 3166 country of the number, where it has one.
     """
 
     allowed: bool
@@ -123,7 +123,7 @@ def decide(policy: IssuancePolicy, number: TelephoneNumber) -> Permission:
     entry = look_up(number)
     for rule, reason in _objections(policy, number, entry):
         return Permission(allowed=False, rule=rule, reason=reason, country=entry.country)
-    return Permission(allowed=True, rule=_COUNTRIES, reason=f"{entry.country} is allowed.", country=entry.country)
+    return Permission(allowed=True, rule=_COUNTRIES, reason=f"{entry.country} is allowed", country=entry.country)
 
 
 def account_buckets(policy: IssuancePolicy, address: str) -> list[Bucket]:
@@ -160,18 +160,18 @@ def _objections(policy: IssuancePolicy, number: TelephoneNumber, entry: PlanEntr
     """Yield the rules that refuse the number, each with its reason."""
     for prefix in policy.denied_prefixes:
         if NumberPrefix.parse(prefix).covers(number):
-            yield "policy.denied_prefixes", f"This authority certifies no numbers that begin with {prefix}."
+            yield "policy.denied_prefixes", f"this authority certifies no numbers that begin with {prefix}"
     if not entry.in_plan:
-        yield _PLAN, "The number is in no numbering plan; check it, and leave out any 0 after the country code."
+        yield _PLAN, "the number is in no numbering plan; check it, and leave out any 0 after the country code"
     if entry.premium:
-        yield _PLAN, "The number is a premium-rate or shared-cost number, which this authority does not certify."
+        yield _PLAN, "the number is a premium-rate or shared-cost number, which this authority does not certify"
     if not policy.countries:
-        yield _COUNTRIES, "This authority certifies no numbers yet: its operator has allowed no country."
+        yield _COUNTRIES, "this authority certifies no numbers yet: its operator has allowed no country"
     if entry.country is None:
-        yield _COUNTRIES, "The number belongs to no country, and this authority certifies by country."
+        yield _COUNTRIES, "the number belongs to no country, and this authority certifies by country"
     elif entry.country not in policy.countries:
         allowed = ", ".join(policy.countries)
-        yield _COUNTRIES, f"This authority certifies no numbers of {entry.country}, only of {allowed}."
+        yield _COUNTRIES, f"this authority certifies no numbers of {entry.country}, only of {allowed}"
 
 
 def _network(address: str) -> str:

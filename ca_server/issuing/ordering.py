@@ -119,7 +119,7 @@ def require_allowed(ca: CertificateAuthority, numbers: TnAuthList) -> tuple[Tele
     if not permission.allowed:
         raise Refusal(RefusalKind.REJECTED_IDENTIFIER, permission.reason)
     if not ca.issuer.covers(number):
-        detail = "The number is outside the range that this authority's own certificate speaks for."
+        detail = "the number is outside the range that this authority's own certificate speaks for"
         raise Refusal(RefusalKind.REJECTED_IDENTIFIER, detail)
     return number, permission.country
 

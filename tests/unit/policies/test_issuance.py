@@ -60,10 +60,11 @@ def test_a_denied_prefix_wins_over_an_allowed_country() -> None:
 
 @given(st.from_regex(r"\A[1-9][0-9]{6,14}\Z"))
 def test_no_reason_spells_the_number(digits: str) -> None:
-    """Every number gets a decision, whose words do not hold it."""
+    """Every number gets a decision, whose words do not hold it, in the form of all that the authority refuses."""
     permission = decide(POLICY, TelephoneNumber(digits))
     assert digits not in repr(permission)
-    assert permission.reason.endswith(".")
+    assert not permission.reason.endswith(".")
+    assert permission.allowed or permission.reason[0].islower()
 
 
 def test_an_ask_takes_from_every_bucket() -> None:
