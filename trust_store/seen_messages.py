@@ -10,10 +10,11 @@ import hashlib
 import json
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from stir.passport import Passport
 from stir.telephone_number import TelephoneNumber
@@ -21,6 +22,8 @@ from trust_store.errors import MemoryFileError
 
 _PATIENCE = 5.0
 _MOST_IN_MEMORY = 100_000
+
+Clock: TypeAlias = Callable[[], datetime]
 
 
 class SeenMessages(Protocol):
@@ -30,8 +33,11 @@ class SeenMessages(Protocol):
         """Tell whether a message came in before, and remember nothing."""
         ...
 
-    def is_first(self, key: bytes, expires: float, now: datetime) -> bool:
-        """Tell whether a message comes in for the first time, and remember it until `expires`; atomically."""
+    def is_first(self, key: bytes, expires: float, at: datetime) -> bool:
+        """Tell whether a message comes in for the first time, and remember it until `expires`; atomically.
+
+        What expired before `at` may be forgotten, but nothing that has yet to expire: `at` may be a time to come.
+        """
         ...
 
 
@@ -49,11 +55,16 @@ def message_key(passport: Passport, received_by: TelephoneNumber) -> bytes:
     return hashlib.sha256(json.dumps(stated).encode("ascii")).digest()
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class MessagesInMemory:
     """A memory that ends with the process, and forgets the oldest of more than 100,000 messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = _now) -> None:
         """Begin with nothing."""
+        self._clock = clock
         self._lock = threading.Lock()
         self._expires: dict[bytes, float] = {}
 
@@ -62,18 +73,18 @@ class MessagesInMemory:
         with self._lock:
             return key in self._expires
 
-    def is_first(self, key: bytes, expires: float, now: datetime) -> bool:
+    def is_first(self, key: bytes, expires: float, at: datetime) -> bool:
         """Tell whether a message comes in for the first time, and remember it."""
         with self._lock:
             if key in self._expires:
                 return False
             self._expires[key] = expires
             if len(self._expires) > _MOST_IN_MEMORY:
-                self._make_room(now)
+                self._make_room(min(at, self._clock()))
             return True
 
-    def _make_room(self, now: datetime) -> None:
-        kept = {key: expires for key, expires in self._expires.items() if expires >= now.timestamp()}
+    def _make_room(self, before: datetime) -> None:
+        kept = {key: expires for key, expires in self._expires.items() if expires >= before.timestamp()}
         while len(kept) > _MOST_IN_MEMORY:
             del kept[next(iter(kept))]
         self._expires = kept
@@ -82,9 +93,10 @@ class MessagesInMemory:
 class MessagesInFile:
     """A memory in an SQLite file, which processes may share. It holds hashes and times only."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock = _now) -> None:
         """Use the file, which need not exist yet."""
         self._path = path
+        self._clock = clock
 
     def is_known(self, key: bytes) -> bool:
         """Tell whether a message came in before; raise MemoryFileError."""
@@ -96,11 +108,12 @@ class MessagesInFile:
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
 
-    def is_first(self, key: bytes, expires: float, now: datetime) -> bool:
+    def is_first(self, key: bytes, expires: float, at: datetime) -> bool:
         """Tell whether a message comes in for the first time, and remember it; raise MemoryFileError."""
+        before = min(at, self._clock()).timestamp()
         try:
             with closing(self._open()) as database, database:
-                database.execute("DELETE FROM seen WHERE expires < ?", (now.timestamp(),))
+                database.execute("DELETE FROM seen WHERE expires < ?", (before,))
                 added = database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, expires))
                 return added.rowcount == 1
         except (sqlite3.Error, OSError) as error:

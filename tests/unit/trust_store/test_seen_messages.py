@@ -65,16 +65,35 @@ def test_a_message_is_known_by_all_that_it_states(other: Passport) -> None:
 
 def test_a_file_forgets_what_no_token_can_repeat(tmp_path: Path) -> None:
     """A token that is too old is refused by its age; its message need not be remembered."""
-    seen = MessagesInFile(tmp_path / "seen.sqlite3")
+    seen = MessagesInFile(tmp_path / "seen.sqlite3", lambda: LATER + timedelta(minutes=1))
     assert seen.is_first(KEY, LATER.timestamp(), NOW)
     assert seen.is_first(b"other", LATER.timestamp(), LATER + timedelta(seconds=1))
     assert not seen.is_known(KEY)
 
 
+def test_a_message_judged_in_a_time_to_come_erases_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks what is believed in 2099 is not open to copies of what came today."""
+    monkeypatch.setattr("trust_store.seen_messages._MOST_IN_MEMORY", 2)
+    in_2099 = NOW.replace(year=2099)
+    for seen in (MessagesInMemory(lambda: NOW), MessagesInFile(tmp_path / "seen.sqlite3", lambda: NOW)):
+        assert seen.is_first(b"first", in_2099.timestamp(), NOW)
+        assert seen.is_first(KEY, LATER.timestamp(), NOW)
+        assert seen.is_first(b"other", in_2099.timestamp(), in_2099)
+        assert seen.is_known(KEY)
+
+
+def test_a_message_judged_in_a_time_past_is_still_known(tmp_path: Path) -> None:
+    """What expired by the machine's clock alone can be repeated to whoever asks about that time again."""
+    seen = MessagesInFile(tmp_path / "seen.sqlite3", lambda: LATER + timedelta(days=365))
+    assert seen.is_first(KEY, LATER.timestamp(), NOW)
+    assert seen.is_first(b"other", LATER.timestamp(), NOW)
+    assert not seen.is_first(KEY, LATER.timestamp(), NOW)
+
+
 def test_memory_forgets_the_old_before_the_young(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is bounded: what has expired goes first, then what came first."""
     monkeypatch.setattr("trust_store.seen_messages._MOST_IN_MEMORY", 3)
-    seen = MessagesInMemory()
+    seen = MessagesInMemory(lambda: NOW)
     assert seen.is_first(b"1", LATER.timestamp(), NOW)
     assert seen.is_first(b"expired", (NOW - timedelta(hours=1)).timestamp(), NOW)
     assert seen.is_first(b"2", LATER.timestamp(), NOW)
