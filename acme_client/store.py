@@ -25,7 +25,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -130,8 +130,8 @@ class EnrolledCertificate:
 
     number: TelephoneNumber
     ca: str
-    chain_path: Path
-    key_path: Path
+    chain_path: Path = field(repr=False)  # the paths spell the whole number
+    key_path: Path = field(repr=False)
     serial: str
     fingerprint: str
     not_before: datetime

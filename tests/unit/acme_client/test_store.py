@@ -368,6 +368,12 @@ def test_the_x509_of_a_held_certificate_is_what_was_issued(install: Install) -> 
     assert isinstance(held.key(), ec.EllipticCurvePrivateKey)
 
 
+def test_the_repr_of_a_held_certificate_masks_the_number(install: Install, number: TelephoneNumber) -> None:
+    """Neither the number nor the paths of its files tell it to a log."""
+    assert number.digits not in repr(install())
+    assert number.digits[-7:] not in repr(install())
+
+
 def test_the_keys_of_certificates_that_are_gone_are_known(
     store: Store, address: AuthorityAddress, number: TelephoneNumber, install: Install
 ) -> None:
