@@ -156,5 +156,8 @@ class IndexKeeper:
 
 
 def _names(paths: Iterable[str]) -> bytes:
-    """Return the hashes that files of the index are named after, side by side: a fifth of the paths' memory."""
-    return b"".join(bytes.fromhex(match[1] + match[2]) for match in map(_NAMED.fullmatch, paths) if match)
+    """Return the hashes that files of the index are named after, side by side: a fifth of the paths' memory.
+
+    They are sorted, so that they are deleted folder by folder, which a file system does in half the time.
+    """
+    return b"".join(bytes.fromhex(match[1] + match[2]) for match in map(_NAMED.fullmatch, sorted(paths)) if match)

@@ -17,6 +17,7 @@ _READABLE = 0o644
 _OWNER_ONLY_FOLDER = 0o700
 _DRAFT = ".draft-"
 _MANY = 64
+_MOST = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,12 @@ class FilePublisher:
         # One sync of everything costs a sixth of thousands, but tells of no error: only for what can be made again.
         at_once = len(files) >= _MANY and not any(map(is_tile, files))
         with _publishing_errors("files"):
-            _write_all({self._place(path): data for path, data in files.items()}, at_once=at_once)
+            # Folder by folder: jumping between hundreds of them costs twice the time. And some at a time: the places of
+            # a large index take more memory than what is in its files.
+            paths = sorted(files)
+            for start in range(0, len(paths), _MOST):
+                part = paths[start : start + _MOST]
+                _write_all({self._place(path): files[path] for path in part}, at_once=at_once)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files, or with `/` at the end of the path the folder."""

@@ -26,7 +26,7 @@ def test_what_was_written_is_read(publisher: FilePublisher) -> None:
     assert set(publisher.paths("a/")) == {TILE, "a/checkpoint"}
 
 
-@pytest.mark.parametrize("count", [63, 64, 300])
+@pytest.mark.parametrize("count", [63, 64, 300, 9000])
 def test_many_files_at_once_are_as_whole(publisher: FilePublisher, count: int) -> None:
     """However many files of the index are written at once, each is there, and no draft stays."""
     files = {f"a/index/{number % 7:02x}/{number}": b"%d" % number for number in range(count)}
