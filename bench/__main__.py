@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import authority, integration, issuance, peer, start_up, verdict
+from bench import authority, integration, issuance, million, peer, plot, sealed, start_up, verdict, waiting
 from bench.table import Row, heading, line
 
 CLIENTS = (1, 8)
@@ -32,19 +32,38 @@ def start_up_rows() -> Iterator[Row]:
         yield Row(ours.name, "ms", ours.milliseconds, start_up.TARGET_MS, other.name, other.milliseconds)
 
 
+def long_rows(plotted: Path | None) -> Iterator[Row]:
+    """Measure what takes minutes: proofs in trees of three sizes, the index in files, a log of a million entries."""
+    costs = [sealed.proof_cost(leaves) for leaves in sealed.MORE_LEAVES]
+    for cost in costs:
+        yield from sealed.proof_rows(cost)
+    if plotted is not None:
+        plotted.write_text(plot.proof_costs(costs))
+    yield from sealed.disk_rows(sealed.LABELS)
+    yield from million.measure()
+
+
 @click.command()
-@click.option("--peer", "environment", type=click.Path(exists=True, resolve_path=True, path_type=Path), required=True)
+@click.option("--peer", "environment", type=click.Path(exists=True, resolve_path=True, path_type=Path))
 @click.option("--certificates", type=click.IntRange(min=8), default=200, show_default=True)
-def main(environment: Path, certificates: int) -> None:
-    """Measure and print. The peer's virtual environment is made by `make bench`."""
+@click.option("--long", "is_long", is_flag=True, help="Measure what takes minutes instead: large logs.")
+@click.option("--plot", "plotted", type=click.Path(dir_okay=False, path_type=Path), help="With --long: write an SVG.")
+def main(environment: Path | None, certificates: int, is_long: bool, plotted: Path | None) -> None:
+    """Measure and print. The peer's virtual environment is made by `make bench`; large logs need no peer."""
+    if not is_long and environment is None:
+        msg = "give --peer with the peer's virtual environment, as `make bench` does, or --long"
+        raise click.UsageError(msg)
     parts: tuple[Callable[[], Iterator[Row]], ...] = (
         start_up_rows,
         verdict.measure,
+        sealed.measure,
         integration.measure,
-        partial(issuance_rows, environment, certificates),
+        waiting.measure,
     )
+    if environment is not None:
+        parts = (*parts, partial(issuance_rows, environment, certificates))
     click.echo(heading())
-    for part in parts:
+    for part in (partial(long_rows, plotted),) if is_long else parts:
         for row in part():
             click.echo(line(row))
     click.echo("\nA ratio above 1: ours takes less. The absolute numbers are this machine's, at this moment.")

@@ -18,7 +18,7 @@ from transparency.server.admission import Admission
 from transparency.server.app import open_shards
 from transparency.server.config import Keys, LogConfig, Publishing, Sequencing, Shard
 from transparency.server.keys import KeyStore
-from transparency.server.log import Log
+from transparency.server.log import Clock, Log
 from transparency.server.publishing import FilePublisher
 from transparency.server.sequencer import Sequencer
 from transparency.server.storage import Storage, Submission
@@ -28,8 +28,10 @@ TARGET_MS = 1.0
 POOLS = (200, 1000)
 ROUNDS = 5
 
-_SHARD = Shard("2026h2", datetime(2026, 7, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
-_NOW = datetime(2026, 9, 1, tzinfo=UTC)
+SHARD = Shard("2026h2", datetime(2026, 7, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+"""The one shard of a log that is measured."""
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
+"""When everything is measured, by the log's clock."""
 _SYNCS = 6
 _BYTES_PER_ENTRY = 107 + 32
 
@@ -38,36 +40,39 @@ def measure() -> Iterator[Row]:
     """Measure the milliseconds an entry takes, with all syncs, as one sequencer does it."""
     for pool in POOLS:
         with tempfile.TemporaryDirectory() as folder:
-            ours = _sequence(_log(Path(folder), pool), pool)
+            log = open_log(Path(folder), pool, lambda: NOW)
+            ours = _sequence(log, pool)
             disk = _write(Path(folder) / "beside", pool)
         yield Row(f"entry integrated, pool of {pool}", "ms", ours, TARGET_MS, "bytes and syncs alone", disk)
 
 
-def _log(folder: Path, pool: int) -> Log:
+def open_log(folder: Path, pool: int, clock: Clock) -> Log:
+    """Return the log of one shard in a folder, which is made where there is none."""
     config = LogConfig(
         name="Bench",
         operator="Bench",
         url="http://127.0.0.1",
         admit=(),
-        shards=(_SHARD,),
+        shards=(SHARD,),
         keys=Keys(directory=folder / "keys", unencrypted=True),
         publishing=Publishing(directory=folder / "public", staging=folder / "staging"),
         sequencing=Sequencing(largest_pool=pool),
     )
     keys = KeyStore(folder / "keys", None)
-    keys.create(_SHARD.name, config.origin(_SHARD))
+    if not (folder / "keys").exists():
+        keys.create(SHARD.name, config.origin(SHARD))
     storage = Storage.open(f"sqlite:///{folder / 'log.db'}")
     storage.migrate()
     publisher = FilePublisher(config.publishing.directory, config.publishing.staging)
-    return Log(config, storage, publisher, Admission(()), open_shards(config, keys), lambda: _NOW, os.urandom)
+    return Log(config, storage, publisher, Admission(()), open_shards(config, keys), clock, os.urandom)
 
 
 def _sequence(log: Log, pool: int) -> float:
     """Return the milliseconds that an entry takes."""
-    sequencer = Sequencer(log, log.shards[_SHARD.name])
+    sequencer = Sequencer(log, log.shards[SHARD.name])
     sequencer.recover()
     for _ in range(ROUNDS * pool):
-        log.storage.entries.add(_submission(), _NOW)
+        log.storage.entries.add(submission(), NOW)
     began = time.perf_counter()
     while sequencer.step():
         pass
@@ -76,10 +81,11 @@ def _sequence(log: Log, pool: int) -> float:
     return milliseconds
 
 
-def _submission() -> Submission:
+def submission() -> Submission:
+    """Return what a front end queues, for a number of its own; the certificate is noise of its usual size."""
     return Submission(
         id=os.urandom(32),
-        shard=_SHARD.name,
+        shard=SHARD.name,
         label=os.urandom(32),
         issuer_key_hash=bytes(32),
         commitment=os.urandom(32),
@@ -87,7 +93,7 @@ def _submission() -> Submission:
         vrf_proof=os.urandom(80),
         certificate=os.urandom(800),
         chain=(b"issuer",),
-        not_after=_NOW + timedelta(days=7),
+        not_after=NOW + timedelta(days=7),
     )
 
 

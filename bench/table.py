@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_WIDTHS = (42, 14, 14, 40, 8)
+_WIDTHS = (46, 14, 14, 40, 8)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured; `beside` names what stands beside ours, and `theirs` is what that took, in the same unit."""
+    """What was measured; `beside` names what stands beside ours, and `theirs` is what that took, in the same unit.
+
+    `target` is None where nothing was promised.
+    """
 
     what: str
     unit: str
     ours: float
-    target: float
+    target: float | None
     beside: str
     theirs: float
 
@@ -34,7 +37,7 @@ def line(row: Row) -> str:
     return _line(
         row.what,
         f"{row.ours:.3g} {row.unit}",
-        f"<= {row.target:g} {row.unit}",
+        "" if row.target is None else f"<= {row.target:g} {row.unit}",
         f"{row.beside}: {row.theirs:.3g} {row.unit}",
         f"{row.ratio:.2f}",
     )
