@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ _COLOURS = {Outcome.VERIFIED: "green", Outcome.UNVERIFIED: "yellow", Outcome.REF
 _LARGEST_INPUT = 1024 * 1024
 _PEM = b"-----BEGIN CERTIFICATE-----"
 _DER_SEQUENCE = b"\x30"
+_DOTS = 2
+"""In a token, at least: an Identity header has more."""
+_HEADER_SIGNS = frozenset(":;")
 
 Chain = tuple[x509.Certificate, ...]
 
@@ -60,7 +64,7 @@ class Circumstances:
             at=moment(options["at"]),
             purpose=Purpose(named),
             body=body,
-            chain=() if options["chain"] is None else read_chain(read_file(options["chain"])),
+            chain=() if options["chain"] is None else read_chain(read_file(options["chain"]), options["chain"]),
             proofs=tuple(read_file(path) for path in options["proofs"]),
         )
 
@@ -182,25 +186,40 @@ def read_evidence(given: str) -> str | Chain:
         data = sys.stdin.buffer.read(_LARGEST_INPUT)
     elif _is_file(path):
         data = read_file(path)
-    elif given.count(".") >= 2:  # noqa: PLR2004  # the dots of a token
+    elif given.count(".") >= _DOTS:
         return given
     else:
         msg = f"{given} is neither a file nor a token"
         raise Failure(msg)
     if _PEM in data or data.startswith(_DER_SEQUENCE):
-        return read_chain(data)
+        return read_chain(data, "standard input" if given == "-" else path)
     return _text(data)
 
 
 def read_token(given: str) -> str:
-    """Return the token or Identity header that an argument is; `-` for standard input."""
-    return _text(sys.stdin.buffer.read(_LARGEST_INPUT)) if given == "-" else given
+    """Return the token or Identity header that an argument is; `-` for standard input.
+
+    An argument that cannot be meant as either is a mistake of whoever typed it, which says nothing of the caller. An
+    empty one, or a header without a token, is what came with the call.
+    """
+    if given == "-":
+        return _text(sys.stdin.buffer.read(_LARGEST_INPUT))
+    if _is_file(Path(given)):
+        msg = f"{given} is a file, and no token: read it from a file with `- < {shlex.quote(given)}`"
+        raise Failure(msg)
+    if given and given.count(".") < _DOTS and not _HEADER_SIGNS & set(given):
+        msg = "the argument is no token, which has two dots: read it from a file with `- < token.txt`"
+        raise Failure(msg)
+    return given
 
 
-def read_chain(data: bytes) -> Chain:
-    """Read certificates in PEM, or one in DER."""
-    with failing():
+def read_chain(data: bytes, source: object) -> Chain:
+    """Read certificates in PEM, or one in DER, that came from `source`: a file's name or whatever tells where."""
+    try:
         return read_pem_chain(data) if _PEM in data else (load_certificate(data),)
+    except StirError as error:
+        msg = f"{source}: {error}"
+        raise Failure(msg) from error
 
 
 def read_file(path: Path) -> bytes:

@@ -308,7 +308,7 @@ def explain(evidence: str, as_json: bool, **options: object) -> None:
 
 
 def _certificates(source: str, *, any_http: bool) -> tuple[x509.Certificate, ...]:
-    return read_chain(document(source, largest=_LARGEST_CERTIFICATE, any_http=any_http))
+    return read_chain(document(source, largest=_LARGEST_CERTIFICATE, any_http=any_http), source)
 
 
 def _chosen(found: tuple[x509.Certificate, ...], expected: str | None) -> x509.Certificate:
@@ -349,7 +349,7 @@ def _fingerprint_of_file(given: str) -> str:
 
     if not Path(given).is_file():
         return fingerprint(given)
-    return key_sha256_of(read_chain(read_file(Path(given)))[0])
+    return key_sha256_of(read_chain(read_file(Path(given)), given)[0])
 
 
 def _fingerprint_of_anchor(name: str) -> str:

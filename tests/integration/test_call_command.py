@@ -117,6 +117,29 @@ def test_nobody_signs_for_a_number_that_is_not_certified_here() -> None:
     assert "error" in json.loads(run("sign", "--from", "911", "--to", CALLED.e164, "--json", code=1).stdout)
 
 
+@pytest.mark.parametrize("typed", ["token.txt", "a token.v1.txt", "no-such-file.txt"])
+def test_a_files_name_is_not_judged_as_a_token(tmp_path: Path, typed: str) -> None:
+    """It says nothing of the caller: the person is told how to have the file read."""
+    for name in ("token.txt", "a token.v1.txt"):
+        (tmp_path / name).write_text("whatever")
+    told = run("verify", typed, *SIGNALLING, "--offline", code=1).stderr
+    assert "read it from a file with `- < " in told
+    assert "REFUSED" not in told
+
+
+def test_what_is_read_from_a_file_is_judged_whatever_it_is() -> None:
+    """Garbage that came in with a call is refused, not excused."""
+    assert verdict("-", *SIGNALLING, typed="garbage", code=4)["rule"] == "token"
+    assert verdict("not.a.token", *SIGNALLING, code=4)["rule"] == "token"
+
+
+def test_a_malformed_certificate_is_told_with_its_file(tmp_path: Path) -> None:
+    """Of several files, the person knows which to mend."""
+    (tmp_path / "chain.der").write_bytes(b"\x30 no certificate")
+    told = run("verify", "a.b.c", *SIGNALLING, "--chain", "chain.der", "--offline", code=1).stderr
+    assert "chain.der: the certificate" in told
+
+
 # messages
 
 
