@@ -151,6 +151,8 @@ class HttpTransport:
         except Empty:
             session = requests.Session()
             session.trust_env = False
+            # Else `requests` reads a redirect's body to its end, without a bound, though nobody follows it.
+            session.get_redirect_target = lambda _: None  # type: ignore[method-assign,assignment]
             session.verify = self._verify
             return session
 

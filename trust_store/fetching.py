@@ -75,6 +75,8 @@ def _answer(url: str, largest: int, patience: float) -> bytes | FetchError:
 
 def _asked(session: requests.Session, url: str, patience: float) -> requests.Response:
     session.trust_env = False
+    # Else `requests` reads a redirect's body to its end, without a bound, though nobody follows it.
+    session.get_redirect_target = lambda _: None  # type: ignore[method-assign,assignment]
     return session.get(url, timeout=patience, stream=True, allow_redirects=False, verify=True)
 
 

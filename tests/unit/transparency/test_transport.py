@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,13 @@ class _Server(http.server.BaseHTTPRequestHandler):
                 self._send(200, bytes(3000))
             case "/elsewhere":
                 self._send(302, b"", ("Location", "/good"))
+            case "/much-elsewhere":
+                self.send_response(302)
+                self.send_header("Location", "/good")
+                self.end_headers()
+                with contextlib.suppress(OSError):  # the client hangs up
+                    while not self.stop.is_set():
+                        self.wfile.write(bytes(65536))
             case "/password":
                 self._send(200, self.headers.get("Authorization", "none").encode())
             case "/slow":
@@ -87,6 +95,12 @@ def test_an_answer_that_is_too_large_is_none(url: str) -> None:
 def test_a_redirect_is_not_followed(url: str) -> None:
     """A redirect is an answer like any other."""
     assert HttpTransport().ask(Question(f"{url}/elsewhere")).status == 302
+
+
+def test_the_body_of_a_redirect_is_bounded_too(url: str) -> None:
+    """A lying log fills no memory on its way elsewhere."""
+    with pytest.raises(Unreachable, match="sent more than 2 KiB"):
+        HttpTransport().ask(Question(f"{url}/much-elsewhere", largest=2048))
 
 
 def test_the_environment_says_neither_the_way_nor_the_password(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -89,6 +89,19 @@ def test_a_redirect_is_not_followed() -> None:
         serving(answering(b"", 302, Location="https://elsewhere.example/")) as url,
         pytest.raises(FetchError, match="points elsewhere: https://elsewhere"),
     ):
+        fetch(url)
+
+
+def test_the_body_of_a_redirect_is_not_read() -> None:
+    """One without an end fills no memory."""
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        answering(b"", 302, Location="https://elsewhere.example/")(handler)
+        with suppress(OSError):  # the client hangs up
+            while True:
+                handler.wfile.write(b"x" * 65536)
+
+    with serving(endless) as url, pytest.raises(FetchError, match="points elsewhere"):
         fetch(url)
 
 
