@@ -96,7 +96,7 @@ def stage(tell: Tell) -> Iterator[Stage]:
     """Set the stage in a folder that is gone afterwards, with every process that was started on it."""
     with tempfile.TemporaryDirectory(prefix="answerback-demo-") as name, contextlib.ExitStack() as running:
         folder = Path(name)
-        tell("A mobile network starts: a real SMSC that speaks SMPP, with a phone for Alice, one for Bob.")
+        tell("A mobile network starts: a real SMSC that speaks SMPP, and phones for Alice, Bob and Mallory.")
         network = running.enter_context(MobileNetwork())
         tell("Two operators who have nothing to do with each other set up an authority each: Alder and Birch.")
         tell("A third, Cedar, was only ever certified for numbers in +1 303.")
