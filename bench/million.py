@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,6 +70,7 @@ class Disk:
 
 def measure(entries: int = ENTRIES) -> Iterator[Row]:
     """Grow a log, look at its disk, and open it again."""
+    yield _sequencing_alone(entries * 3 // 5)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         growth = _elsewhere(grow, folder, entries)
@@ -90,8 +92,16 @@ def measure(entries: int = ENTRIES) -> Iterator[Row]:
     yield Row(f"{what}: restart of the index", "s", restart.index, None, "reading all of the index", reading)
 
 
-def grow(folder: Path, entries: int) -> Growth:
-    """Sequence so many entries into a new log, and keep its index up."""
+def _sequencing_alone(entries: int) -> Row:
+    """Measure the memory of a sequencer without the index, which has the whole of it in hand when all buckets split."""
+    with tempfile.TemporaryDirectory() as name:
+        growth = _elsewhere(partial(grow, is_indexed=False), Path(name), entries)
+    first, last = growth.memory[0] / _MB, growth.memory[-1] / _MB
+    return Row(f"{entries:,} entries: memory, no index", "MB", last, FLAT * first, "a quarter of all", first)
+
+
+def grow(folder: Path, entries: int, *, is_indexed: bool = True) -> Growth:
+    """Sequence so many entries into a new log, and keep its index up unless told otherwise."""
     clock = _Clock()
     log = open_log(folder, _POOL, clock)
     sequencer, keeper = Sequencer(log, log.shards[SHARD.name]), IndexKeeper(log, log.shards[SHARD.name])
@@ -101,7 +111,7 @@ def grow(folder: Path, entries: int) -> Growth:
             for pool in _parts(count, _POOL):
                 _queue(log, pool)
                 sequencing += _seconds(sequencer.step)
-            indexing += _seconds(keeper.step)
+            indexing += _seconds(keeper.step) if is_indexed else 0.0
             clock.now += timedelta(minutes=5)  # what the index needs no longer is deleted at its next step
         memory.append(_resident())
     log.storage.close()

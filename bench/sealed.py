@@ -181,9 +181,9 @@ def disk_rows(labels: int) -> Iterator[Row]:
             writing.append(_seconds(lambda: publisher.write(more.files)))  # noqa: B023  # is called at once
             plainly.append(_seconds(lambda: _write_plainly(Path(name) / f"plain-{turn}", more.files)))  # noqa: B023
             index = more.index
-    what = f"index of {labels:,}: {NEW_LABELS} more"
-    yield Row(f"{what}, from files", "s", median(updating), UPDATE_TARGET_S, "writing them plainly", median(plainly))
-    yield Row(f"{what}, written, synced", "s", median(writing), None, "writing them plainly", median(plainly))
+    what, beside, theirs = f"index of {labels:,}: {NEW_LABELS} more", "writing them plainly", median(plainly)
+    yield Row(f"{what}, from files", "s", median(updating), UPDATE_TARGET_S, beside, theirs)
+    yield Row(f"{what}, written, synced", "s", median(writing), UPDATE_TARGET_S, beside, theirs)
 
 
 def _write_plainly(folder: Path, files: dict[str, bytes]) -> None:
