@@ -121,9 +121,10 @@ def _write_all(files: Mapping[Path, bytes], *, at_once: bool = False) -> None:
     """
     drafts: dict[Path, Path] = {}
     changed: set[Path] = set()
+    for folder in {path.parent for path in files}:
+        changed.update(_make_folder(folder))
     try:
         for path, data in files.items():
-            changed.update(_make_folder(path.parent))
             drafts[path] = _write_draft(path, data, synced=not at_once)
         if at_once:
             os.sync()
