@@ -32,7 +32,9 @@ DOORS: Mapping[str, Door] = {
     "enrol": Door("answerback.commands.enrol", "enrol", "Get certificates for a number, by SMS."),
     "certificates": Door("answerback.commands.certificates", "certificates", "Show the certificates held here."),
     "renew": Door("answerback.commands.certificates", "renew", "Renew the certificates that are due."),
-    "revoke": Door("answerback.commands.certificates", "revoke", "Revoke a certificate held here, or another for your number."),
+    "revoke": Door(
+        "answerback.commands.certificates", "revoke", "Revoke a certificate held here, or another for your number."
+    ),
     "account": Door("answerback.commands.account", "account", "Show, change or close the account at an authority."),
     "trust": Door("answerback.commands.trust", "trust", "Choose which authorities to believe, for which numbers."),
     "call": Door("answerback.commands.call", "call", "Sign a call or a message, or judge one that came in."),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,17 +20,18 @@ if TYPE_CHECKING:
 def demo(as_json: bool) -> None:
     """Play the whole story on this machine.
 
-    Two authorities of two operators, a mobile network that speaks SMPP, two people and an attacker. Servers listen on
-    the loopback address only; nothing is left running or on the disk. Exits 0 only if every step came out as told.
+    Two authorities and two logs of four operators, a mobile network that speaks SMPP, two people and an attacker.
+    Servers listen on the loopback address only; nothing is left running or on the disk. Exits 0 only if every step came
+    out as told.
     """
     from answerback.demo.errors import DemoError
+    from answerback.demo.interruption import Interruption
     from answerback.demo.story import Story, stage
 
-    signal.signal(signal.SIGTERM, _interrupted)
     begun = time.monotonic()
     tell = _keep_quiet if as_json else _tell
     try:
-        with stage(tell) as set_up:
+        with Interruption() as interruption, stage(tell, interruption) as set_up:
             story = Story(set_up, tell)
             story.play()
     except DemoError as error:
@@ -44,11 +44,6 @@ def demo(as_json: bool) -> None:
     if not ok:
         msg = f"{sum(not step.ok for step in steps)} of {len(steps)} steps did not come out as told"
         raise Failure(msg)
-
-
-def _interrupted(*_: object) -> NoReturn:
-    """Let a SIGTERM unwind the stage, so that nothing is left running."""
-    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _keep_quiet(_text: str) -> None:

@@ -65,7 +65,7 @@ class Server:
         threading.Thread(target=self._read_lines, daemon=True).start()
         try:
             self._await_ready()
-        except BaseException:  # a signal may end the story just here, and nothing is to be left running
+        except DemoError:
             self._stop()
             raise
         return self

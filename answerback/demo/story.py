@@ -22,6 +22,7 @@ from acme_client.errors import NotProved
 from acme_client.revoke import HolderRevocation, Reason
 from answerback.demo.errors import DemoError
 from answerback.demo.impostor import certificate_outside_its_numbers, with_another_time
+from answerback.demo.interruption import Interruption
 from answerback.demo.mobile_network import MobileNetwork
 from answerback.demo.servers import Authority, Log, Operator, Server
 from answerback.demo.stranger import everything_shown, numbers_in
@@ -92,24 +93,28 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(tell: Tell) -> Iterator[Stage]:
+def stage(tell: Tell, interruption: Interruption) -> Iterator[Stage]:
     """Set the stage in a folder that is gone afterwards, with every process that was started on it."""
     with tempfile.TemporaryDirectory(prefix="answerback-demo-") as name, contextlib.ExitStack() as running:
         folder = Path(name)
         tell("A mobile network starts: a real SMSC that speaks SMPP, and phones for Alice, Bob and Mallory.")
-        network = running.enter_context(MobileNetwork())
+        with interruption.held():
+            network = running.enter_context(MobileNetwork())
         tell("Two operators who have nothing to do with each other set up an authority each: Alder and Birch.")
         tell("A third, Cedar, was only ever certified for numbers in +1 303.")
-        alder = Authority(folder / "alder", Operator.of("Alder"), network.port)
-        birch = Authority(folder / "birch", Operator.of("Birch"), network.port)
-        cedar = Authority(folder / "cedar", Operator.of("Cedar"), network.port, ["+1303"])
+        with interruption.held():
+            alder = Authority(folder / "alder", Operator.of("Alder"), network.port)
+            birch = Authority(folder / "birch", Operator.of("Birch"), network.port)
+            cedar = Authority(folder / "cedar", Operator.of("Cedar"), network.port, ["+1303"])
         tell("Two more run a public log each, Oak and Pine. Alder and Birch show every certificate to both first.")
-        logs = tuple(Log(folder / name.lower(), Operator.of(name), [alder, birch]) for name in ("Oak", "Pine"))
-        alder.log_to(logs)
-        birch.log_to(logs)
+        with interruption.held():
+            logs = tuple(Log(folder / name.lower(), Operator.of(name), [alder, birch]) for name in ("Oak", "Pine"))
+            alder.log_to(logs)
+            birch.log_to(logs)
         servers: tuple[Server, ...] = (*logs, alder, birch)
         for server in servers:
-            running.enter_context(server)
+            with interruption.held():
+                running.enter_context(server)
             tell(f"{server.operator.name} answers at {server.operator.url}, with its own database and keys.")
         yield Stage(folder, network, alder, birch, cedar, logs)
 
