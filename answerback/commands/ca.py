@@ -15,6 +15,7 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
+from answerback.serving import announce, listening, require_clean_end
 
 if TYPE_CHECKING:
     from ca_server.checkup import AuthorityKey, LogsReport
@@ -126,15 +127,9 @@ def serve_command(path: Path, with_worker: bool, as_json: bool) -> None:
     from ca_server.loading import load_config
     from ca_server.serve import serve
 
-    def announce(url: str) -> None:
-        click.echo(json.dumps({"listening": url}) if as_json else f"listening on {url}")
-        sys.stdout.flush()
-
     with _failing():
-        code = serve(load_config(path), announce, with_worker=with_worker)
-    if code:
-        msg = "the server ended with an error; its log says which"
-        raise Failure(msg)
+        code = serve(load_config(path), listening(as_json), with_worker=with_worker)
+    require_clean_end(code)
 
 
 @ca.command()
@@ -145,12 +140,8 @@ def worker(path: Path, as_json: bool) -> None:
     from ca_server.loading import load_config
     from ca_server.serve import work
 
-    def announce() -> None:
-        click.echo(json.dumps({"working": True}) if as_json else "sending SMS")
-        sys.stdout.flush()
-
     with _failing():
-        work(load_config(path), announce)
+        work(load_config(path), lambda: announce(as_json, {"working": True}, "sending SMS"))
 
 
 @ca.command()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
+from answerback.serving import announce, listening, require_clean_end
 
 CONFIG_VARIABLE = "ANSWERBACK_LOG_CONFIG"
 
@@ -141,15 +141,9 @@ def serve_command(path: Path, with_sequencer: bool, as_json: bool) -> None:
     from transparency.server import serve
     from transparency.server.loading import load_config
 
-    def announce(url: str) -> None:
-        click.echo(json.dumps({"listening": url}) if as_json else f"listening on {url}")
-        sys.stdout.flush()
-
     with _failing():
-        code = serve.serve(load_config(path), announce, with_sequencer=with_sequencer)
-    if code:
-        msg = "the server ended with an error; its log says which"
-        raise Failure(msg)
+        code = serve.serve(load_config(path), listening(as_json), with_sequencer=with_sequencer)
+    require_clean_end(code)
 
 
 @log.command()
@@ -160,12 +154,8 @@ def sequence(path: Path, as_json: bool) -> None:
     from transparency.server import serve
     from transparency.server.loading import load_config
 
-    def announce() -> None:
-        click.echo(json.dumps({"sequencing": True}) if as_json else "sequencing")
-        sys.stdout.flush()
-
     with _failing():
-        serve.sequence(load_config(path), announce)
+        serve.sequence(load_config(path), lambda: announce(as_json, {"sequencing": True}, "sequencing"))
 
 
 @log.command()

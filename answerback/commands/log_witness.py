@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
+from answerback.serving import listening, require_clean_end
 
 CONFIG_VARIABLE = "ANSWERBACK_WITNESS_CONFIG"
 
@@ -68,15 +67,9 @@ def serve_command(path: Path, as_json: bool) -> None:
     from transparency.witness.config import WitnessConfig
     from transparency.witness.serve import serve
 
-    def announce(url: str) -> None:
-        click.echo(json.dumps({"listening": url}) if as_json else f"listening on {url}")
-        sys.stdout.flush()
-
     with _failing():
-        code = serve(WitnessConfig.load(path), _passphrase(), announce)
-    if code:
-        msg = "the server ended with an error; its log says which"
-        raise Failure(msg)
+        code = serve(WitnessConfig.load(path), _passphrase(), listening(as_json))
+    require_clean_end(code)
 
 
 @witness.command()
