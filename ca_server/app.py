@@ -42,7 +42,7 @@ def create_app(
 ) -> WebApp:
     """Return the web application of the authority that the settings describe. Call it after a fork.
 
-    Raises a CaServerError that says what to mend.
+    Raises a ServingError that says what to mend.
     """
     return build_web(create_authority(config, clock=clock, random_bytes=random_bytes, storage=storage, issuer=issuer))
 
@@ -58,7 +58,7 @@ def create_authority(
 ) -> CertificateAuthority:
     """Return the authority that the settings describe, its database up to date and its key unlocked.
 
-    `storage`, `issuer` and `logs` take the place of what the settings name. Raises a CaServerError that says what to
+    `storage`, `issuer` and `logs` take the place of what the settings name. Raises a ServingError that says what to
     mend. Call it after a fork.
     """
     own_logs = logs or open_logs(config)

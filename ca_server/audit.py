@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from ca_server.errors import CaServerError
+from serving.errors import ServingError
 from stir.errors import StirError
 from stir.telephone_number import TelephoneNumber
 
@@ -77,7 +77,7 @@ def describe(error: BaseException) -> str:
             f"{frame.filename}:{frame.lineno} {frame.name}"
             for frame in reversed(traceback.extract_tb(cause.__traceback__))
         )
-        message = f": {cause}" if isinstance(cause, (CaServerError, StirError)) else ""
+        message = f": {cause}" if isinstance(cause, (ServingError, StirError)) else ""
         parts.append(f"{type(cause).__module__}.{type(cause).__qualname__}{message} at {places}")
         cause = cause.__cause__ or cause.__context__
     return "; because of ".join(parts)

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from ca_server.app import create_authority, open_storage
 from ca_server.config import Config, Gateway
-from ca_server.errors import CaServerError, ConfigurationError, SmsUnavailable
+from ca_server.errors import ConfigurationError, SmsUnavailable
 from ca_server.loading import load_config
 from ca_server.logs.known_log import operator_key
 from ca_server.logs.loading import read_descriptions
@@ -25,6 +25,7 @@ from ca_server.signing.loading import open_issuer, read_authorities
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
 from ca_server.sms.loading import open_gateway
 from ca_server.storage import Evidence, Storage
+from serving.errors import ServingError
 from stir.certificate import AuthorityCertificate
 from stir.telephone_number import TelephoneNumber
 from transparency.log_description import LogDescription
@@ -95,7 +96,7 @@ def check(path: Path, now: datetime) -> Iterator[Finding]:
     """Look at everything that serving needs, one finding after the other; change nothing but the database's version."""
     try:
         config = load_config(path)
-    except CaServerError as error:
+    except ServingError as error:
         yield Finding("configuration", is_ok=False, detail=str(error))
         return
     yield Finding("configuration", is_ok=True, warning=_warn_of_settings(config))
@@ -112,7 +113,7 @@ def _look(name: str, look: Callable[[], str]) -> Finding:
     """Return the finding of one look, which returns a warning or raises."""
     try:
         return Finding(name, is_ok=True, warning=look())
-    except CaServerError as error:
+    except ServingError as error:
         return Finding(name, is_ok=False, detail=str(error))
 
 

@@ -1,15 +1,16 @@
 """How this room says no.
 
-CaServerError
-├── Refusal               a request that is refused, for a reason that the client is told
-├── ConfigurationError    settings that the operator must mend
-├── SmsError              a gateway did not take a message
-│   ├── SmsRejected       and never will
-│   ├── SmsUnavailable    but may later
-│   └── SmsUncertain      or did: nobody knows
-├── KeyStoreError         a key cannot be opened, made or used
-├── LintError             what was signed is not what was meant; it must not leave the house
-└── StorageError          the database cannot be used as it is
+ServingError                  of all that serves (serving.errors)
+├── CaServerError
+│   ├── Refusal               a request that is refused, for a reason that the client is told
+│   ├── SmsError              a gateway did not take a message
+│   │   ├── SmsRejected       and never will
+│   │   ├── SmsUnavailable    but may later
+│   │   └── SmsUncertain      or did: nobody knows
+│   └── LintError             what was signed is not what was meant; it must not leave the house
+├── ConfigurationError        settings that the operator must mend
+├── KeyStoreError             a key cannot be opened, made or used
+└── StorageError              the database cannot be used as it is
 """
 
 from __future__ import annotations
@@ -17,8 +18,24 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
+from serving.errors import ConfigurationError, KeyStoreError, ServingError, StorageError
 
-class CaServerError(Exception):
+__all__ = [
+    "CaServerError",
+    "ConfigurationError",
+    "KeyStoreError",
+    "LintError",
+    "Refusal",
+    "RefusalKind",
+    "SmsError",
+    "SmsRejected",
+    "SmsUnavailable",
+    "SmsUncertain",
+    "StorageError",
+]
+
+
+class CaServerError(ServingError):
     """The base of this room's errors."""
 
 
@@ -75,10 +92,6 @@ class Refusal(CaServerError):
         self.location = location
 
 
-class ConfigurationError(CaServerError):
-    """Settings that the operator must mend; the message names the file, the key and the allowed values."""
-
-
 class SmsError(CaServerError):
     """A gateway did not take a message. The text never holds the number or the code."""
 
@@ -100,13 +113,5 @@ class SmsUncertain(SmsError):
     """The gateway may have taken the message: it was handed over, and no answer came. A repeat is one more send."""
 
 
-class KeyStoreError(CaServerError):
-    """A key cannot be opened, made or used."""
-
-
 class LintError(CaServerError):
     """A signed certificate or list is not what was meant, and is not released."""
-
-
-class StorageError(CaServerError):
-    """The database cannot be used as it is."""

@@ -103,7 +103,7 @@ class Initialised:
 def initialise(folder: Path, new: NewAuthority, clock: Callable[[], datetime]) -> Initialised:
     """Make an authority in `folder`, which must not exist or be empty.
 
-    An interruption leaves no half-made authority behind. Raises a CaServerError that says what to do.
+    An interruption leaves no half-made authority behind. Raises a ServingError that says what to do.
     """
     folder = folder.absolute()
     with _staged(folder) as draft:

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import structlog
 
-from ca_server.errors import CaServerError
+from serving.errors import ServingError
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -24,14 +24,14 @@ _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 def in_child(task: Callable[[], object]) -> None:
-    """Run a task in a process of its own, and raise its CaServerError here, as one."""
+    """Run a task in a process of its own, and raise its ServingError here, as one."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         said = ""
         try:
             task()
-        except CaServerError as error:
+        except ServingError as error:
             said = str(error)
         except BaseException as error:  # noqa: BLE001  # nothing may run on in a copy of the parent
             said = f"an outsider's part failed with {type(error).__name__}"
@@ -42,7 +42,7 @@ def in_child(task: Callable[[], object]) -> None:
         message = pipe.read().decode()
     os.waitpid(child, 0)
     if message:
-        raise CaServerError(message)
+        raise ServingError(message)
 
 
 class Child:

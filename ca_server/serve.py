@@ -25,11 +25,12 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from ca_server.app import create_app, create_authority
 from ca_server.audit import configure_log
 from ca_server.config import Config, Tls
-from ca_server.errors import CaServerError, ConfigurationError
+from ca_server.errors import ConfigurationError
 from ca_server.processes import Child, in_child, supervise
 from ca_server.sms.loading import open_gateways
 from ca_server.upkeep import run_worker
 from ca_server.web.application import WebApp
+from serving.errors import ServingError
 from transparency.serving import web_worker
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -47,7 +48,7 @@ Announce = Callable[[str], None]
 def serve(config: Config, announce: Announce, *, with_worker: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code.
 
-    Raises a CaServerError, before anything is served, where the settings, the key or the address cannot be used.
+    Raises a ServingError, before anything is served, where the settings, the key or the address cannot be used.
     """
     configure_log(config.log.level)
     _check(config)
@@ -156,7 +157,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Build the application; gunicorn calls this in each process, after the fork."""
         try:
             return create_app(self._config)
-        except CaServerError as error:
+        except ServingError as error:
             raise AppImportError(str(error)) from error
 
     def _tell_first(self, worker: Any) -> None:  # noqa: ANN401  # gunicorn is untyped
@@ -245,7 +246,7 @@ def _serve_with_worker(config: Config, listener: socket.socket, announce: Announ
 def _work(config: Config) -> int:
     try:
         work(config, lambda: None)
-    except CaServerError as error:
+    except ServingError as error:
         _log.error("worker_failed", reason=str(error))
         return 1
     return 0

@@ -11,8 +11,8 @@ import structlog
 from ca_server import issuing
 from ca_server.app import create_authority, create_worker
 from ca_server.config import Config
-from ca_server.errors import CaServerError
 from ca_server.issuing import CertificateAuthority
+from serving.errors import ServingError
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -27,7 +27,7 @@ LOG_PERIOD = timedelta(seconds=5)
 def run_worker(config: Config, stop: threading.Event, *, period: timedelta = PERIOD) -> None:
     """Send SMS and keep the authority's house until `stop` is set, then finish what is under way.
 
-    Call it after a fork. Raises a CaServerError that says what to mend where the authority cannot be opened.
+    Call it after a fork. Raises a ServingError that says what to mend where the authority cannot be opened.
     """
     ca = create_authority(config)
     worker = create_worker(ca)
@@ -52,7 +52,7 @@ def _keep_up(ca: CertificateAuthority, stop: threading.Event, job: Job, period: 
         wait = period.total_seconds()
         try:
             job(ca)
-        except CaServerError as error:
+        except ServingError as error:
             _log.error("upkeep_failed", error=type(error).__name__)
         except Exception:  # noqa: BLE001  # the next turn comes: a worker that only sends SMS would let CRLs expire
             _log.exception("upkeep_failed")

@@ -381,7 +381,8 @@ def export_anchor(path: Path, output: Path | None, as_json: bool) -> None:
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
     """Tell the rooms' errors as the command's."""
-    from ca_server.errors import CaServerError, Refusal, RefusalKind
+    from ca_server.errors import Refusal, RefusalKind
+    from serving.errors import ServingError
     from stir.errors import StirError
 
     try:
@@ -389,7 +390,7 @@ def _failing() -> Iterator[None]:
     except Refusal as refusal:
         detail = refusal.detail.partition(";")[0] if refusal.kind is RefusalKind.NOT_FOUND else refusal.detail
         raise Failure(detail) from refusal
-    except (CaServerError, StirError) as error:
+    except (ServingError, StirError) as error:
         raise Failure(str(error)) from error
 
 

@@ -253,12 +253,12 @@ def describe(path: Path, output: Path | None, as_json: bool) -> None:
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
     """Tell the server's errors as the command's."""
+    from serving.errors import ServingError
     from transparency.errors import TransparencyError
-    from transparency.server.errors import LogServerError
 
     try:
         yield
-    except (LogServerError, TransparencyError) as error:
+    except (ServingError, TransparencyError) as error:
         raise Failure(str(error)) from error
 
 

@@ -321,13 +321,13 @@ def _say_proofs(found: Sequence[Proven], written: dict[str, Path]) -> None:
 
 def _auditor(name: str, path: Path) -> Ed25519Signer:
     """Return the auditor's signer, whose key is made where there is none."""
+    from serving.errors import ServingError
     from transparency.signed_note import Ed25519Signer
-    from transparency.witness.errors import WitnessError
     from transparency.witness.keys import create_key, open_key
 
     try:
         return Ed25519Signer(name, open_key(path, None) if path.exists() else create_key(path, None))
-    except WitnessError as error:
+    except ServingError as error:
         raise Failure(str(error)) from error
 
 

@@ -190,12 +190,12 @@ def _when(at: int) -> str:
 
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
+    from serving.errors import ServingError
     from transparency.errors import TransparencyError
-    from transparency.witness.errors import WitnessError
 
     try:
         yield
-    except (TransparencyError, WitnessError) as error:
+    except (TransparencyError, ServingError) as error:
         raise Failure(str(error)) from error
 
 

@@ -11,9 +11,10 @@ from typing import Protocol
 
 import structlog
 
-from ca_server.errors import CaServerError, SmsError, SmsRejected, SmsUnavailable
+from ca_server.errors import SmsError, SmsRejected, SmsUnavailable
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
 from ca_server.sms.routing import Routes
+from serving.errors import ServingError
 
 LEASE = timedelta(seconds=30)
 """How long a claim holds: longer than a message takes to send, for after it another worker sends it again."""
@@ -154,7 +155,7 @@ class Worker:
                 return min(_IDLE_WAIT, max(_BUSY_WAIT, waited * 2))
             lanes.submit(self._send_in_lane, claim, now, free)
             claimed = True
-        except CaServerError as error:
+        except ServingError as error:
             _log.error("sms_queue_failed", error=type(error).__name__)
             return _FAULT_WAIT
         finally:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from ca_server.storage.accounts import Accounts
 from ca_server.storage.authorizations import Ask, Authorizations, Code
 from ca_server.storage.buckets import Buckets
 from ca_server.storage.certificates import Certificates, IssuedCertificate, NewList, RevocationLists
-from ca_server.storage.database import Database
 from ca_server.storage.evidence import Evidence, EvidenceOfLies
 from ca_server.storage.messages import Messages, QueuedSms
 from ca_server.storage.nonces import Nonces
 from ca_server.storage.orders import Orders
-from ca_server.storage.schema import migrate
 from ca_server.storage.shared_secrets import Secrets
 from ca_server.storage.timestamps import KeptTimestamp, Timestamps
+from serving.database import Database
+from serving.migrations import migrate
 
 __all__ = ["Ask", "Code", "Evidence", "IssuedCertificate", "KeptTimestamp", "NewList", "QueuedSms", "Storage"]
 
+_STEPS = Path(__file__).parent / "migrations"
+_HISTORY = "migrations"
 _LATEST_RECEIPT = timedelta(days=2)
 
 
@@ -57,7 +60,7 @@ class Storage:
 
         Several processes may do so at once. Raises StorageError where the database is newer than this version.
         """
-        return migrate(self._database)
+        return migrate(self._database, _STEPS, _HISTORY)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Do what follows wholly or not at all."""

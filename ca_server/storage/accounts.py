@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ca_server.orders import Account
-from ca_server.storage.database import Conflict, Database, Row
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database, Row
+from serving.errors import Conflict
+from serving.times import from_column, to_column
 
 _COLUMNS = "id, jwk, thumbprint, contacts, terms_agreed, created_at, deactivated_at"
 _BY_ID = f"SELECT {_COLUMNS} FROM accounts WHERE id = ?"

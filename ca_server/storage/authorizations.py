@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from ca_server.errors import RefusalKind
 from ca_server.orders import Authorization, Challenge, ChallengeType, Delivery, Problem, SmsMessage
-from ca_server.storage.database import Database, Row
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database, Row
+from serving.times import from_column, to_column
 from stir.certificate import ValidationMethod
 from stir.tn_auth_list import TnAuthList
 

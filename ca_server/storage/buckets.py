@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ca_server.storage.database import Database
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database
+from serving.times import from_column, to_column
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ca_server.orders import Certificate, Revocation, RevocationList
-from ca_server.storage.database import Database, Row
 from ca_server.storage.orders import SERIAL_BYTES
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database, Row
+from serving.times import from_column, to_column
 from stir.telephone_number import TelephoneNumber
 
 _COLUMNS = "id, serial, account_id, order_id, number, der, not_before, not_after, shard, revoked_at, revocation_reason"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ca_server.logs.known_log import Lie, LieKind
-from ca_server.storage.database import Database
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database
+from serving.times import from_column, to_column
 
 _COLUMNS = "order_id, log, operator, kind, detail, sct, other, precertificate, noted_at"
 _ADD = f"INSERT INTO log_evidence ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"

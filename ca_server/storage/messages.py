@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from ca_server.orders import Delivery
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms
 from ca_server.sms.worker import ClaimedSms
-from ca_server.storage.database import Database, Row
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database, Row
+from serving.times import from_column, to_column
 from stir.telephone_number import TelephoneNumber
 
 EARLY_RECEIPT_LIFE = timedelta(minutes=30)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ca_server.storage.database import Database
-from ca_server.storage.times import to_column
+from serving.database import Database
+from serving.times import to_column
 
 LONGEST_NONCE_LIFE = timedelta(days=1)
 """No nonce may live longer: a spent one is forgotten once another is spent that expires this much later."""

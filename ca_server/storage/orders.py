@@ -7,8 +7,8 @@ from datetime import datetime
 
 from ca_server.orders import Issuance, Order, Problem
 from ca_server.storage.authorizations import AUTHORIZATION_COLUMNS, Authorizations, problem
-from ca_server.storage.database import Database, Row
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database, Row
+from serving.times import from_column, to_column
 from stir.certificate import ValidationMethod
 
 SERIAL_BYTES = 20

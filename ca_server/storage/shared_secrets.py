@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
-from ca_server.storage.database import Database
+from serving.database import Database
 
 _SECRET_BYTES = 32
 

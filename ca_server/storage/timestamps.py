@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ca_server.logs.known_log import Timestamp
-from ca_server.storage.database import Database
-from ca_server.storage.times import from_column, to_column
+from serving.database import Database
+from serving.times import from_column, to_column
 
 _OF = "SELECT log, log_id, leaf_index, sct FROM timestamps WHERE order_id = ? AND digest = ? ORDER BY kept_at, log_id"
 _ADD = """

@@ -16,6 +16,7 @@ PACKAGES = (
     "ca_server",
     "number_directory",
     "policies",
+    "serving",
     "stir",
     "transparency",
     "trust_store",
@@ -88,10 +89,10 @@ def install(folder: Path, requirement: str, constraints: Path) -> Path:
             "acme_client answerback number_directory policies stir transparency trust_store",
             OF_OPERATORS,
         ),
-        ("[ca]", "ca_server", ""),
-        ("[directory]", "number_directory", ""),
-        ("[log]", "transparency", "transparency.server.publishing.s3_publisher"),
-        ("[log,s3]", "transparency", ""),
+        ("[ca]", "ca_server serving", ""),
+        ("[directory]", "number_directory serving", ""),
+        ("[log]", "serving transparency", "transparency.server.publishing.s3_publisher"),
+        ("[log,s3]", "serving transparency", ""),
     ],
 )
 def test_a_part_imports_where_only_its_extra_is_installed(

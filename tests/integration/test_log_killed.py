@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.database import Database
 from tests.fakes.log_world import SHARD, Authority, fill, make_config, make_log, published, sealed, shard_of
 from tests.fakes.postgresql import PostgresqlServer
 from tests.fakes.storages import DATABASES, postgresql_server  # noqa: F401 - a fixture
@@ -26,7 +27,6 @@ from transparency.merkle import consistency_proof, inclusion_proof, leaf_hash, v
 from transparency.server.config import LogConfig
 from transparency.server.publishing import FilePublisher
 from transparency.server.sequencer import Sequencer
-from transparency.server.storage.database import Database
 from transparency.tiles import TileReader
 
 _FIRST, _SECOND = 200, 120  # the second pool fills a tile and begins the next

@@ -35,7 +35,7 @@ def create_app(
 ) -> WebApp:
     """Return the web application of the log that the settings describe. Call it after a fork.
 
-    Raises a LogServerError that says what to mend.
+    Raises a ServingError that says what to mend.
     """
     return build_web(create_log(config, clock=clock, random_bytes=random_bytes, storage=storage, publisher=publisher))
 
@@ -50,7 +50,7 @@ def create_log(
 ) -> Log:
     """Return the log that the settings describe, its database up to date and its keys unlocked.
 
-    `storage` and `publisher` take the place of what the settings name. Raises a LogServerError that says what to mend.
+    `storage` and `publisher` take the place of what the settings name. Raises a ServingError that says what to mend.
     """
     shards = open_shards(config, open_key_store(config.keys))
     own_storage = storage or open_storage(config)

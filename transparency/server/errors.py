@@ -1,14 +1,14 @@
 """How a log server says no.
 
-LogServerError
-├── Refusal               a request that is refused, for a reason that the client is told
-├── ConfigurationError    settings that the operator must mend
-├── KeyStoreError         a key cannot be opened, made or used
-├── StorageError          the database cannot be used as it is
-│   └── Conflict          a row that must be the only one of its kind is there already
-├── PublishingError       the log's files cannot be written or read now
-└── HistoryError          what is kept and what was published contradict each other: a person must look
-    └── OvertakenError    another sequencer has moved the tree: this one must end
+ServingError                  of all that serves (serving.errors)
+├── LogServerError
+│   ├── Refusal               a request that is refused, for a reason that the client is told
+│   ├── PublishingError       the log's files cannot be written or read now
+│   └── HistoryError          what is kept and what was published contradict each other: a person must look
+│       └── OvertakenError    another sequencer has moved the tree: this one must end
+├── ConfigurationError        settings that the operator must mend
+├── KeyStoreError             a key cannot be opened, made or used
+└── StorageError              the database cannot be used as it is
 """
 
 from __future__ import annotations
@@ -16,8 +16,22 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
+from serving.errors import ConfigurationError, KeyStoreError, ServingError, StorageError
 
-class LogServerError(Exception):
+__all__ = [
+    "ConfigurationError",
+    "HistoryError",
+    "KeyStoreError",
+    "LogServerError",
+    "OvertakenError",
+    "PublishingError",
+    "Refusal",
+    "RefusalKind",
+    "StorageError",
+]
+
+
+class LogServerError(ServingError):
     """The base of the log server's errors."""
 
 
@@ -50,22 +64,6 @@ class Refusal(LogServerError):
         self.kind = kind
         self.detail = detail
         self.retry_after = retry_after
-
-
-class ConfigurationError(LogServerError):
-    """Settings that the operator must mend; the message names the file, the key and the allowed values."""
-
-
-class KeyStoreError(LogServerError):
-    """A key cannot be opened, made or used."""
-
-
-class StorageError(LogServerError):
-    """The database cannot be used as it is."""
-
-
-class Conflict(StorageError):
-    """A row that must be the only one of its kind is there already."""
 
 
 class PublishingError(LogServerError):

@@ -41,7 +41,7 @@ class IndexKeeper:
         self._obsolete: deque[tuple[datetime, bytes]] = deque()  # until when, and the names side by side
 
     def step(self) -> int:
-        """Bring the index to the published tree, and return how many entries were added; raise a LogServerError."""
+        """Bring the index to the published tree, and return how many entries were added; raise a ServingError."""
         checkpoint = self._published()
         if checkpoint is None:
             return 0

@@ -63,7 +63,7 @@ class Initialised:
 def initialise(folder: Path, new: NewLog, now: datetime) -> Initialised:
     """Make a log in `folder`, which must not exist or be empty, with shards for the coming 12 months.
 
-    An interruption leaves no half-made log behind. Raises a LogServerError that says what to do.
+    An interruption leaves no half-made log behind. Raises a ServingError that says what to do.
     """
     folder = folder.absolute()
     with _staged(folder) as draft:
@@ -85,7 +85,7 @@ def initialise(folder: Path, new: NewLog, now: datetime) -> Initialised:
 def add_shard(path: Path, name: str) -> LogDescription:
     """Begin the shard of a half-year such as `2028h1`: make its keys, and write it into settings and description.
 
-    Returns the new description. Raises a LogServerError; an interruption leaves at most keys that nothing names.
+    Returns the new description. Raises a ServingError; an interruption leaves at most keys that nothing names.
     """
     config, shard = load_config(path), half_year(name)
     if config.shards and shard.not_after_start < config.shards[-1].not_after_limit:
@@ -100,7 +100,7 @@ def add_shard(path: Path, name: str) -> LogDescription:
 
 
 def describe(config: LogConfig) -> LogDescription:
-    """Return what others are told about a log; raise a LogServerError where its keys do not open."""
+    """Return what others are told about a log; raise a ServingError where its keys do not open."""
     return _describe(config, open_key_store(config.keys))
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from transparency.server.errors import LogServerError
+from serving.errors import ServingError
 from transparency.server.storage import LoggedEntry, Storage
 
 _LOOK_SECONDS = 0.02
@@ -57,7 +57,7 @@ class Releases:
         while self._wanted.wait():
             try:
                 sizes = self.storage.trees.published_sizes()
-            except LogServerError:
+            except ServingError:
                 sizes = self._sizes  # whoever waits asks the database too, and tells its client
             with self._changed:
                 if sizes != self._sizes:

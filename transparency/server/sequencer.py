@@ -70,7 +70,7 @@ class Sequencer:
     def step(self) -> int:
         """Give a pool of queued entries their places, and publish the tree; return how many they were.
 
-        Raises a LogServerError where that fails, HistoryError where a person must look. Nothing was promised then.
+        Raises a ServingError where that fails, HistoryError where a person must look. Nothing was promised then.
         """
         if self._tree is None:
             self.recover()

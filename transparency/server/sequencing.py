@@ -7,7 +7,8 @@ import threading
 import time
 from datetime import timedelta
 
-from transparency.server.errors import HistoryError, LogServerError
+from serving.errors import ServingError
+from transparency.server.errors import HistoryError
 from transparency.server.index_keeper import IndexKeeper
 from transparency.server.log import Log
 from transparency.server.sequencer import Sequencer
@@ -66,7 +67,7 @@ class _Pace:
             self.sequencer.step()
         except HistoryError:
             raise
-        except LogServerError as error:
+        except ServingError as error:
             self._pause = min(_LONGEST_PAUSE, max(1.0, 2 * self._pause))
             self._next = time.monotonic() + self._pause
             _log.error("shard %s: nothing is sequenced for %.0f s: %s", self._name, self._pause, error)
@@ -97,7 +98,7 @@ def _keep_up(log: Log, stop: threading.Event) -> None:
             if time.monotonic() >= house_at:
                 house_at = time.monotonic() + _HOUSE_SECONDS
                 keep_house(log)
-        except LogServerError as error:
+        except ServingError as error:
             _log.error("the label index or the house is not kept: %s", error)
         except Exception:  # noqa: BLE001 - without this thread nobody would find new entries, and the tree would grow on
             _log.exception("the label index or the house is not kept")

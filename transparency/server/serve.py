@@ -26,9 +26,10 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from serving.errors import ServingError
 from transparency.server.app import create_app, create_log
 from transparency.server.config import LogConfig, Tls
-from transparency.server.errors import ConfigurationError, LogServerError
+from transparency.server.errors import ConfigurationError
 from transparency.server.sequencing import run_sequencer
 from transparency.server.web import WebApp
 from transparency.serving import web_worker
@@ -52,7 +53,7 @@ Announce = Callable[[str], None]
 def serve(config: LogConfig, announce: Announce, *, with_sequencer: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code.
 
-    Raises a LogServerError, before anything is served, where the settings, a key or the address cannot be used.
+    Raises a ServingError, before anything is served, where the settings, a key or the address cannot be used.
     """
     configure_logging(config.logging.level)
     if config.server.tls is not None:
@@ -65,7 +66,7 @@ def serve(config: LogConfig, announce: Announce, *, with_sequencer: bool = False
 
 
 def sequence(config: LogConfig, announce: Callable[[], None]) -> None:
-    """Sequence until SIGTERM or SIGINT; raise a LogServerError where that cannot be, or must not go on."""
+    """Sequence until SIGTERM or SIGINT; raise a ServingError where that cannot be, or must not go on."""
     configure_logging(config.logging.level)
     stop = threading.Event()
 
@@ -102,7 +103,7 @@ class _JsonLines(logging.Formatter):
         }
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            own = f": {error}" if isinstance(error, LogServerError) else ""
+            own = f": {error}" if isinstance(error, ServingError) else ""
             line["error"] = f"{type(error).__module__}.{type(error).__qualname__}{own} at {_place_of(error)}"
         return json.dumps(line, ensure_ascii=False)
 
@@ -135,7 +136,7 @@ def _try_in_child(config: LogConfig) -> None:
         said = ""
         try:
             create_log(config)
-        except LogServerError as error:
+        except ServingError as error:
             said = str(error)
         except BaseException as error:  # noqa: BLE001 - nothing may run on in a copy of the parent
             said = f"the log cannot be opened: {type(error).__name__}"
@@ -210,7 +211,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Build the application; gunicorn calls this in each process, after the fork."""
         try:
             return create_app(self._config)
-        except LogServerError as error:
+        except ServingError as error:
             raise AppImportError(str(error)) from error
 
     def _tell_first(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped
@@ -279,7 +280,7 @@ def _serve_both(config: LogConfig, listener: socket.socket, announce: Announce) 
 def _sequence(config: LogConfig) -> int:
     try:
         sequence(config, lambda: None)
-    except LogServerError as error:
+    except ServingError as error:
         _log.critical("the sequencer has stopped: %s", error)
         return _EXIT_OF_FAILURE
     return 0

@@ -68,7 +68,7 @@ class Witness:
 
 
 def open_witness(config: WitnessConfig, passphrase: bytes | None) -> Witness:
-    """Return the witness of these settings; raise WitnessError."""
+    """Return the witness of these settings; raise ServingError."""
     cosigner = Ed25519Cosigner(config.name, open_key(config.key_path, passphrase))
     return Witness(cosigner, config.known_logs(), Store(config.database_path, cosigner.verifier.format()))
 

@@ -1,17 +1,30 @@
 """How a witness says no.
 
-WitnessError
-├── Refusal               a checkpoint that is not cosigned, for a reason that the feeder is told
-├── ConfigurationError    settings, a key or an address that the operator must mend
-└── StateError            the memory of what was cosigned is lost, another witness's, or cannot be used now
+ServingError                  of all that serves (serving.errors)
+├── WitnessError
+│   ├── Refusal               a checkpoint that is not cosigned, for a reason that the feeder is told
+│   └── StateError            the memory of what was cosigned is lost, another witness's, or cannot be used now
+├── ConfigurationError        settings or an address that the operator must mend
+└── KeyStoreError             a key cannot be opened or made
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from serving.errors import ConfigurationError, KeyStoreError, ServingError
 
-class WitnessError(Exception):
+__all__ = [
+    "ConfigurationError",
+    "KeyStoreError",
+    "Refusal",
+    "RefusalKind",
+    "StateError",
+    "WitnessError",
+]
+
+
+class WitnessError(ServingError):
     """The base of a witness's errors."""
 
 
@@ -40,10 +53,6 @@ class Refusal(WitnessError):
     def is_evidence(self) -> bool:
         """Whether the log signed something that does not fit what it signed before."""
         return self.kind in {RefusalKind.FORK, RefusalKind.UNPROVEN}
-
-
-class ConfigurationError(WitnessError):
-    """Settings, a key or an address that the operator must mend; the message says how."""
 
 
 class StateError(WitnessError):

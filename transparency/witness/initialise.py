@@ -45,7 +45,7 @@ class NewWitness:
 
 
 def initialise(folder: Path, name: str, passphrase: bytes | None) -> NewWitness:
-    """Make a witness in a folder that has none; raise WitnessError."""
+    """Make a witness in a folder that has none; raise ServingError."""
     path = folder / CONFIG_NAME
     if path.exists():
         msg = f"{path} exists: there is a witness already"

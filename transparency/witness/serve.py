@@ -14,11 +14,12 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from serving.errors import ServingError
 from transparency.serving import web_worker
 from transparency.witness.app import create_app
 from transparency.witness.config import Tls, WitnessConfig
 from transparency.witness.cosigning import open_witness
-from transparency.witness.errors import ConfigurationError, WitnessError
+from transparency.witness.errors import ConfigurationError
 
 _BACKLOG = 128
 _HUNG_SECONDS = 60
@@ -32,7 +33,7 @@ Announce = Callable[[str], None]
 def serve(config: WitnessConfig, passphrase: bytes | None, announce: Announce) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code.
 
-    Raises WitnessError, before anything is served, where the settings, key, memory or address are of no use.
+    Raises ServingError, before anything is served, where the settings, key, memory or address are of no use.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     open_witness(config, passphrase).close()
@@ -97,7 +98,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Build the application; gunicorn calls this after the fork, so that no open database is forked."""
         try:
             return create_app(open_witness(self._config, self._passphrase))
-        except WitnessError as error:
+        except ServingError as error:
             raise AppImportError(str(error)) from error
 
     def _tell_first(self, worker: Any) -> None:  # noqa: ANN401  # gunicorn is untyped

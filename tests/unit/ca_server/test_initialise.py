@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ca_server import initialise as module
 from ca_server.app import create_app
 from ca_server.config import Config
-from ca_server.errors import CaServerError, ConfigurationError, StorageError
+from ca_server.errors import ConfigurationError, StorageError
 from ca_server.initialise import NewAuthority, initialise, settings
 from ca_server.loading import load_config
 from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.signing.loading import open_issuer
+from serving.errors import ServingError
 from stir.certificate import AuthorityCertificate, read_pem_chain
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from tests.fakes.authority import NOW
@@ -137,7 +138,7 @@ def test_an_interruption_leaves_nothing(
     folder = tmp_path / "ca"
     if exists:
         folder.mkdir()
-    with pytest.raises((KeyboardInterrupt, CaServerError)):
+    with pytest.raises((KeyboardInterrupt, ServingError)):
         initialise(folder, NEW, lambda: NOW)
     assert [entry.name for entry in tmp_path.rglob("*")] == (["ca"] if exists else [])
 

@@ -19,10 +19,11 @@ from cryptography.x509.oid import NameOID
 
 from ca_server import serve as module
 from ca_server.config import Authority, Config, Gateway, Server, Tls
-from ca_server.errors import CaServerError, ConfigurationError
+from ca_server.errors import ConfigurationError
 from ca_server.processes import Child, in_child
 from ca_server.serve import listen, serve
 from policies.issuance import IssuancePolicy
+from serving.errors import ServingError
 
 
 def config_with(server: Server) -> Config:
@@ -144,7 +145,7 @@ def test_settings_that_cannot_work_stop_the_start(tmp_path: Path) -> None:
     no_tls = msgspec.structs.replace(working, server=Server(tls=Tls(tmp_path / "a", tmp_path / "b")))
     with pytest.raises(ConfigurationError, match="cannot be used"):
         module._check(no_tls)
-    with pytest.raises(CaServerError, match=r"authority\.certificate: .* cannot be read"):
+    with pytest.raises(ServingError, match=r"authority\.certificate: .* cannot be read"):
         module._check(working)
 
 
@@ -160,9 +161,9 @@ def test_a_task_in_a_child_tells_its_error() -> None:
         raise ZeroDivisionError(msg)
 
     in_child(lambda: None)
-    with pytest.raises(CaServerError, match=r"^the token is locked$"):
+    with pytest.raises(ServingError, match=r"^the token is locked$"):
         in_child(refuse)
-    with pytest.raises(CaServerError, match=r"^an outsider's part failed with ZeroDivisionError$"):
+    with pytest.raises(ServingError, match=r"^an outsider's part failed with ZeroDivisionError$"):
         in_child(crash)
 
 
@@ -189,5 +190,5 @@ def test_nothing_is_served_where_the_start_fails(tmp_path: Path, monkeypatch: py
     """`serve` raises before it listens."""
     monkeypatch.setattr(module, "configure_log", lambda _level: None)
     monkeypatch.setattr(module, "listen", lambda _config: pytest.fail("it must not listen"))
-    with pytest.raises(CaServerError):
+    with pytest.raises(ServingError):
         serve(msgspec.structs.replace(config_with(Server()), folder=tmp_path, database="sqlite:///"), print)

@@ -17,8 +17,8 @@ import pytest
 from ca_server.errors import StorageError
 from ca_server.orders import Account
 from ca_server.storage import Code, Storage
-from ca_server.storage.database import Database
 from ca_server.storage.nonces import LONGEST_NONCE_LIFE
+from serving.database import Database
 from tests.fakes.authority import NOW
 from tests.fakes.postgresql import PostgresqlServer
 from tests.fakes.storages import DATABASES
@@ -144,7 +144,7 @@ def test_a_step_that_fails_changes_nothing(empty_url: str, monkeypatch: pytest.M
     )
     storage = Storage.open(empty_url)
     with monkeypatch.context() as patch:
-        patch.setattr("ca_server.storage.schema._STEPS", tmp_path / "steps")
+        patch.setattr("ca_server.storage._STEPS", tmp_path / "steps")
         with pytest.raises(StorageError, match="cannot be brought to this version"):
             storage.migrate()
     with pytest.raises(StorageError):

@@ -9,11 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from serving.errors import ServingError
 from tests.fakes.log_simulator import ORIGIN, LogSimulator
 from transparency.cosignature import parse_cosignature_key
 from transparency.witness.config import Server, Tls, WitnessConfig
 from transparency.witness.cosigning import open_witness
-from transparency.witness.errors import ConfigurationError, StateError, WitnessError
+from transparency.witness.errors import ConfigurationError, StateError
 from transparency.witness.initialise import initialise
 from transparency.witness.keys import create_key, open_key
 
@@ -170,6 +171,6 @@ def test_an_address_that_is_none_is_refused(bind: str) -> None:
 
 def test_beyond_this_machine_tls_is_asked_for(tmp_path: Path) -> None:
     """With TLS, any address will do."""
-    with pytest.raises(WitnessError, match="TLS"):
+    with pytest.raises(ServingError, match="TLS"):
         _ = Server(bind="192.0.2.1:443").address
     assert Server(bind="192.0.2.1:443", tls=Tls(tmp_path, tmp_path)).address == ("192.0.2.1", 443)

@@ -10,15 +10,18 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
-from transparency.server.errors import StorageError
-from transparency.server.storage.database import Database
+from serving.database import Database
+from serving.errors import StorageError
+from serving.migrations import migrate
+from serving.times import to_column
 from transparency.server.storage.entries import Entries, LoggedEntry, Queued, Submission
-from transparency.server.storage.schema import migrate
-from transparency.server.storage.times import to_column
 from transparency.server.storage.trees import Trees, TreeState
 
 __all__ = ["LoggedEntry", "Queued", "Storage", "Submission", "TreeState"]
 
+_STEPS = Path(__file__).parent / "migrations"
+_HISTORY = "log_migrations"
+_CACHE_MIB = 16
 _SEQUENCER_LOCK = 0x73657175656E6365  # "sequence", of a PostgreSQL database
 _LOCK_SUFFIX = ".sequencer"
 
@@ -42,11 +45,11 @@ class Storage:
 
         The connection is made when it is first used, by each thread for itself, so that a server may fork after this.
         """
-        return cls(Database.at(url))
+        return cls(Database.at(url, cache_mib=_CACHE_MIB))
 
     def migrate(self) -> tuple[str, ...]:
         """Bring the tables to this version, and return the names of the steps that were missing."""
-        return migrate(self._database)
+        return migrate(self._database, _STEPS, _HISTORY)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Do what follows wholly or not at all."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from transparency.server.errors import Conflict, StorageError
-from transparency.server.storage.database import Database, Row
-from transparency.server.storage.times import from_column, to_column
+from serving.database import Database, Row
+from serving.errors import Conflict, StorageError
+from serving.times import from_column, to_column
 
 _ID_SIZE = 32
 

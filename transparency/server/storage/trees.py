@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from serving.database import Database, Row
 from transparency.merkle import EMPTY_ROOT
 from transparency.server.errors import HistoryError
-from transparency.server.storage.database import Database, Row
 
 
 @dataclass(frozen=True, slots=True)

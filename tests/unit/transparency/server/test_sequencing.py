@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.database import Database
 from tests.fakes.log_world import (
     NEXT_SHARD,
     NOW,
@@ -26,7 +27,6 @@ from transparency.server.log import Log
 from transparency.server.publishing import FilePublisher
 from transparency.server.sequencing import keep_house, run_sequencer
 from transparency.server.storage import Storage
-from transparency.server.storage.database import Database
 
 
 class _Running:

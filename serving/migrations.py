@@ -7,21 +7,20 @@ from pathlib import Path
 import peewee
 from playhouse.migrations import MigrationError, Runner  # type: ignore[import-untyped]  # has no stubs
 
-from ca_server.errors import StorageError
-from ca_server.storage.database import Database
+from serving.database import Database
+from serving.errors import StorageError
 
-_STEPS = Path(__file__).parent / "migrations"
-_HISTORY = "migrations"
 _ADVISORY_LOCK = 0x616E7377  # any number that nobody else takes in this database
 
 
-def migrate(database: Database) -> tuple[str, ...]:
-    """Run the steps that are missing, all or none of them, and return their names.
+def migrate(database: Database, steps: Path, history: str) -> tuple[str, ...]:
+    """Run the steps of a folder that are missing, all or none of them, and return their names.
 
-    Raises StorageError where the database is newer than this version.
+    `history` is the table that keeps which ones ran: each program that shares the database has its own, and its own
+    prefix before the names of its tables. Raises StorageError where the database is newer than this version.
     """
     database.rows("SELECT 1")
-    runner = Runner(database.driver, str(_STEPS), table_name=_HISTORY)
+    runner = Runner(database.driver, str(steps), table_name=history)
     if not missing(runner):
         return ()
     try:

@@ -11,14 +11,14 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 import peewee
 
-from ca_server.errors import StorageError
+from serving.errors import Conflict, StorageError
 
 Value = str | bytes | int | bool | None
 Row = tuple[Any, ...]
@@ -32,13 +32,9 @@ _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "full",
     "foreign_keys": 1,
-    "secure_delete": "on",  # an erased code is overwritten, not just unlinked
+    "secure_delete": "on",  # what is erased is overwritten, not just unlinked
     "journal_size_limit": 64 * 1024 * 1024,
 }
-
-
-class Conflict(StorageError):
-    """A row that must be the only one of its kind is there already."""
 
 
 class _Cursor(Protocol):
@@ -58,7 +54,9 @@ class _Here(threading.local):
 class Database:
     """A database that threads and processes share. Connections are opened when first used.
 
-    A process may fork before that, or after `close`. With connections open, only PostgreSQL's can be left behind.
+    Programs of one process may share it too: each brings its own tables (`serving.migrations`) and its own statements.
+    A process may fork before the first use, or after `close`. With connections open, only PostgreSQL's can be left
+    behind. Every method raises StorageError.
     """
 
     def __init__(self, driver: peewee.Database) -> None:
@@ -75,10 +73,13 @@ class Database:
         self._writer: AbstractContextManager[object] = self._new_writer()
 
     @classmethod
-    def at(cls, url: str) -> Database:
-        """Return the database at `sqlite:///path` or `postgresql://…`, without connecting to it."""
+    def at(cls, url: str, *, cache_mib: int | None = None) -> Database:
+        """Return the database at `sqlite:///path` or `postgresql://…`, without connecting to it.
+
+        `cache_mib` is how much of a SQLite file each connection may keep in memory, where its own default is too small.
+        """
         if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-            return cls(_sqlite(Path(url.removeprefix(_SQLITE))))
+            return cls(_sqlite(Path(url.removeprefix(_SQLITE)), cache_mib))
         if url.startswith((_POSTGRESQL, "postgres://")):
             return cls(_postgresql(_POSTGRESQL + url.partition("://")[2]))
         msg = "database: give sqlite:/// and the path of a file, or postgresql:// and where the server is"
@@ -110,21 +111,29 @@ class Database:
         if not self.is_sqlite:
             return self.run(sql, *values)
         self._ready()
-        with self._writer:
-            self._execute("PRAGMA synchronous = normal", ())
-            try:
-                return self._execute(sql, values).rowcount
-            finally:
-                self._execute("PRAGMA synchronous = full", ())
+        with self._writer, self._unsynced():
+            return self._execute(sql, values).rowcount
+
+    def run_many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
+        """Run a statement for each row of values, inside a transaction, and return how many rows it changed."""
+        compiled = self._compiled.get(sql) or self._compile(sql)
+        with _translated():
+            cursor = self.driver.connection().cursor()  # type: ignore[no-untyped-call]  # its stub has no types
+            cursor.executemany(compiled, list(rows))
+        return int(cursor.rowcount)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Do what follows wholly or not at all, and durably once the block is left. Transactions do not nest."""
+    def transaction(self, *, synced: bool = True) -> Iterator[None]:
+        """Do what follows wholly or not at all, and durably once the block is left. Transactions do not nest.
+
+        Without `synced`, SQLite keeps it through a killed process but perhaps not through a lost power supply: for
+        what nobody was promised. The next synced commit takes it along.
+        """
         if self._here.inside:
             msg = "a transaction is open in this thread already"
             raise StorageError(msg)
         self._ready()
-        with self._writer:
+        with self._writer, nullcontext() if synced or not self.is_sqlite else self._unsynced():
             self._execute("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN", (), again=True)
             self._here.inside = True
             try:
@@ -162,6 +171,15 @@ class Database:
             return cursor
         self._ready()
         return self._execute(sql, values)
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[None]:
+        """Have SQLite commit without waiting for the disk. Only the one writer may ask for it."""
+        self._execute("PRAGMA synchronous = normal", ())
+        try:
+            yield
+        finally:
+            self._execute("PRAGMA synchronous = full", ())
 
     def _compile(self, sql: str) -> str:
         compiled = _ROW_LOCK.sub("", sql) if self.is_sqlite else sql.replace("?", "%s")
@@ -229,15 +247,16 @@ class Database:
         return threading.Lock() if self.is_sqlite else nullcontext()
 
 
-def _sqlite(path: Path) -> peewee.Database:
+def _sqlite(path: Path, cache_mib: int | None) -> peewee.Database:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed"
         raise StorageError(msg)
-    return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS, timeout=_BUSY_SECONDS, check_same_thread=False)
+    cache = {} if cache_mib is None else {"cache_size": -1024 * cache_mib}
+    return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS | cache, timeout=_BUSY_SECONDS, check_same_thread=False)
 
 
 class _PrivateSqlite(peewee.SqliteDatabase):
-    """A SQLite file that only its owner can read: it holds codes and numbers.
+    """A SQLite file that only its owner can read: it holds what people entrusted to the program.
 
     A file that is there is opened by SQLite alone: to close any other descriptor of it would drop the locks of every
     connection that this process has, and the next process to close its own would take the log away under them
@@ -266,8 +285,20 @@ def _postgresql(url: str) -> peewee.Database:
     return peewee.PostgresqlDatabase(url, prefer_psycopg3=True)
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Tell the drivers' errors as ours, where a statement does not go through peewee."""
+    try:
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # its stub lacks it
+            yield
+    except peewee.IntegrityError as error:
+        raise Conflict(_reason(error)) from None
+    except peewee.PeeweeException as error:
+        raise StorageError(_reason(error)) from None
+
+
 def _reason(error: BaseException) -> str:
-    """Say what the database said, without the values of rows, which hold numbers and codes."""
+    """Say what the database said, without the values of rows: they may be secrets."""
     original = getattr(error, "orig", error)
     diagnosis = getattr(original, "diag", None)  # PostgreSQL's detail quotes the row; its primary message does not
     return str(getattr(diagnosis, "message_primary", None) or original).partition("\n")[0]
