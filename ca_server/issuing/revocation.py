@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwk import JWK, JWKEC
 
@@ -15,10 +16,12 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, not_found
 from ca_server.orders import Account, Certificate, Problem, RevocationList
 from ca_server.storage import NewList
-from stir.certificate import NumberCertificate, NumberRequest, load_certificate
+from stir.certificate import NumberCertificate, NumberRequest, load_certificate, read_pem_chain
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
+from transparency.errors import SctError
+from transparency.sct import tbs_of
 
 UNSPECIFIED = 0
 SUBSCRIBER_REASONS = frozenset({UNSPECIFIED, 1, 3, 4, 5})
@@ -44,7 +47,7 @@ def revoke(ca: CertificateAuthority, certificate_der: bytes, reason: int | None,
     if _withheld(ca, given, reason, requester):
         return
     found = ca.storage.certificates.with_serial(given.serial_number)
-    if found is None or not (found.der == certificate_der or _announces(ca, given, found.number)):
+    if found is None or not (found.der == certificate_der or _is_precertificate_of(ca, given, found)):
         not_found("certificate: this authority did not issue it, or not in this form")
     _require_right(ca, _Subject(found.account_id, found.number, lambda: _key(found)), requester)
     _require_reason(reason, SUBSCRIBER_REASONS)
@@ -104,7 +107,7 @@ def _withheld(ca: CertificateAuthority, given: x509.Certificate, reason: int | N
     if order is None or order.issuance is None or order.certificate_id is not None:
         return False
     request = NumberRequest.read(order.issuance.csr)
-    if not _announces(ca, given, request.number):
+    if not _announces(given, request):
         return False
     _require_right(ca, _Subject(order.account_id, request.number, lambda: request.public_key), requester)
     _require_reason(reason, SUBSCRIBER_REASONS)
@@ -120,13 +123,34 @@ def _withheld(ca: CertificateAuthority, given: x509.Certificate, reason: int | N
     return is_open
 
 
-def _announces(ca: CertificateAuthority, given: x509.Certificate, number: TelephoneNumber) -> bool:
-    """Tell whether this is a precertificate for the number, signed by this authority."""
+def _announces(given: x509.Certificate, request: NumberRequest) -> bool:
+    """Tell whether this is a precertificate for what an order asked for, whose serial it has.
+
+    Which of this authority's issuing certificates it was signed below does not matter: a log may show one from before
+    the authority changed its own. Whoever asks must have the right to stop the order in any case.
+    """
     try:
         announced = NumberCertificate.read_precertificate(given)
     except CertificateProfileError:
         return False
-    return announced.number == number and ca.issuer.issued(given)
+    return announced.number == request.number and announced.public_key == request.public_key
+
+
+def _is_precertificate_of(ca: CertificateAuthority, given: x509.Certificate, found: Certificate) -> bool:
+    """Tell whether this is a certificate's precertificate: of one TBS, and signed by one issuer (RFC 6962 §3.1).
+
+    The issuing certificate is the one that was sent along, which need not be the one that this authority has now.
+    """
+    kept = ca.storage.certificates.chain(found.id)
+    if kept is None:
+        return False
+    try:
+        NumberCertificate.read_precertificate(given)
+        leaf, issuing, *_ = read_pem_chain(kept[1])
+        given.verify_directly_issued_by(issuing)
+        return tbs_of(given) == tbs_of(leaf)
+    except (CertificateProfileError, SctError, InvalidSignature, TypeError, ValueError):
+        return False
 
 
 def _require_right(ca: CertificateAuthority, subject: _Subject, requester: Account | JWK) -> None:

@@ -571,8 +571,23 @@ def test_a_precertificate_that_came_to_its_certificate_is_revoked_with_it(author
     assert [entry.serial_number for entry in crl] == [certificate.serial]
 
 
+def test_a_precertificate_from_before_a_change_of_the_issuing_certificate_revokes(authority: LoggedAuthority) -> None:
+    """What the owner finds in a log names its certificate, whichever issuing certificate the authority has by now."""
+    order = authority.finalized()
+    authority.two.is_down = True
+    waiting = authority.finalized()
+    shown, still_waiting = authority.two.asked[-1], shown_to(authority.one)
+    authority.restart(issuer=make_issuer())
+    issuing.revoke(authority.ca, shown, 4, authority.own.account)
+    certificate = authority.storage.certificates.get(str(order.certificate_id))
+    assert certificate is not None
+    assert certificate.revoked_at == authority.clock()
+    issuing.revoke(authority.ca, still_waiting, None, authority.own.account)
+    assert authority.status(waiting) is Status.INVALID
+
+
 def test_nobody_stops_an_order_with_a_precertificate_of_their_own(authority: LoggedAuthority) -> None:
-    """A precertificate with an order's serial that this authority did not sign names nothing."""
+    """A precertificate with an order's serial and another key names nothing."""
     authority.two.is_down = True
     order = authority.finalized()
     assert order.issuance is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca_server.config import CertificateLog, Config
 from ca_server.errors import ConfigurationError
-from ca_server.logs.known_log import SubmissionError
+from ca_server.logs.judging import judge
+from ca_server.logs.known_log import Lie, LieKind, Precertified, SubmissionError
 from ca_server.logs.loading import open_logs
 from policies.issuance import IssuancePolicy
+from stir.certificate import load_certificate
 from tests.fakes.authority import NOW, make_issuance, make_issuer
 from tests.fakes.issuing_authority import NUMBER, make_config, new_key
 from tests.fakes.public_log import PublicLog
 from transparency.errors import SctError
+from transparency.sct import tbs_of
 from transparency.transport import Answer, Question, Unreachable
 
 
@@ -91,6 +95,18 @@ def test_an_answer_that_is_no_timestamp_is_the_rooms_own_error(
     (known,) = open_logs(config, Scripted(answer)).known
     with pytest.raises((SubmissionError, SctError)):
         known.client.add_pre_chain(precertificate(log), 1)
+
+
+def test_a_timestamp_in_another_logs_name_is_a_lie_that_is_kept_whole(config: Config, log: PublicLog) -> None:
+    """What came over HTTP with a foreign log identifier is judged false, and its bytes are the evidence."""
+    chain = precertificate(log)
+    foreign = dataclasses.replace(log.add_pre_chain(chain, 1), log_id=bytes(32))
+    (known,) = open_logs(config, Scripted(Answer(200, json.dumps(foreign.to_response()).encode()))).known
+    issuer = make_issuer()
+    asked = Precertified(chain, NUMBER, issuer.key_hash, tbs_of(load_certificate(chain[0])), bytes(32), NOW, NOW)
+    said = judge(known, log.shard, known.client.add_pre_chain(chain, 1), asked, NOW)
+    assert isinstance(said, Lie)
+    assert (said.kind, said.sct) == (LieKind.LOG_ID, foreign.encode())
 
 
 def test_a_description_that_is_missing_says_where_to_get_it(config: Config, tmp_path: Path) -> None:
