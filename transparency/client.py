@@ -207,17 +207,28 @@ class LogClient:
 
 @dataclass(frozen=True, slots=True)
 class WitnessClient:
-    """A witness, asked over HTTP to cosign (C2SP tlog-witness). `url` is its submission prefix."""
+    """A witness, asked over HTTP to cosign (C2SP tlog-witness). `url` is its submission prefix.
+
+    `other_keys` are those that it cosigns with beside `key`, such as one of ML-DSA-44. `patience` is in seconds, for
+    each question.
+    """
 
     url: str
     key: CosignatureVerifier
     transport: Transport
+    other_keys: tuple[CosignatureVerifier, ...] = ()
+    patience: float = PATIENCE
+
+    @property
+    def keys(self) -> tuple[CosignatureVerifier, ...]:
+        """All keys that it cosigns with."""
+        return (self.key, *self.other_keys)
 
     def cosign(self, note: Note, size: int, prove: Callable[[int], Sequence[bytes]]) -> tuple[NoteSignature, ...]:
         """Return the witness's cosignatures of a log's checkpoint of `size` leaves, checked.
 
         `prove` returns the consistency proof from an older size, which the witness tells. Raises Unreachable,
-        LogRefused, or NoteError where the answer has no right cosignature by `key`.
+        LogRefused, or NoteError where the answer has no right cosignature by one of `keys`.
         """
         old_size = 0
         for _ in range(_WITNESS_TRIES):
@@ -234,25 +245,28 @@ class WitnessClient:
     def latest(self, origin: str) -> Note | None:
         """Return the checkpoint that the witness cosigned last for a log; None where it cosigned none.
 
-        Raises Unreachable, or NoteError where the note is not cosigned by `key`.
+        Raises Unreachable, or NoteError where the note is not cosigned by one of `keys`.
         """
-        answer = self.transport.ask(Question(f"{self.url}/{sha256(origin.encode()).hexdigest()}/checkpoint"))
+        url = f"{self.url}/{sha256(origin.encode()).hexdigest()}/checkpoint"
+        answer = self.transport.ask(Question(url, patience=self.patience))
         if answer.status in _MISSING:
             return None
         note = Note.parse(_accepted(self.key.name, answer).body)
-        note.verified_by([self.key])
+        note.verified_by(self.keys)
         return note
 
     def _ask(self, submission: Submission) -> Answer:
-        return self.transport.ask(Question(f"{self.url}/add-checkpoint", submission.to_bytes(), _TEXT))
+        url = f"{self.url}/add-checkpoint"
+        return self.transport.ask(Question(url, submission.to_bytes(), _TEXT, patience=self.patience))
 
     def _cosignatures(self, note: Note, answer: Answer) -> tuple[NoteSignature, ...]:
         """Return those lines that are this witness's; unknown keys' are passed over, as the format asks."""
-        lines = tuple(line for line in decode_signatures(answer.body) if line.is_by(self.key))
+        signed = decode_signatures(answer.body)
+        lines = tuple(line for line in signed if any(line.is_by(key) for key in self.keys))
         if not lines:
             msg = f"{self.key.name} answered without a cosignature of its own"
             raise NoteError(msg)
-        return Note(note.text, lines).verified_by([self.key])
+        return Note(note.text, lines).verified_by(self.keys)
 
 
 def _accepted(who: str, answer: Answer) -> Answer:

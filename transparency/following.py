@@ -20,6 +20,7 @@ from transparency.errors import (
     NoteError,
     ProofError,
     TileError,
+    TileMissingError,
     TransparencyError,
 )
 from transparency.label_index import MAP_CHECKPOINT_PATH, Bucket, MapCheckpoint, read_bucket
@@ -29,6 +30,8 @@ from transparency.signed_note import Note, encode_base64
 from transparency.tiles import TILE_WIDTH, TileCache, TileReader
 
 CHECKPOINT_PATH: Final = "checkpoint"
+COSIGNED_PATH: Final = "cosigned/checkpoint"
+"""Where the newest checkpoint is that witnesses have cosigned; a log that grows quickly shows a newer one without."""
 CACHE_GRACE: Final = 300
 """Seconds during which an older checkpoint than was seen before counts as a copy on its way, not as a rollback."""
 
@@ -89,6 +92,22 @@ class Shard:
         except NoteError as error:
             text = f"the checkpoint is not one of this log: {error}"
             raise self.fault(AlarmKind.NOT_SIGNED, text, {"checkpoint": data}) from error
+
+    def cosigned_note(self) -> tuple[Note, Checkpoint] | None:
+        """Fetch the newest checkpoint that witnesses have cosigned, and hold it to the log's key; None without one.
+
+        Whose cosignatures count is the caller's to say.
+        """
+        try:
+            data = self.files.fetch(COSIGNED_PATH)
+        except TileMissingError:
+            return None
+        try:
+            note = Note.parse(data)
+            return note, Checkpoint.of_note(note, self.description.checkpoint_key)
+        except NoteError as error:
+            text = f"the cosigned checkpoint is not one of this log: {error}"
+            raise self.fault(AlarmKind.NOT_SIGNED, text, {"cosigned-checkpoint": data}) from error
 
     def map_checkpoint(self) -> tuple[Note, MapCheckpoint]:
         """Fetch the map checkpoint and hold it to the log's key."""

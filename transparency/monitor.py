@@ -34,6 +34,8 @@ STALL_SECONDS: Final = 24 * 3600
 """How long a log may be out of reach, or its index behind, before that is an alarm."""
 QUIET_SECONDS: Final = 3 * 24 * 3600
 """How long a log may show no new entry: certificates live for days, so that a log in use grows."""
+WITNESSED_SECONDS: Final = 3600
+"""How old witnesses' word may be of a log that has grown since."""
 NO_WITNESSES: Final = WitnessPolicy({}, 0)
 
 Door = Callable[[], Iterable[ShownCertificate]]
@@ -79,11 +81,15 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How the owner watches: which witnesses must have cosigned, and when silence is an alarm."""
+    """How the owner watches: which witnesses must have cosigned, and when silence is an alarm.
+
+    `witnessed_seconds` is how old their cosignatures may be where the log shows a larger tree than they have seen.
+    """
 
     witnesses: WitnessPolicy = NO_WITNESSES
     stall_seconds: int = STALL_SECONDS
     quiet_seconds: int = QUIET_SECONDS
+    witnessed_seconds: int = WITNESSED_SECONDS
 
 
 @dataclass(slots=True)
@@ -149,7 +155,7 @@ class _Looking:
     def _follow(self, note: Note, checkpoint: Checkpoint) -> bool:
         """Hold the checkpoint to what was seen before; tell whether it goes on from there."""
         self._change(reached_at=self.now)
-        self._require_witnesses(note)
+        self._require_witnesses(note, checkpoint)
         former = self.result.memory.checkpoint
         if former is None:
             self._change(checkpoint=Seen(note.to_bytes(), self.now))
@@ -170,11 +176,26 @@ class _Looking:
             self._stalled(f"the log has shown nothing new since {_time(former.at)}", evidence, "tree")
         return True
 
-    def _require_witnesses(self, note: Note) -> None:
+    def _require_witnesses(self, note: Note, checkpoint: Checkpoint) -> None:
+        """Ask for enough cosignatures of the checkpoint or, where a log grows faster than they come, of a recent one.
+
+        The one must then go on from the other.
+        """
+        evidence = {"checkpoint": note.to_bytes()}
         try:
             self.policy.witnesses.check(note)
         except ProofError as error:
-            self._alarm(AlarmKind.NOT_WITNESSED, str(error), {"checkpoint": note.to_bytes()})
+            cosigned = self.shard.cosigned_note()
+            if cosigned is None:
+                self._alarm(AlarmKind.NOT_WITNESSED, str(error), evidence)
+                return
+            evidence["cosigned-checkpoint"] = cosigned[0].to_bytes()
+            older, newer = sorted((cosigned[1], checkpoint), key=lambda one: one.size)
+            self.shard.require_prefix(older, newer, evidence)
+            try:
+                self.policy.witnesses.check(cosigned[0], self.now - self.policy.witnessed_seconds)
+            except ProofError as too_few:
+                self._alarm(AlarmKind.NOT_WITNESSED, str(too_few), evidence)
 
     def _rolled_back(self, old: int, new: int, seen_at: int, evidence: Mapping[str, bytes]) -> None:
         text = f"the log showed {old} leaves at {_time(seen_at)}, and shows {new} now"

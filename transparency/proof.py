@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from transparency.checkpoint import Checkpoint, read_decimal, read_hash
-from transparency.cosignature import CosignatureVerifier
+from transparency.cosignature import CosignatureVerifier, timestamp_of
 from transparency.errors import CheckpointError, NoteError, ProofError
 from transparency.merkle import HASH_SIZE, verify_inclusion
 from transparency.signed_note import LARGEST_NOTE, Note, Verifier, decode_base64, encode_base64
@@ -45,12 +45,15 @@ class WitnessPolicy:
             msg = f"a quorum of {self.quorum} cannot be reached by the operators of these witnesses"
             raise ProofError(msg)
 
-    def check(self, note: Note) -> frozenset[str]:
+    def check(self, note: Note, since: int = 0) -> frozenset[str]:
         """Return the operators whose witnesses cosigned a checkpoint's note; raise ProofError if they are too few.
 
-        A witness whose line is wrong does not count, and does no harm to the others.
+        A witness whose line is wrong does not count, and does no harm to the others. Nor does one that cosigned before
+        `since`, in seconds since 1970.
         """
-        operators = frozenset(operator for witness, operator in self.witnesses.items() if _cosigned(note, witness))
+        operators = frozenset(
+            operator for witness, operator in self.witnesses.items() if _cosigned(note, witness, since)
+        )
         if len(operators) < self.quorum:
             msg = f"{len(operators)} known operators' witnesses cosigned the checkpoint, {self.quorum} are asked for"
             raise ProofError(msg)
@@ -128,9 +131,9 @@ class TlogProof:
         return checkpoint
 
 
-def _cosigned(note: Note, witness: CosignatureVerifier) -> bool:
+def _cosigned(note: Note, witness: CosignatureVerifier, since: int) -> bool:
     try:
-        note.verified_by([witness])
+        (line,) = note.verified_by([witness])
     except NoteError:
         return False
-    return True
+    return timestamp_of(line.signature) >= since

@@ -34,8 +34,9 @@ def prove(
 ) -> tuple[Proven, ...]:
     """Return a proof for each SCT of a chain's first certificate that is by a log, each checked.
 
-    `witnesses` are asked to cosign the checkpoint. Raises LogAtFault where the log does not show what it promised,
-    TransparencyError where an SCT is false or a witness's answer is, Unreachable and LogRefused.
+    `witnesses` are asked to cosign the newest checkpoint. Without any, the proof is made for the newest one that the
+    log shows with cosignatures, where that holds the entry already. Raises LogAtFault where the log does not show what
+    it promised, TransparencyError where an SCT is false or a witness's answer is, Unreachable and LogRefused.
     """
     found = logged_certificates(chain, log.description)
     return tuple(_prove(log, shard, logged, witnesses) for shard, logged in found)
@@ -64,9 +65,27 @@ def _prove(
     note, checkpoint = shard.checkpoint_note()
     if index >= checkpoint.size or shard.entries(checkpoint, [index])[index] != promised:
         raise _not_kept(shard, index, note, logged)
-    hashes = inclusion_proof(shard.reader(checkpoint), index, checkpoint.size)
-    proof = TlogProof(index, hashes, _cosigned(shard, note, checkpoint, witnesses))
+    if witnesses:
+        shown, size = _cosigned(shard, note, checkpoint, witnesses), checkpoint.size
+    else:
+        shown, size = _most_cosigned(shard, note, checkpoint, index)
+    # Read from the newest tree, which begins with the other: its tiles are all there.
+    proof = TlogProof(index, inclusion_proof(shard.reader(checkpoint), index, size), shown)
     return _checked(log.description, description, logged, proof, WitnessPolicy({}, 0))
+
+
+def _most_cosigned(shard: Shard, note: Note, checkpoint: Checkpoint, index: int) -> tuple[Note, int]:
+    """Return the note that the log shows with the most signatures, of those that hold an entry, and its tree's size."""
+    found = shard.cosigned_note()
+    if found is None:
+        return note, checkpoint.size
+    cosigned, earlier = found
+    if not index < earlier.size <= checkpoint.size or len(cosigned.signatures) <= len(note.signatures):
+        return note, checkpoint.size
+    shard.require_prefix(
+        earlier, checkpoint, {"cosigned-checkpoint": cosigned.to_bytes(), "checkpoint": note.to_bytes()}
+    )
+    return cosigned, earlier.size
 
 
 def cosigned_checkpoint(shard: Shard, witnesses: Sequence[WitnessClient]) -> tuple[Note, Checkpoint]:

@@ -18,10 +18,10 @@ from transparency.client import LogClient
 from transparency.cosignature import Ed25519Cosigner
 from transparency.entry import SealedEntry
 from transparency.errors import ProofError, VrfError
-from transparency.following import CACHE_GRACE
+from transparency.following import CACHE_GRACE, COSIGNED_PATH
 from transparency.label_index import MAP_CHECKPOINT_PATH
 from transparency.merkle import leaf_hash, verify_inclusion
-from transparency.monitor import LONGEST_TAIL, Look, Memory, Policy, Standing, look
+from transparency.monitor import LONGEST_TAIL, WITNESSED_SECONDS, Look, Memory, Policy, Standing, look
 from transparency.owner import Owner, OwnLabel, ShownCertificate, key_hash, owner_of
 from transparency.proof import TlogProof, WitnessPolicy
 from transparency.signed_note import Note
@@ -415,6 +415,43 @@ def test_witnesses_must_have_cosigned(world: World) -> None:
     world.log.cosignatures.append(WITNESS.cosign(world.log.checkpoint(), world.log.clock))
     world.log.show(world.log.checkpoint())
     assert world.look().alarms == []
+
+
+def show_cosigned(world: World, at: int) -> None:
+    """Have the log show what a witness has cosigned at a time, at the place for that."""
+    note = Note.parse(world.log.files["checkpoint"])
+    cosigned = note.with_signatures([WITNESS.cosign(world.log.checkpoint(), at)])
+    world.log.files[COSIGNED_PATH] = cosigned.to_bytes()
+
+
+def test_a_log_that_grows_quickly_shows_what_was_cosigned_last(world: World) -> None:
+    """Where the newest checkpoint has no cosignatures yet, a recent one from which it goes on has enough."""
+    world.policy = replace(world.policy, witnesses=WitnessPolicy({WITNESS.verifier: "Witness Operator"}, 1))
+    show_cosigned(world, world.log.clock)
+    world.log.fill(300)
+    world.log.publish()
+    assert world.look().alarms == []
+    world.log.clock += WITNESSED_SECONDS + 1
+    assert only(world.look()).kind is AlarmKind.NOT_WITNESSED
+
+
+def test_what_was_cosigned_must_be_of_the_same_history(world: World) -> None:
+    """A log cannot show the owner one tree, and another with the witnesses' word for it."""
+    world.policy = replace(world.policy, witnesses=WitnessPolicy({WITNESS.verifier: "Witness Operator"}, 1))
+    world.memory = Memory()
+    show_cosigned(world, world.log.clock)
+    world.log.fork(7)
+    world.log.fill(3)
+    world.log.publish()
+    assert AlarmKind.FORK in kinds(world.look())
+
+
+def test_what_is_shown_as_cosigned_must_be_the_logs(world: World) -> None:
+    """A file at the place of the cosigned checkpoint that the log did not sign is an alarm."""
+    world.policy = replace(world.policy, witnesses=WitnessPolicy({WITNESS.verifier: "Witness Operator"}, 1))
+    for data in (b"", b"a\n1\nx\n\n"):
+        world.log.files[COSIGNED_PATH] = data
+        assert only(world.look()).kind is AlarmKind.NOT_SIGNED
 
 
 def test_a_quorum_that_nothing_reaches_is_refused() -> None:

@@ -19,7 +19,7 @@ from tests.vectors.make_transparency_vectors import (
     WITNESS,
     ed25519,
 )
-from transparency.cosignature import Ed25519Cosigner
+from transparency.cosignature import Ed25519Cosigner, timestamp_of
 from transparency.errors import NoteError, ProofError, TransparencyError
 from transparency.merkle import leaf_hash
 from transparency.proof import LARGEST_EXTRA, LARGEST_PROOF, TlogProof, WitnessPolicy
@@ -108,6 +108,15 @@ def test_a_quorum_counts_operators() -> None:
     assert policy.check(cosigned(WITNESS, THIRD)) == {"one", "two"}
     with pytest.raises(ProofError, match="1 known operators' witnesses"):
         policy.check(cosigned(WITNESS, SECOND))
+
+
+def test_an_old_cosignature_does_not_count_where_a_recent_one_is_asked_for() -> None:
+    """C2SP tlog-cosignature: its time says until when the witness has seen nothing larger."""
+    (line,) = (one for one in cosigned(WITNESS).signatures if one.name == WITNESS.name)
+    policy = WitnessPolicy({WITNESS.verifier: "one"}, 1)
+    assert policy.check(cosigned(WITNESS), timestamp_of(line.signature)) == {"one"}
+    with pytest.raises(ProofError, match="0 known operators' witnesses"):
+        policy.check(cosigned(WITNESS), timestamp_of(line.signature) + 1)
 
 
 def test_a_line_that_is_wrong_does_not_count() -> None:

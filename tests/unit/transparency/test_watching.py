@@ -20,7 +20,7 @@ from transparency.auditor import Audited, audit
 from transparency.client import LogClient, LogRefused, WitnessClient
 from transparency.cosignature import Ed25519Cosigner
 from transparency.errors import NoteError, ProofError, TileMissingError, TransparencyError
-from transparency.following import Shard
+from transparency.following import COSIGNED_PATH, Shard
 from transparency.monitor import Memory, Policy, Standing
 from transparency.notifying import CommandNotifier, NotTold, WebhookNotifier, tell_all
 from transparency.owner import owner_of
@@ -365,6 +365,31 @@ def test_a_proof_is_made_and_checked(log: LogSimulator, held: Held) -> None:
         check(data, log.description, held.chain, WitnessPolicy({WITNESS.verifier: "Operator"}, 1))
     with pytest.raises(ProofError, match="no SCT"):
         check(data, log.description, root().number().chain, NOBODY)
+
+
+def test_a_proof_carries_the_cosignatures_that_the_log_has_gathered(log: LogSimulator, held: Held) -> None:
+    """Without asking a witness, the proof is made for what the log shows as cosigned, and holds for a quorum."""
+    log.publish()
+    log.files[COSIGNED_PATH] = witnessed(log).to_bytes()
+    log.fill(400)
+    log.publish()
+    (proven,) = prove(LogClient.of(log.description, log), held.chain)
+    policy = WitnessPolicy({WITNESS.verifier: "Operator"}, 1)
+    assert check(proven.proof.to_bytes(), log.description, held.chain, policy).checkpoint.size == 4
+    log.fork(1)
+    with pytest.raises(LogAtFault) as caught:
+        prove(LogClient.of(log.description, log), held.chain)
+    assert caught.value.alarm.kind is AlarmKind.FORK
+
+
+def test_an_entry_that_no_witness_has_seen_yet_is_proven_without(log: LogSimulator) -> None:
+    """The newest checkpoint proves what the cosigned one is too old for."""
+    log.publish()
+    log.files[COSIGNED_PATH] = witnessed(log).to_bytes()
+    held = log.certify(root(), CALLER)
+    log.publish()
+    (proven,) = prove(LogClient.of(log.description, log), held.chain)
+    assert [one.name for one in proven.proof.note.signatures] == [log.signer.name]
 
 
 def test_a_log_that_does_not_show_the_entry_is_at_fault(log: LogSimulator, held: Held) -> None:
