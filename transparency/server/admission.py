@@ -1,14 +1,15 @@
 """Who may write into the log, and what: certificates and precertificates of the authorities that it admits.
 
 What is taken obeys the profile of a number's certificate, has not expired, and leads by right signatures to an admitted
-authority. Only then is the VRF evaluated for its number: to a stranger the log is no oracle.
+authority. Only then is the VRF evaluated for its number: to a stranger the log is no oracle. What is submitted may become
+valid later, as RFC 6962 §3.1 allows: its owner shall see it the sooner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import NoReturn
@@ -62,25 +63,30 @@ class Admission:
                 RefusalKind.OUTSIDE_PROFILE,
                 "the first certificate is no precertificate: it lacks the critical poison extension (RFC 6962 §3.1)",
             )
-        return self._admit(certificate, _without_poison(certificate), chain[1:], now)
+        return self._admit(certificate, _without_poison(certificate), chain[1:], now, datetime.max.replace(tzinfo=UTC))
 
     def certificate(self, chain: Sequence[bytes], now: datetime) -> Admitted:
-        """Return what the chain of a certificate is that its holder shows; raise Refusal."""
+        """Return what the chain of a certificate is that its holder shows, valid now; raise Refusal."""
         certificate = _load(chain)
-        return self._admit(certificate, certificate, chain[1:], now)
+        return self._admit(certificate, certificate, chain[1:], now, now)
 
     def _admit(
-        self, certificate: x509.Certificate, clean: x509.Certificate, above: Sequence[bytes], now: datetime
+        self,
+        certificate: x509.Certificate,
+        clean: x509.Certificate,
+        above: Sequence[bytes],
+        now: datetime,
+        begun_by: datetime,
     ) -> Admitted:
+        """Look at a certificate that must not have ended by now, nor begin later than `begun_by`."""
         try:
             number = NumberCertificate.read(clean)
             tbs = tbs_of(certificate)
         except (CertificateProfileError, SctError) as error:
             raise Refusal(RefusalKind.OUTSIDE_PROFILE, str(error)) from error
-        if not number.not_before <= now <= number.not_after:
-            _refuse(RefusalKind.CERTIFICATE_EXPIRED, "the certificate is not valid at this time")
+        _require_time("certificate", number, now, begun_by)
         issuers = self._chain(tuple(above), certificate.issuer, _issuer_key_id(clean))
-        _require_path(number, issuers, now)
+        _require_path(number, issuers, now, begun_by)
         _require_signed(certificate, issuers[0])
         hash_ = issuer_key_hash(issuers[0])
         return Admitted(certificate, issuers, number.number, hash_, tbs, number.not_after, sha256(hash_ + tbs).digest())
@@ -175,12 +181,20 @@ def _issuer_key_id(certificate: x509.Certificate) -> bytes:
     return extension.value.key_identifier or b""
 
 
-def _require_path(number: NumberCertificate, issuers: Sequence[x509.Certificate], now: datetime) -> None:
+def _require_time(what: str, one: NumberCertificate | AuthorityCertificate, now: datetime, begun_by: datetime) -> None:
+    if now > one.not_after:
+        _refuse(RefusalKind.CERTIFICATE_EXPIRED, f"the {what} has expired")
+    if begun_by < one.not_before:
+        _refuse(RefusalKind.CERTIFICATE_EXPIRED, f"the {what} is not valid yet")
+
+
+def _require_path(
+    number: NumberCertificate, issuers: Sequence[x509.Certificate], now: datetime, begun_by: datetime
+) -> None:
     """Hold every authority to its time, its numbers and its path length (RFC 5280 §6.1, RFC 8226 §7)."""
     for below, certificate in enumerate(issuers):
         authority = AuthorityCertificate.read(certificate)
-        if not authority.not_before <= now <= authority.not_after:
-            _refuse(RefusalKind.CERTIFICATE_EXPIRED, f"the authority {authority.common_name} is not valid at this time")
+        _require_time(f"authority {authority.common_name}", authority, now, begun_by)
         if authority.numbers is not None and not authority.numbers.covers_number(number.number):
             _refuse(RefusalKind.OUTSIDE_PROFILE, f"the authority {authority.common_name} is not one for this number")
         if authority.path_length is not None and authority.path_length < below:
