@@ -1,8 +1,8 @@
 """Who may write into the log, and what: certificates and precertificates of the authorities that it admits.
 
 What is taken obeys the profile of a number's certificate, has not expired, and leads by right signatures to an admitted
-authority. Only then is the VRF evaluated for its number: to a stranger the log is no oracle. What is submitted may become
-valid later, as RFC 6962 §3.1 allows: its owner shall see it the sooner.
+authority. Only then is the VRF evaluated for its number: to a stranger the log is no oracle. What is submitted may
+become valid later, as RFC 6962 §3.1 allows: its owner shall see it the sooner.
 """
 
 from __future__ import annotations
