@@ -5,22 +5,16 @@ A line never holds a code, a token, a key or a whole telephone number; `record` 
 
 from __future__ import annotations
 
-import logging
 import sys
-import traceback
 from collections.abc import MutableMapping
 from enum import StrEnum
 from typing import Any, TextIO
 
 import structlog
 
-from serving.errors import ServingError
-from stir.errors import StirError
+from serving import log
+from serving.log import LEVELS, describe
 from stir.telephone_number import TelephoneNumber
-
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
-_MOST_CAUSES = 8
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -64,49 +58,20 @@ def record(decision: Decision, *, number: TelephoneNumber | None = None, **facts
         _log.info(decision.value, **said)
 
 
-def describe(error: BaseException) -> str:
-    """Return an exception, its causes and their places in the code, for the log.
-
-    Messages of foreign exceptions are left out: a database quotes the row that it refuses, with codes and numbers in
-    it. Our own hold no secrets.
-    """
-    parts: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(parts) < _MOST_CAUSES:
-        places = " < ".join(
-            f"{frame.filename}:{frame.lineno} {frame.name}"
-            for frame in reversed(traceback.extract_tb(cause.__traceback__))
-        )
-        message = f": {cause}" if isinstance(cause, (ServingError, StirError)) else ""
-        parts.append(f"{type(cause).__module__}.{type(cause).__qualname__}{message} at {places}")
-        cause = cause.__cause__ or cause.__context__
-    return "; because of ".join(parts)
-
-
 def configure_log(level: str = "info", stream: TextIO | None = None) -> None:
     """Send this process's log, the libraries' included, to `stream` (standard error) as JSON lines."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        _describe_exception,
-    ]
     target = stream or sys.stderr
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            _describe_exception,
+            structlog.processors.JSONRenderer(),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=target),
     )
-    handler = logging.StreamHandler(target)
-    handler.setFormatter(json_formatter(shared))
-    logging.basicConfig(handlers=[handler], level=max(LEVELS[level], logging.WARNING), force=True)
-
-
-def json_formatter(shared: list[structlog.typing.Processor]) -> logging.Formatter:
-    """Return a formatter that writes the libraries' log records as lines of the same form."""
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
-    )
+    log.configure_log(level, stream=target)
 
 
 def _describe_exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ca_server.errors import ConfigurationError
 from policies.issuance import IssuancePolicy
+from serving.settings import Log, Server
 
 PASSPHRASE_VARIABLE = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
 
-_HIGHEST_PORT = 65535
-
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Attribute = Annotated[str, msgspec.Meta(min_length=1)]
-
-
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The files of the server's own TLS certificate."""
-
-    certificate: Path
-    key: Path
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a server listens: an IP address or `localhost`, without brackets, and a port."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read `127.0.0.1:14000`, `[::1]:14000` or `localhost:14000`; raise ConfigurationError for anything else."""
-        host, _, port = text.rpartition(":")
-        bracketed = host.startswith("[") and host.endswith("]")
-        name = host[1:-1] if bracketed else host
-        if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT) or not _is_host(name, bracketed):
-            msg = (
-                f"{text!r} is not an address and a port; "
-                'write "127.0.0.1:14000", "[::1]:14000" or, for every address, "0.0.0.0:443"'
-            )
-            raise ConfigurationError(msg)
-        return cls(name, int(port))
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only programs on this machine reach it."""
-        return is_loopback(self.host)
-
-
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where and how the ACME server listens.
-
-    Plain HTTP is served on a loopback address, or to the proxies named in `trusted_proxies` only: addresses or networks
-    whose X-Forwarded-For is believed. A stop waits `graceful_seconds` for requests that are under way.
-    """
-
-    bind: str = "127.0.0.1:14000"
-    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
-    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    graceful_seconds: Annotated[int, msgspec.Meta(ge=1, le=600)] = 30
-    tls: Tls | None = None
-    trusted_proxies: tuple[str, ...] = ()
-
-    @property
-    def address(self) -> Address:
-        """`bind`, read. Raises ConfigurationError."""
-        return Address.parse(self.bind)
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,12 +81,6 @@ class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_once: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
 
 
-class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much is told on standard error, one JSON object a line."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one authority.
 
@@ -171,19 +109,3 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The host of `public_url` without its port, as it stands in the SMS for phones to bind the code to."""
         host = urlsplit(self.public_url).hostname or ""
         return f"[{host}]" if ":" in host else host
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host, without brackets, is this machine as it sees itself."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _is_host(name: str, bracketed: bool) -> bool:
-    """Tell whether a server can listen here: an address, in brackets exactly where it is IPv6, or `localhost`."""
-    try:
-        return (ip_address(name).version == 6) == bracketed  # noqa: PLR2004  # the version of IP
-    except ValueError:
-        return name == "localhost" and not bracketed

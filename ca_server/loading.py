@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from ca_server.config import Config, Keys, is_loopback
+from ca_server.config import Config, Keys
 from ca_server.errors import ConfigurationError
 from ca_server.logs.known_log import operator_key
 from ca_server.sms.routing import Routes
@@ -18,9 +18,8 @@ from ca_server.validation.message import check_message
 from policies.errors import PolicyFileError
 from policies.loading import load_toml
 from policies.numbering_plan import has_plan
+from serving.settings import DATABASES, is_loopback, resolved_database
 
-_SQLITE = "sqlite:///"
-_DATABASES = (_SQLITE, "postgresql://", "postgres://")
 _WIDEST_NETWORK = 7
 """The prefix length of fc00::/7, the widest network that somebody's own proxies can stand in."""
 _USUAL_PORTS = {"http": 80, "https": 443}
@@ -63,12 +62,9 @@ def _resolve(config: Config, folder: Path) -> Config:
             certificate=base / config.authority.certificate,
             chain=tuple(base / path for path in config.authority.chain),
         ),
-        server=msgspec.structs.replace(
-            config.server,
-            tls=tls and msgspec.structs.replace(tls, certificate=base / tls.certificate, key=base / tls.key),
-        ),
+        server=msgspec.structs.replace(config.server, tls=tls and tls.resolved(base)),
         keys=_resolve_keys(config.keys, base),
-        database=_resolve_database(config.database, base),
+        database=resolved_database(config.database, base),
         logs=tuple(msgspec.structs.replace(log, description=base / log.description) for log in config.logs),
     )
 
@@ -78,11 +74,6 @@ def _resolve_keys(keys: Keys, base: Path) -> Keys:
     return msgspec.structs.replace(
         keys, directory=base / keys.directory, passphrase_file=passphrase and base / passphrase
     )
-
-
-def _resolve_database(url: str, base: Path) -> str:
-    """Return `sqlite:///answerback.db` with its path absolute: `sqlite:////var/lib/ca/answerback.db`."""
-    return f"{_SQLITE}{base / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
 
 def _check_public_url(config: Config) -> None:
@@ -147,7 +138,7 @@ def _check_transport(config: Config) -> None:
 
 
 def _check_database(config: Config) -> None:
-    if not config.database.startswith(_DATABASES):
+    if not config.database.startswith(DATABASES):
         _fail("database", "write sqlite:///answerback.db, or postgresql://user@host/name")
 
 

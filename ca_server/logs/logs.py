@@ -15,10 +15,11 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from ca_server.audit import Decision, describe, record
+from ca_server.audit import Decision, record
 from ca_server.config import Logging
 from ca_server.logs.judging import judge, malformed
 from ca_server.logs.known_log import KnownLog, Lie, Precertified, SubmissionError, Timestamp
+from serving.log import describe
 from transparency.errors import TransparencyError
 from transparency.log_description import ShardDescription
 from transparency.sct import SignedCertificateTimestamp

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from ca_server.config import Server
 from ca_server.errors import ConfigurationError, Refusal, RefusalKind
+from serving.settings import Server
 
 Address = IPv4Address | IPv6Address
 

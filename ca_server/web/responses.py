@@ -12,12 +12,13 @@ from typing import Any
 import falcon
 import msgspec
 
-from ca_server.audit import Decision, describe, record
+from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.web.client_address import ClientAddresses
 from ca_server.web.nonces import Nonces
 from ca_server.web.problems import CONTENT_TYPE, PROBLEM_TYPES, problem_document
 from ca_server.web.urls import INDEX, Urls
+from serving.log import describe
 
 _log = logging.getLogger(__name__)
 

@@ -126,7 +126,7 @@ def test_a_killed_worker_is_started_again(tmp_path: Path, url: str) -> None:
     with serving(folder, url, "--with-worker") as authority:
         worker = await_worker(authority)
         os.kill(worker, signal.SIGKILL)
-        await_that(lambda: any(event["event"] == "worker_ended" for event in authority.events()), "the end is noticed")
+        await_that(lambda: any(event["event"] == "helper_ended" for event in authority.events()), "the end is noticed")
         enrol(authority, tmp_path)
 
 

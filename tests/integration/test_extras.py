@@ -24,7 +24,7 @@ PACKAGES = (
 SERVER_ONLY = {"boto3", "falcon", "gunicorn", "peewee", "psycopg", "smpplib", "structlog"}
 OF_OPERATORS = (
     "answerback.commands.ca answerback.commands.demo answerback.demo "
-    "transparency.server transparency.serving transparency.witness.app transparency.witness.serve"
+    "transparency.server transparency.witness.app transparency.witness.serve"
 )
 IMPORT_ALL = """\
 import importlib, importlib.metadata, pkgutil, sys

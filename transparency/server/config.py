@@ -3,56 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from transparency.server.errors import ConfigurationError
+from serving import settings
 
 CONFIG_NAME = "log.toml"
 PASSPHRASE_VARIABLE = "ANSWERBACK_LOG_PASSPHRASE"  # noqa: S105  # the name of a variable
-
-_HIGHEST_PORT = 65535
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 ShardName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$", examples=["2027h1"])]
 WebUrl = Annotated[str, msgspec.Meta(pattern="^https?://[^/?#]+(/[^?#]*)?$", examples=["https://log.example"])]
 
 
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The files of the server's own TLS certificate."""
-
-    certificate: Path
-    key: Path
-
-
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Server(settings.Server, frozen=True, forbid_unknown_fields=True):
     """Where and how the log listens.
 
-    Plain HTTP is served on a loopback address, or to the proxies named in `trusted_proxies` only. Each submission holds
-    a thread until it is sequenced, so that `workers` times `threads` is how many can wait at once.
+    Each submission holds a thread until it is sequenced: `workers` times `threads` is how many can wait at once.
     """
 
     bind: str = "127.0.0.1:14100"
-    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
-    graceful_seconds: Annotated[int, msgspec.Meta(ge=1, le=600)] = 30
-    tls: Tls | None = None
-    trusted_proxies: tuple[str, ...] = ()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """`bind`, read: a host without brackets, and a port. Raises ConfigurationError."""
-        host, _, port = self.bind.rpartition(":")
-        bracketed = host.startswith("[") and host.endswith("]")
-        host = host[1:-1] if bracketed else host
-        if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT) or not _can_bind(host, bracketed):
-            msg = f'{self.bind!r} is not an address and a port; write "127.0.0.1:14100", "[::1]:14100" or "0.0.0.0:443"'
-            raise ConfigurationError(msg)
-        return host, int(port)
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +78,29 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days_after_expiry: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
 
 
+class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A witness that is asked to cosign the log's checkpoints (C2SP tlog-witness).
+
+    `url` is its submission prefix, and `keys` are its verifier keys: Ed25519, ML-DSA-44, or both.
+    """
+
+    operator: Text
+    url: WebUrl
+    keys: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=4)]
+
+
+class Witnessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How witnesses are asked: every `every_seconds`, and each for at most `deadline_seconds`.
+
+    Without a `quorum` nothing waits for them. With one, no checkpoint is published, and no SCT given out, before so many
+    of their operators have cosigned.
+    """
+
+    quorum: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    every_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
+    deadline_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 5
+
+
 class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tree for the certificates that expire in a span of time: from `not_after_start` until before `not_after_limit`.
 
@@ -117,12 +114,6 @@ class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def holds(self, not_after: datetime) -> bool:
         """Tell whether a certificate that expires then belongs here."""
         return self.not_after_start <= not_after < self.not_after_limit
-
-
-class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much is told on standard error, one JSON object a line."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,8 +136,10 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publishing: Publishing = Publishing()
     sequencing: Sequencing = Sequencing()
     retention: Retention = Retention()
+    witnesses: tuple[Witness, ...] = ()
+    witnessing: Witnessing = Witnessing()
     database: str = "sqlite:///log.db"
-    logging: Logging = Logging()
+    logging: settings.Log = settings.Log()
     folder: Path = Path()
 
     @property
@@ -166,19 +159,3 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def path(self) -> str:
         """The path part of `url`: what a proxy in front may or may not strip."""
         return urlsplit(self.url).path
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host, without brackets, is this machine as it sees itself."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _can_bind(host: str, bracketed: bool) -> bool:
-    """Tell whether a server can listen here: an address, in brackets exactly where it is IPv6, or `localhost`."""
-    try:
-        return (ip_address(host).version == 6) == bracketed  # noqa: PLR2004  # the version of IP
-    except ValueError:
-        return host == "localhost" and not bracketed

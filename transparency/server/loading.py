@@ -15,13 +15,13 @@ from cryptography import x509
 
 from policies.errors import PolicyFileError
 from policies.loading import load_toml
+from serving.settings import DATABASES, is_loopback, resolved_database
 from stir.certificate import AuthorityCertificate, read_pem_chain
 from stir.errors import CertificateProfileError
-from transparency.server.config import LogConfig, Shard, is_loopback
+from transparency.cosignature import CosignatureVerifier, parse_cosignature_key
+from transparency.errors import NoteError
+from transparency.server.config import LogConfig, Shard, Witness
 from transparency.server.errors import ConfigurationError
-
-_SQLITE = "sqlite:///"
-_DATABASES = (_SQLITE, "postgresql://", "postgres://")
 
 
 def load_config(path: Path) -> LogConfig:
@@ -70,21 +70,20 @@ def _read_authority(key: str, path: Path) -> x509.Certificate:
 def _resolve(config: LogConfig, folder: Path) -> LogConfig:
     base = folder / config.folder
     replace = msgspec.structs.replace
-    server, keys, publishing, database = config.server, config.keys, config.publishing, config.database
-    tls = server.tls and replace(server.tls, certificate=base / server.tls.certificate, key=base / server.tls.key)
+    server, keys, publishing = config.server, config.keys, config.publishing
     return replace(
         config,
         folder=base,
         admit=tuple(base / path for path in config.admit),
         shards=tuple(_in_utc(shard) for shard in config.shards),
-        server=replace(server, tls=tls),
+        server=replace(server, tls=server.tls and server.tls.resolved(base)),
         keys=replace(
             keys,
             directory=base / keys.directory,
             passphrase_file=keys.passphrase_file and base / keys.passphrase_file,
         ),
         publishing=replace(publishing, directory=base / publishing.directory, staging=base / publishing.staging),
-        database=f"{_SQLITE}{base / database.removeprefix(_SQLITE)}" if database.startswith(_SQLITE) else database,
+        database=resolved_database(config.database, base),
     )
 
 
@@ -124,7 +123,6 @@ def _check_shards(config: LogConfig) -> None:
 def _check_transport(config: LogConfig) -> None:
     """Ask for TLS wherever a submission or an owner's request could be read or changed on its way."""
     server = config.server
-    host, _ = server.address
     for proxy in server.trusted_proxies:
         try:
             ip_network(proxy)
@@ -133,7 +131,7 @@ def _check_transport(config: LogConfig) -> None:
             raise ConfigurationError(msg) from error
     if server.tls is not None and not config.url.startswith("https:"):
         _fail("url", "the server speaks TLS (server.tls); write the URL with https")
-    if server.tls is None and not server.trusted_proxies and not is_loopback(host):
+    if server.tls is None and not server.trusted_proxies and not server.address.is_loopback:
         _fail(
             "server.bind",
             f"plain HTTP is served on this machine only, and {server.bind} is open to others; set server.tls, "
@@ -148,7 +146,7 @@ def _check_transport(config: LogConfig) -> None:
 
 
 def _check_places(config: LogConfig) -> None:
-    if not config.database.startswith(_DATABASES):
+    if not config.database.startswith(DATABASES):
         _fail("database", "write sqlite:///log.db, or postgresql://user@host/name")
     if config.publishing.type == "s3" and not config.publishing.bucket:
         _fail("publishing.bucket", "name the bucket that the log's objects go to")
@@ -160,12 +158,45 @@ def _check_admitted(config: LogConfig) -> None:
     read_admitted(config)
 
 
+def _check_witnesses(config: LogConfig) -> None:
+    """Hold each witness to keys that can be read, and the quorum to what their operators can reach."""
+    names: set[str] = set()
+    for index, witness in enumerate(config.witnesses):
+        where = f"witnesses[{index}]"
+        if witness.url.endswith("/") or (witness.url.startswith("http:") and not is_loopback(_host(witness.url))):
+            _fail(f"{where}.url", "write https, and no slash at the end; http is for a host on this machine only")
+        found = {key.name for key in read_witness_keys(f"{where}.keys", witness)}
+        if len(found) > 1 or found & names:
+            _fail(f"{where}.keys", "all keys of one witness have its name, and no other witness has it")
+        names |= found
+    operators = len({witness.operator for witness in config.witnesses})
+    if config.witnessing.quorum > operators:
+        _fail(
+            "witnessing.quorum",
+            f"{config.witnessing.quorum} are asked for, and the witnesses have {operators} operators",
+        )
+
+
+def read_witness_keys(where: str, witness: Witness) -> tuple[CosignatureVerifier, ...]:
+    """Return the verifier keys of a witness; raise ConfigurationError, which names the setting `where`."""
+    try:
+        return tuple(parse_cosignature_key(key) for key in witness.keys)
+    except NoteError as error:
+        msg = f"{where}: {error}; write what the witness hands out, such as witness.example/w1+0a1b2c3d+BAZq…"
+        raise ConfigurationError(msg) from error
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
 _CHECKS: tuple[Callable[[LogConfig], None], ...] = (
     _check_urls,
     _check_shards,
     _check_transport,
     _check_places,
     _check_admitted,
+    _check_witnesses,
 )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
+from serving import settings
 from transparency.errors import LogDescriptionError, NoteError
 from transparency.log_description import LogDescription
 from transparency.signed_note import Ed25519Verifier, Verifier
@@ -16,39 +15,20 @@ from transparency.witness.errors import ConfigurationError
 CONFIG_NAME = "witness.toml"
 PASSPHRASE_VARIABLE = "ANSWERBACK_WITNESS_PASSPHRASE"  # noqa: S105  # the name of a variable
 
-_HIGHEST_PORT = 65535
 
-
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The files of the server's own TLS certificate."""
-
-    certificate: Path
-    key: Path
-
-
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Server(settings.Listener, frozen=True, forbid_unknown_fields=True):
     """Where the witness listens: without TLS on a loopback address only, behind a proxy that speaks TLS."""
 
     bind: str = "127.0.0.1:14200"
-    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    tls: Tls | None = None
 
     @property
-    def address(self) -> tuple[str, int]:
-        """`bind`, read: a host without brackets, and a port. Raises ConfigurationError."""
-        host, _, port = self.bind.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-        try:
-            address = ip_address("127.0.0.1" if host == "localhost" else host)
-        except ValueError:
-            address = None
-        if address is None or not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
-            msg = f'server.bind: {self.bind!r} is no address and port; write "127.0.0.1:14200" or "[::1]:14200"'
-            raise ConfigurationError(msg)
+    def address(self) -> settings.Address:
+        """`bind`, read. Raises ConfigurationError, also for an address that asks for TLS."""
+        address = settings.Address.parse(self.bind)
         if self.tls is None and not address.is_loopback:
             msg = "server.bind: set server.tls to listen beyond this machine, or put a proxy that speaks TLS before it"
             raise ConfigurationError(msg)
-        return str(address), int(port)
+        return address
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,7 +63,9 @@ class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except (msgspec.DecodeError, ValueError) as error:
             msg = f"{path}: {error}"
             raise ConfigurationError(msg) from error
-        return msgspec.structs.replace(config, folder=path.parent)
+        tls = config.server.tls
+        server = msgspec.structs.replace(config.server, tls=tls and tls.resolved(path.parent))
+        return msgspec.structs.replace(config, server=server, folder=path.parent)
 
     @property
     def database_path(self) -> Path:

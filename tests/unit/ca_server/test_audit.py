@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from ca_server.audit import Decision, configure_log, describe, record
+from ca_server.audit import Decision, configure_log, record
 from ca_server.errors import StorageError
 from stir.telephone_number import TelephoneNumber
 
@@ -96,16 +96,6 @@ def test_without_a_log_nothing_is_written(capsys: pytest.CaptureFixture[str]) ->
     structlog.reset_defaults()
     record(Decision.ACCOUNT_CREATED, account="abc")
     assert capsys.readouterr() == ("", "")
-
-
-def test_a_chain_of_causes_ends() -> None:
-    """However many exceptions hang on each other, the line has an end."""
-    error: BaseException = ValueError()
-    for _ in range(50):
-        outer = ValueError()
-        outer.__cause__ = error
-        error = outer
-    assert describe(error).count("ValueError") == 8
 
 
 def _fail() -> None:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ca_server.config import Address, Authority, Config, Gateway
+from ca_server.config import Authority, Config, Gateway
 from ca_server.errors import ConfigurationError
 from ca_server.loading import check_config, load_config
 from policies.issuance import IssuancePolicy
+from serving.settings import Address
 
 WORKING = """
 public_url = "http://127.0.0.1:14000"
@@ -187,25 +188,6 @@ def test_more_timestamps_than_log_operators_are_refused(tmp_path: Path, operator
     text = WORKING + "scts = 2\n" + "".join(LOG.format(operator=operator) for operator in operators)
     with pytest.raises(ConfigurationError, match=r"policy\.scts: .*add a \[\[logs\]\] table"):
         load(tmp_path, text)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "x", ":1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "[127.0.0.1]:80"]
-)
-def test_an_address_that_none_can_bind_is_refused(text: str) -> None:
-    """An address is an IP address, IPv6 in brackets, and a port."""
-    with pytest.raises(ConfigurationError, match=r"write \"127\.0\.0\.1:14000\""):
-        Address.parse(text)
-
-
-@given(text=st.text(max_size=40) | st.from_regex(r"\[?[0-9a-f:.]{1,20}\]?:[0-9]{1,6}", fullmatch=True))
-def test_any_text_is_an_address_or_refused(text: str) -> None:
-    """Reading an address never fails in another way."""
-    try:
-        address = Address.parse(text)
-    except ConfigurationError:
-        return
-    assert 0 <= address.port <= 65535
 
 
 @given(url=st.from_regex(r"\Ahttps?://[^/?#]{1,30}\Z"))

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ca_server.config import Authority, CertificateLog, Config, Gateway, Keys, Log, Logging, Server
+from ca_server.config import Authority, CertificateLog, Config, Gateway, Keys, Logging
 from policies.issuance import IssuancePolicy, SmsCaps
+from serving.settings import Log, Server
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "ca-configuration.md"
 SECTIONS: dict[str, type[msgspec.Struct]] = {

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from serving.errors import ServingError
+from serving.settings import Address, Tls
 from tests.fakes.log_simulator import ORIGIN, LogSimulator
 from transparency.cosignature import parse_cosignature_key
-from transparency.witness.config import Server, Tls, WitnessConfig
+from transparency.witness.config import Server, WitnessConfig
 from transparency.witness.cosigning import open_witness
 from transparency.witness.errors import ConfigurationError, StateError
 from transparency.witness.initialise import initialise
@@ -154,18 +155,18 @@ def test_settings_that_are_missing_are_refused(tmp_path: Path) -> None:
     [
         ("127.0.0.1:14200", ("127.0.0.1", 14200)),
         ("[::1]:0", ("::1", 0)),
-        ("localhost:80", ("127.0.0.1", 80)),
+        ("localhost:80", ("localhost", 80)),
     ],
 )
 def test_a_witness_listens_on_this_machine(bind: str, address: tuple[str, int]) -> None:
     """By IPv4, IPv6 or name."""
-    assert Server(bind=bind).address == address
+    assert Server(bind=bind).address == Address(*address)
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "127.0.0.1:65536", "127.0.0.1:x", "host.example:1", ":1", "[::1]"])
 def test_an_address_that_is_none_is_refused(bind: str) -> None:
     """The message shows the form."""
-    with pytest.raises(ConfigurationError, match="is no address and port"):
+    with pytest.raises(ConfigurationError, match="is not an address and a port"):
         _ = Server(bind=bind).address
 
 
@@ -173,4 +174,11 @@ def test_beyond_this_machine_tls_is_asked_for(tmp_path: Path) -> None:
     """With TLS, any address will do."""
     with pytest.raises(ServingError, match="TLS"):
         _ = Server(bind="192.0.2.1:443").address
-    assert Server(bind="192.0.2.1:443", tls=Tls(tmp_path, tmp_path)).address == ("192.0.2.1", 443)
+    assert Server(bind="192.0.2.1:443", tls=Tls(tmp_path, tmp_path)).address == Address("192.0.2.1", 443)
+
+
+def test_the_paths_of_tls_start_from_the_settings(folder: Path) -> None:
+    """As every other path does, wherever the command is run."""
+    path = folder / "witness.toml"
+    path.write_text(path.read_text().replace("# tls =", "tls ="))
+    assert WitnessConfig.load(path).server.tls == Tls(folder / "tls.pem", folder / "tls.key")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ca_server.config import Server, Tls
 from ca_server.errors import ConfigurationError, Refusal, RefusalKind
 from ca_server.web.client_address import ClientAddresses
+from serving.settings import Server, Tls
 
 BEHIND_PROXIES = ClientAddresses(Server(trusted_proxies=("10.0.0.1", "10.1.0.0/16", "fd00::/8")))
 TLS = Tls(certificate=Path("tls.pem"), key=Path("tls.key"))

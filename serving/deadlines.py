@@ -1,4 +1,4 @@
-"""What every web server of ours asks of gunicorn: that no slow client keeps a thread of it."""
+"""An end to patience: no slow client keeps a thread of a web server."""
 
 from __future__ import annotations
 

@@ -1,30 +1,54 @@
-"""Processes of our own: one that tries something and tells, and two that live and end together."""
+"""Processes of our own: one that tries something and tells, and several that live and end together."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
 from typing import NoReturn
 
-import structlog
-
 from serving.errors import ServingError
+from serving.log import facts
 
-_log = structlog.stdlib.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 _STEADY_SECONDS = 60.0
 _SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _PR_SET_PDEATHSIG = 1
-_WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_WATCHED = (*_ENDING, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(frozen=True)
+class Helper:
+    """What a program does beside serving: `run` works until its event is set, and may raise a ServingError."""
+
+    name: str
+    run: Callable[[threading.Event], object]
+
+
+def until_stopped(run: Callable[[threading.Event], object]) -> None:
+    """Run something in this process, with an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in _ENDING:
+        signal.signal(number, handle)
+    run(stop)
 
 
 def in_child(task: Callable[[], object]) -> None:
-    """Run a task in a process of its own, and raise its ServingError here, as one."""
+    """Run a task in a process of its own, and raise its error here, as a ServingError."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -34,7 +58,7 @@ def in_child(task: Callable[[], object]) -> None:
         except ServingError as error:
             said = str(error)
         except BaseException as error:  # noqa: BLE001  # nothing may run on in a copy of the parent
-            said = f"an outsider's part failed with {type(error).__name__}"
+            said = f"the start failed with {type(error).__name__}, a fault of this program or of a part it was given"
         os.write(writer, said.encode())
         os._exit(0)
     os.close(writer)
@@ -48,13 +72,19 @@ def in_child(task: Callable[[], object]) -> None:
 class Child:
     """A process that runs one function, whose result is its exit code. It is told to end when its parent dies."""
 
-    def __init__(self, run: Callable[[], int]) -> None:
-        """Remember what to run."""
+    def __init__(self, name: str, run: Callable[[], int]) -> None:
+        """Remember what to run; the name is for the log."""
+        self.name = name
         self._run = run
         self._pid = 0
         self._started_at = -_STEADY_SECONDS
         self._pause = 0.0
         self.exit_code = 0
+
+    @classmethod
+    def helping(cls, helper: Helper) -> Child:
+        """Return the process of a helper; its errors are told in the log."""
+        return cls(helper.name, lambda: _help(helper))
 
     @property
     def is_running(self) -> bool:
@@ -97,44 +127,60 @@ class Child:
             time.sleep(self._pause)
             code = self._run()
         except Exception:  # noqa: BLE001  # the parent logs the exit code, and starts it again
-            _log.exception("process_failed")
+            _log.exception("process_failed", extra=facts(process=self.name))
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
 
 
-def supervise(leader: Child, follower: Child, *, on_start: Callable[[], object]) -> int:
-    """Run both until SIGTERM or SIGINT, or until the leader ends; return the leader's exit code.
+def supervise(leader: Child, followers: Sequence[Child], *, on_start: Callable[[], object]) -> int:
+    """Run them all until SIGTERM or SIGINT, or until the leader ends; return the leader's exit code.
 
-    The follower is started again whenever it ends. SIGHUP is the leader's. `on_start` is called once both run.
+    A follower is started again whenever it ends. SIGHUP is the leader's. `on_start` is called once all run.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
-        leader.start()
-        follower.start()
+        for child in (leader, *followers):
+            child.start()
         on_start()
-        _watch(leader, follower)
+        _watch(leader, followers)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
     return leader.exit_code
 
 
-def _watch(leader: Child, follower: Child) -> None:
+def _watch(leader: Child, followers: Sequence[Child]) -> None:
+    children = (leader, *followers)
     stopping = False
-    while leader.is_running or follower.is_running:
+    while any(child.is_running for child in children):
         received = signal.sigwait(_WATCHED)
         if received == signal.SIGHUP:
             leader.send(signal.SIGHUP)
-        leader.reap()
-        follower.reap()
-        if received in (signal.SIGTERM, signal.SIGINT) or not leader.is_running:
+        for child in children:
+            child.reap()
+        if received in _ENDING or not leader.is_running:
             stopping = True
-            leader.send(signal.SIGTERM)
-            follower.send(signal.SIGTERM)
-        elif not follower.is_running and not stopping:
-            _log.error("worker_ended", exit_code=follower.exit_code)
+            for child in children:
+                child.send(signal.SIGTERM)
+        elif not stopping:
+            _start_again(followers)
+
+
+def _start_again(followers: Sequence[Child]) -> None:
+    for follower in followers:
+        if not follower.is_running:
+            _log.error("helper_ended", extra=facts(helper=follower.name, exit_code=follower.exit_code))
             follower.start()
+
+
+def _help(helper: Helper) -> int:
+    try:
+        until_stopped(helper.run)
+    except ServingError as error:
+        _log.error("helper_failed", extra=facts(helper=helper.name, reason=str(error)))
+        return 1
+    return 0
 
 
 def _end_with(parent: int) -> None:

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from serving.deadlines import Deadlines
+from serving.gunicorn import _Gunicorn
 from tests.fakes.log_world import Authority, make_config
 from transparency.server import serve as log_serve
 from transparency.server.config import Sequencing
-from transparency.serving import Deadlines
 from transparency.witness import serve as witness_serve
 from transparency.witness.config import Server, WitnessConfig
 from transparency.witness.initialise import initialise
@@ -69,7 +70,8 @@ def test_a_log_cuts_off_no_submission_that_waits_for_its_place(tmp_path: Path) -
     """A client of a log has half a minute beyond what the log itself may take."""
     made = make_config(tmp_path / "log", Authority.make())
     config = msgspec.structs.replace(made, sequencing=Sequencing(wait_seconds=300))
+    program = log_serve.web_program(config, with_sequencer=False)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = log_serve._Gunicorn(config, listener, print)
+    server = _Gunicorn(program, listener, print)
     os.close(server._descriptor)
-    assert server.cfg.worker_class.longest_seconds == 330
+    assert server.cfg.worker_class.longest_seconds == server.cfg.timeout == 330

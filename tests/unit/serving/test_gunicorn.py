@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from serving import gunicorn
+from serving.errors import ConfigurationError, ServingError, StorageError
+from serving.gunicorn import WebProgram, listen, serve
+from serving.settings import Listener, Tls
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_the_server_listens_where_it_is_told(host: str) -> None:
+    """IPv4, IPv6 and `localhost` are listened at."""
+    with listen(Listener(bind=f"{host}:0")) as listener:
+        assert listener.getsockname()[0] in {"127.0.0.1", "::1"}
+
+
+def test_a_port_in_use_is_told_with_its_setting() -> None:
+    """The message names `server.bind` and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigurationError, match=rf"^server\.bind: {bind} is in use by another program; stop"):
+            listen(Listener(bind=bind))
+
+
+def test_another_machines_address_is_told() -> None:
+    """An address that this machine does not have says so."""
+    with pytest.raises(ConfigurationError, match="is no address of this machine"):
+        listen(Listener(bind="192.0.2.1:14000"))
+
+
+def test_another_error_of_the_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else the system says is repeated."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(97, "Address family not supported")
+
+    monkeypatch.setattr(socket, "create_server", fail)
+    with pytest.raises(ConfigurationError, match="cannot be opened: Address family not supported"):
+        listen(Listener())
+
+
+def test_nothing_is_served_where_the_start_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS files and an application that are of no use are told before anybody could connect."""
+
+    def away() -> NoReturn:
+        msg = "the database is away"
+        raise StorageError(msg)
+
+    monkeypatch.setattr(gunicorn, "listen", lambda _server: pytest.fail("it must not listen"))
+    with pytest.raises(ServingError, match=r"^the database is away$"):
+        serve(WebProgram("p", Listener(), away), print)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        serve(WebProgram("p", Listener(tls=Tls(tmp_path / "a", tmp_path / "b")), object), print)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from serving.errors import ConfigurationError, ServingError
+from serving.processes import Child, Helper, in_child, supervise
+
+TIMEOUT = 60
+
+
+def test_a_task_in_a_child_tells_its_error() -> None:
+    """What was refused in the child is refused here, in the same words."""
+
+    def refuse() -> NoReturn:
+        msg = "the token is locked"
+        raise ConfigurationError(msg)
+
+    def crash() -> NoReturn:
+        msg = "secret"
+        raise ZeroDivisionError(msg)
+
+    in_child(lambda: None)
+    with pytest.raises(ServingError, match=r"^the token is locked$"):
+        in_child(refuse)
+    with pytest.raises(ServingError, match=r"^the start failed with ZeroDivisionError"):
+        in_child(crash)
+
+
+def _crash() -> int:
+    raise ZeroDivisionError
+
+
+def _be_killed() -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+@pytest.mark.parametrize(("run", "code"), [(lambda: 0, 0), (lambda: 7, 7), (_crash, 1), (_be_killed, -9)])
+def test_a_child_returns_its_exit_code(run: Callable[[], int], code: int) -> None:
+    """The function's result is the exit code; a crash is 1; a signal is its number, negative."""
+    child = Child("one", run)
+    child.start()
+    while child.is_running:
+        child.reap()
+    assert child.exit_code == code
+
+
+def test_helpers_are_started_again_and_end_with_their_leader(tmp_path: Path) -> None:
+    """Each helper that ends, of itself or by an error, is replaced; all are stopped once the leader has ended."""
+    tries, quiet = tmp_path / "tries", tmp_path / "quiet"
+
+    def fail(_: threading.Event) -> NoReturn:
+        with tries.open("a") as file:
+            file.write("x")
+        msg = "the database is away"
+        raise ConfigurationError(msg)
+
+    def wait(stop: threading.Event) -> None:
+        stop.wait(TIMEOUT)
+        quiet.write_text("stopped")
+
+    def lead() -> int:
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end and not (tries.exists() and len(tries.read_text()) > 1):
+            time.sleep(0.01)
+        return 7
+
+    helpers = [Child.helping(Helper("failing", fail)), Child.helping(Helper("waiting", wait))]
+    started: list[bool] = []
+    code = supervise(Child("web", lead), helpers, on_start=lambda: started.append(True))
+    assert (code, started) == (7, [True])
+    assert len(tries.read_text()) > 1
+    assert quiet.read_text() == "stopped"
+    assert [helper.is_running for helper in helpers] == [False, False]
