@@ -9,6 +9,7 @@ class StirError(ValueError):
     ├── TnAuthListError             not a TNAuthorizationList (RFC 8226 §9)
     ├── CertificateProfileError     a certificate or request outside the profile (RFC 5280, RFC 8226)
     ├── KeyAuthorizationError       not a token, code or digest of the SMS challenges (RFC 8555 §8.1)
+    ├── JwsError                    not the base64url or the JSON of a JWS (RFC 7515)
     └── PassportError               not a PASSporT (RFC 8225)
         └── IdentityHeaderError     not a SIP Identity header (RFC 8224 §4)
     """
@@ -28,6 +29,10 @@ class CertificateProfileError(StirError):
 
 class KeyAuthorizationError(StirError):
     """A token, code or digest of an SMS challenge in the wrong form."""
+
+
+class JwsError(StirError):
+    """Text that no JWS holds: base64url that is padded or not canonical, or an entry of a chain that is none."""
 
 
 class PassportError(StirError):

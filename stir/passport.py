@@ -1,53 +1,45 @@
 """PASSporT: a number's signed statement about one call or message (RFC 8225, and `msg` of RFC 9475).
 
 A token is a JWS in compact form, ES256, its JSON without white space and with sorted keys. The certificate travels in
-the token (`x5c`), or is named by it (`x5u`), or both. Reading is strict about everything that two programs could read
-differently: duplicate keys, base64url that is padded or not canonical, fractions, an unknown `ppt`, `crit`. It is
+the token (`x5c`, and further chains for the same key in `x5cs`), or is named by it (`x5u`), or both. Reading is strict
+about everything that two programs could read differently: what `stir.jws` refuses, fractions, an unknown `ppt`. It is
 lenient only about the order and spacing of JSON members, which the signature covers as they stand.
 
 `SignedPassport.parse` says that a token is well formed, `verify` that a key signed it. Whether to believe it is the
 trust store's question. Two texts can carry the same valid statement (an ECDSA signature has a second form), so compare
 `SignedPassport.passport`, never the tokens, to find a repetition.
 
-The parser is our own, over `cryptography`: docs/decisions/0012-passports-are-parsed-here.md says why.
+The parser is our own, over `cryptography`: docs/decisions/0012-passports-are-parsed-here.md says why. A verifier that
+does not know `x5cs` passes over it.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import NoReturn, Self
+from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import LONGEST_CHAIN, WEB_URL, load_certificate
+from stir import jws
+from stir.certificate import WEB_URL
 from stir.errors import PassportError, TelephoneNumberError
+from stir.jws import ALGORITHM as ALGORITHM  # noqa: PLC0414  # the one `alg` of this profile, too (RFC 8225 §4.2)
+from stir.jws import LATEST_TIME, Chain, CompactJws, JwsKind
 from stir.telephone_number import TelephoneNumber
 
-ALGORITHM = "ES256"
-"""The one `alg` of this profile (RFC 8225 §4.2)."""
 MESSAGE = "msg"
 """The `ppt` of a message (RFC 9475 §3.1)."""
 KNOWN_PPTS = frozenset({MESSAGE})
 """The extensions that are understood; a token with another is refused (RFC 8225 §8.1)."""
 LARGEST_TOKEN = 16 * 1024
 """How many characters a token may have. With a chain of two certificates it has about 3000."""
-REMEMBERED_CERTIFICATES = 256
-"""How many entries of `x5c` are remembered as the certificates that they are: at most 4 MB."""
 
-_LATEST_TIME = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259 §6)
-_COORDINATE_BYTES = 32  # r and s on P-256 (RFC 7518 §3.4)
-_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})", re.ASCII)
+_KIND = JwsKind("a PASSporT", "passport", LARGEST_TOKEN, PassportError)
 _CALLED_NUMBER = re.compile(r"[0-9#*]{1,32}", re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x23-\x3b\x3d\x3f-\x7e]+", re.ASCII)  # without " < >
 _MESSAGE_INTEGRITY = re.compile(
@@ -79,7 +71,7 @@ class Passport:
         if not all(_URI.fullmatch(uri) for uri in self.dest_uris):
             msg = "the URIs of a PASSporT's dest are absolute and in ASCII"
             raise PassportError(msg)
-        if not 0 <= self.issued_at <= _LATEST_TIME:
+        if not 0 <= self.issued_at <= LATEST_TIME:
             msg = "a PASSporT's iat is a time in seconds since 1970"
             raise PassportError(msg)
         if self.ppt is not None:
@@ -100,42 +92,45 @@ class Passport:
 class SignedPassport:
     """A well-formed token, with what it states and the certificates that it brings or names.
 
-    `chain` is the `x5c`, the signer's certificate first, not held to any profile yet; empty without one.
-    `certificate_url` is the `x5u`, or None. At least one of the two is there. Raises PassportError.
+    `chains` are the `x5c` and the `x5cs`, each with a certificate of the signer's key first, not held to any profile
+    yet; empty without any. `certificate_url` is the `x5u`, or None. At least one of the two is there. Raises
+    PassportError.
     """
 
     token: str = field(repr=False)
     passport: Passport = field(init=False, compare=False)
-    chain: tuple[x509.Certificate, ...] = field(init=False, compare=False)
+    chains: tuple[Chain, ...] = field(init=False, compare=False)
     certificate_url: str | None = field(init=False, compare=False)
+    _jws: CompactJws = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read the token."""
-        header, payload = _segments(self.token)
+        if self.token.startswith(".."):
+            msg = "this PASSporT is in compact form: ask for the full form, with its header and claims (RFC 8225 §7)"
+            raise PassportError(msg)
+        read = CompactJws.parse(self.token, _KIND)
         set_ = object.__setattr__
-        ppt = _read_header_type(header)
-        set_(self, "chain", _read_chain(header["x5c"]) if "x5c" in header else ())
-        set_(self, "certificate_url", _read_certificate_url(header["x5u"]) if "x5u" in header else None)
-        if not self.chain and self.certificate_url is None:
+        set_(self, "_jws", read)
+        set_(self, "chains", read.chains)
+        ppt = _require_known_ppt(read.header["ppt"]) if "ppt" in read.header else None
+        set_(self, "certificate_url", _read_certificate_url(read.header["x5u"]) if "x5u" in read.header else None)
+        if not self.chains and self.certificate_url is None:
             raise PassportError(_NO_CERTIFICATE)
-        set_(self, "passport", _read_passport(payload, ppt))
+        set_(self, "passport", _read_passport(read.claims(), ppt))
 
     @classmethod
     def parse(cls, token: str) -> Self:
         """Read a token in compact serialization; raise PassportError where it is not a PASSporT."""
         return cls(token)
 
+    @property
+    def chain(self) -> Chain:
+        """The chain of `x5c`; empty without one."""
+        return self.chains[0] if self.chains else ()
+
     def verify(self, public_key: ec.EllipticCurvePublicKey) -> None:
         """Check that the P-256 key signed the token; raise PassportError where it did not (RFC 7518 §3.4)."""
-        _require_p256(public_key)
-        signing_input, _, signature = self.token.rpartition(".")
-        raw = _decoded(signature)
-        r, s = (int.from_bytes(raw[at : at + _COORDINATE_BYTES], "big") for at in (0, _COORDINATE_BYTES))
-        try:
-            public_key.verify(encode_dss_signature(r, s), signing_input.encode("ascii"), ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature as error:
-            msg = "the PASSporT was not signed by the key of its certificate, or was changed since"
-            raise PassportError(msg) from error
+        self._jws.verify(public_key)
 
 
 def sign(
@@ -143,28 +138,26 @@ def sign(
     key: ec.EllipticCurvePrivateKey,
     *,
     chain: Sequence[x509.Certificate] = (),
+    more_chains: Sequence[Sequence[x509.Certificate]] = (),
     certificate_url: str | None = None,
 ) -> str:
     """Return the signed token: the same text for the same input, as ECDSA is deterministic here (RFC 6979).
 
-    `key` is on P-256. `chain` begins with the certificate of `key` and goes into the token, `certificate_url` is where
-    it can be fetched; at least one is needed. Raises PassportError.
+    `key` is on P-256. `chain` begins with the certificate of `key` and goes into the token, as do `more_chains`, from
+    other authorities for the same key; `certificate_url` is where it can be fetched. A chain or a URL is needed. Raises
+    PassportError.
     """
-    _require_p256(key)
-    header: dict[str, object] = {"alg": ALGORITHM, "typ": "passport"}
+    header: dict[str, object] = {}
     if passport.ppt is not None:
         header["ppt"] = passport.ppt
-    if chain:
-        header["x5c"] = _written_chain(chain, key)
+    if chain or more_chains:
+        header |= jws.chain_members(_KIND, chain, more_chains)
+        jws.require_key_of(chain, key, _KIND)
     if certificate_url is not None:
         header["x5u"] = _read_certificate_url(certificate_url)
     if not chain and certificate_url is None:
         raise PassportError(_NO_CERTIFICATE)
-    signing_input = f"{_encoded(_json(header))}.{_encoded(_json(_claims(passport)))}"
-    token = f"{signing_input}.{_encoded(_raw_signature(key, signing_input))}"
-    if len(token) > LARGEST_TOKEN:
-        raise PassportError(_TOO_LARGE)
-    return token
+    return jws.sign(_KIND, header, jws.canonical_json(_claims(passport)), key)
 
 
 def message_integrity(body: bytes) -> str:
@@ -173,7 +166,6 @@ def message_integrity(body: bytes) -> str:
 
 
 _NO_CERTIFICATE = "a PASSporT brings its certificate chain (x5c) or says where it is (x5u)"
-_TOO_LARGE = f"a PASSporT has at most {LARGEST_TOKEN} characters"
 
 
 # Writing
@@ -189,97 +181,7 @@ def _claims(passport: Passport) -> dict[str, object]:
     return claims
 
 
-def _json(members: dict[str, object]) -> bytes:
-    """Serialize as RFC 8225 §9 says: sorted keys, no white space."""
-    return json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")
-
-
-def _written_chain(chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey) -> list[str]:
-    if len(chain) > LONGEST_CHAIN:
-        msg = f"a PASSporT brings at most {LONGEST_CHAIN} certificates"
-        raise PassportError(msg)
-    if chain[0].public_key() != key.public_key():
-        msg = "the first certificate of the chain is not one of the signing key"
-        raise PassportError(msg)
-    return [_certificate_text(certificate) for certificate in chain]
-
-
-def _certificate_text(certificate: x509.Certificate) -> str:
-    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
-
-
-def _raw_signature(key: ec.EllipticCurvePrivateKey, signing_input: str) -> bytes:
-    """Return r and s, 32 bytes each (RFC 7518 §3.4)."""
-    der = key.sign(signing_input.encode("ascii"), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-    return b"".join(number.to_bytes(_COORDINATE_BYTES, "big") for number in decode_dss_signature(der))
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
 # Reading
-
-
-def _segments(token: str) -> tuple[dict[str, object], dict[str, object]]:
-    """Return the header and the claims; refuse whatever is not exactly one compact serialization."""
-    if len(token) > LARGEST_TOKEN:
-        raise PassportError(_TOO_LARGE)
-    if token.startswith(".."):
-        msg = "this PASSporT is in compact form: ask for the full form, with its header and claims (RFC 8225 §7)"
-        raise PassportError(msg)
-    match = _COMPACT.fullmatch(token)
-    if match is None:
-        msg = "a PASSporT is three base64url parts with dots between, the last of 64 bytes (RFC 7515 §7.1)"
-        raise PassportError(msg)
-    header, payload, signature = match.groups()
-    _decoded(signature)
-    return _json_object(header, "header"), _json_object(payload, "payload")
-
-
-def _decoded(text: str) -> bytes:
-    """Decode base64url; refuse unused bits that are not 0, which would give one token several texts (RFC 4648 §3.5)."""
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError as error:
-        raise PassportError(_NOT_BASE64URL) from error
-    tail = len(data) % 3  # only the last group, where it is not full, can be written in several ways
-    if tail and _encoded(data[-tail:]) != text[-tail - 1 :]:
-        raise PassportError(_NOT_BASE64URL)
-    return data
-
-
-_NOT_BASE64URL = "the parts of a PASSporT are canonical base64url without padding"
-
-
-def _json_object(segment: str, what: str) -> dict[str, object]:
-    data = _decoded(segment)
-    try:
-        value = _DECODER.decode(data.decode("utf-8"))
-    except PassportError:
-        raise
-    except (ValueError, RecursionError) as error:
-        msg = f"the PASSporT's {what} is not JSON"
-        raise PassportError(msg) from error
-    return _object(value, what)
-
-
-def _members_once(members: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuse an object with two members of one name: readers differ in which they take (RFC 7515 §4)."""
-    found = dict(members)
-    if len(found) != len(members):
-        msg = "the PASSporT's JSON has a member name twice in one object"
-        raise PassportError(msg)
-    return found
-
-
-def _no_constant(_name: str) -> NoReturn:
-    """Refuse NaN and the infinities, which are no JSON."""
-    msg = "the PASSporT's JSON has a number that JSON does not know"
-    raise PassportError(msg)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_members_once, parse_constant=_no_constant)
 
 
 def _object(value: object, what: str) -> dict[str, object]:
@@ -294,20 +196,6 @@ def _texts(value: object, what: str) -> list[str]:
         msg = f"the PASSporT's {what} is a list of one or more strings"
         raise PassportError(msg)
     return value
-
-
-def _read_header_type(header: dict[str, object]) -> str | None:
-    """Hold the header to its type and algorithm; return its `ppt`."""
-    if header.get("alg") != ALGORITHM:
-        msg = f"a PASSporT is signed with {ALGORITHM} (RFC 8225 §4.2)"
-        raise PassportError(msg)
-    if header.get("typ") != "passport":
-        msg = 'the typ of a PASSporT is "passport" (RFC 8225 §4.1)'
-        raise PassportError(msg)
-    if "crit" in header:
-        msg = "the PASSporT asks for a header extension (crit), and none is understood (RFC 7515 §4.1.11)"
-        raise PassportError(msg)
-    return _require_known_ppt(header["ppt"]) if "ppt" in header else None
 
 
 def _require_known_ppt(ppt: object) -> str:
@@ -325,31 +213,6 @@ def _require_message_integrity(ppt: str | None, value: str | None) -> None:
     if value is not None and not _MESSAGE_INTEGRITY.fullmatch(value):
         msg = "the PASSporT's msgi is sha256-, sha384- or sha512- and a digest in base64 (RFC 9475 §3.2)"
         raise PassportError(msg)
-
-
-def _read_chain(value: object) -> tuple[x509.Certificate, ...]:
-    """Read an `x5c`: DER in base64, which is not base64url here (RFC 7515 §4.1.6)."""
-    texts = _texts(value, "x5c")
-    if len(texts) > LONGEST_CHAIN:
-        msg = f"a PASSporT brings at most {LONGEST_CHAIN} certificates"
-        raise PassportError(msg)
-    return tuple(_read_certificate(text) for text in texts)
-
-
-@lru_cache(REMEMBERED_CERTIFICATES)
-def _read_certificate(text: str) -> x509.Certificate:
-    """Read an entry; the authorities' certificates come with every call, and are parsed once."""
-    try:
-        der = base64.b64decode(text, validate=True)
-        certificate = load_certificate(der)
-    except ValueError as error:
-        raise PassportError(_NOT_A_CERTIFICATE) from error
-    if base64.b64encode(der).decode("ascii") != text:
-        raise PassportError(_NOT_A_CERTIFICATE)
-    return certificate
-
-
-_NOT_A_CERTIFICATE = "an entry of the PASSporT's x5c is not the base64 of a certificate's DER"
 
 
 def _read_certificate_url(value: object) -> str:
@@ -400,9 +263,3 @@ def _read_time(value: object) -> int:
         msg = "the PASSporT's iat is a whole number of seconds since 1970 (RFC 8225 §9)"
         raise PassportError(msg)
     return value
-
-
-def _require_p256(key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) -> None:
-    if not isinstance(key.curve, ec.SECP256R1):
-        msg = "PASSporTs are signed by keys on P-256 (RFC 7518 §3.4)"
-        raise PassportError(msg)
