@@ -16,7 +16,8 @@ from cryptography import x509
 
 from answerback.failure import Failure
 from answerback.output import emit
-from policies.belief import QUESTIONS, Finding, Outcome, Purpose, Rule, Verdict
+from policies.terms import Purpose
+from policies.verdicts import QUESTIONS, Finding, Outcome, Rule, Verdict
 from stir.certificate import load_certificate, read_pem_chain
 from stir.errors import PassportError, StirError
 from stir.identity_header import IdentityHeader
@@ -129,7 +130,7 @@ def explained(store: TrustStore, evidence: str | Chain, circumstances: Circumsta
     verified by that.
     """
     if not isinstance(evidence, str):
-        return store.explain_chain(evidence, circumstances.at, circumstances.proofs)
+        return store.explain_chain(evidence, circumstances.at, circumstances.proofs, circumstances.purpose)
     call = _call(evidence, circumstances)
     if isinstance(call, Verdict):
         return Explanation(call, (Finding(call.rule, call.reason, call.outcome),))

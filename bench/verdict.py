@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.table import Row
-from policies.belief import Settings, Terms
+from policies.terms import Settings, Terms
 from stir.certificate import (
     AuthorityFields,
     NumberCertificateFields,

@@ -7,7 +7,8 @@ the rules, `logs` checks what a certificate carries of transparency logs, `trust
 `editing` changes it.
 """
 
-from policies.belief import Finding, Outcome, Purpose, Rule, Verdict
+from policies.terms import Purpose
+from policies.verdicts import Finding, Outcome, Rule, Verdict
 from trust_store.anchors import Anchor
 from trust_store.errors import TrustStoreError
 from trust_store.home import TrustHome

@@ -9,13 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import Store
 
-from policies.belief import CertificateFacts, Terms
-from stir.certificate import AuthorityCertificate
+from policies.facts import CertificateFacts
+from policies.terms import KeyType, Terms
+from stir.certificate import AuthorityCertificate, ValidationMethod
 from stir.errors import CertificateProfileError
 from trust_store.errors import AnchorError
 from trust_store.fingerprints import all_fingerprints, sha256_of
+
+_ANY_POLICY = x509.ObjectIdentifier("2.5.29.32.0")
+_KEY_TYPES: dict[type[ec.EllipticCurve], KeyType] = {ec.SECP256R1: KeyType.P256, ec.SECP384R1: KeyType.P384}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +62,18 @@ def authority_facts(authority: AuthorityCertificate, *, fingerprints: bool) -> C
         not_after=authority.not_after,
         numbers=authority.numbers,
         fingerprints=all_fingerprints(authority.certificate) if fingerprints else frozenset(),
+        key=_KEY_TYPES[type(authority.public_key.curve)],
     )
+
+
+def methods_left_by(certificate: x509.Certificate) -> frozenset[ValidationMethod]:
+    """Return which methods an authority between the number and the anchor lets stand (RFC 5280 §6.1.3 (d), (e)).
+
+    One without policies lets none stand, one with anyPolicy all. An anchor is no part of that: it has no say here.
+    """
+    try:
+        policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+    except x509.ExtensionNotFound:
+        return frozenset()
+    named = {policy.policy_identifier for policy in policies}
+    return frozenset(method for method in ValidationMethod if _ANY_POLICY in named or method.oid in named)

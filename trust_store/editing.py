@@ -13,10 +13,11 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
+from policies.terms import Terms
 from stir.certificate import write_pem_chain
 from trust_store import trust_file
 from trust_store.anchors import Anchor
@@ -45,21 +46,29 @@ def add_anchor(home: TrustHome, anchor: Anchor) -> None:
             if anchor.sha256 == entry.sha256 or terms.name == entry.name:
                 msg = f"{home.trust_file} has {entry.name} already: remove it first, or choose another name"
                 raise AnchorError(msg)
-        _require_known_logs(text, terms.logs)
-        values: dict[str, Value | None] = {
-            "name": terms.name,
-            "operator": terms.operator,
-            "sha256": anchor.sha256,
-            "prefixes": tuple(prefix.e164 for prefix in terms.prefixes),
-            "issued_not_after": terms.issued_not_after,
-            "until": terms.until,
-            "scts": terms.scts,
-            "logs": terms.logs,
-        }
-        changed = text.with_entry("anchor", values)
+        _require_known_logs(text, terms.logs or ())
+        own: dict[str, Value | None] = {"name": terms.name, "operator": terms.operator, "sha256": anchor.sha256}
+        changed = text.with_entry("anchor", own | written_constraints(terms))
         # The certificate first: an entry without its certificate would make the whole store unreadable.
         _write(home.anchors / f"{anchor.sha256}.pem", write_pem_chain([anchor.certificate]))
         changed.write()
+
+
+def written_constraints(terms: Terms) -> dict[str, Value | None]:
+    """Return an anchor's constraints as `trust.toml` spells them; None stands for one that is not set."""
+    hours = None if terms.longest_life is None else terms.longest_life // timedelta(hours=1)
+    return {
+        "prefixes": None if terms.prefixes is None else tuple(prefix.e164 for prefix in terms.prefixes),
+        "purposes": None if terms.purposes is None else tuple(purpose.value for purpose in terms.purposes),
+        "issued_not_after": terms.issued_not_after,
+        "until": terms.until,
+        "methods": None if terms.methods is None else tuple(method.label for method in terms.methods),
+        "longest_life_hours": hours,
+        "authority_keys": None if terms.authority_keys is None else tuple(key.value for key in terms.authority_keys),
+        "scts": terms.scts,
+        "logs": terms.logs,
+        "log_operators": terms.log_operators,
+    }
 
 
 def remove_anchor(home: TrustHome, name: str) -> None:
@@ -72,7 +81,7 @@ def remove_anchor(home: TrustHome, name: str) -> None:
 
 
 def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) -> None:
-    """Set an anchor's constraints: `prefixes`, `issued_not_after`, `until`, `scts`, `logs`; None takes one away.
+    """Set an anchor's constraints, by the keys of `trust.toml`; None takes one away.
 
     Raises AnchorError where there is no anchor of that name, and LogError where there is no log of a name in `logs`.
     """
@@ -178,7 +187,7 @@ class _Text:
 
     def with_entry(self, kind: str, values: Mapping[str, Value | None]) -> _Text:
         """Append a `[[kind]]`."""
-        written = [_assignment(key, value) for key, value in values.items() if value or value == 0]
+        written = [_assignment(key, value) for key, value in values.items() if value is not None and value != ""]
         return self._with(len(self._lines), len(self._lines), ["\n", f"[[{kind}]]\n", *written])
 
     def without_entry(self, kind: str, index: int) -> _Text:

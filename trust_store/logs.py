@@ -16,7 +16,7 @@ from hashlib import sha256
 
 from cryptography import x509
 
-from policies.belief import LieFacts, LoggingFacts, ProofFacts, TimestampFacts
+from policies.facts import LieFacts, LoggingFacts, ProofFacts, TimestampFacts
 from stir.certificate import NumberCertificate
 from transparency.cosignature import CosignatureVerifier
 from transparency.entry import SealedEntry

@@ -20,11 +20,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, VerificationError
 
-from policies.belief import CertificateFacts, PathFacts
+from policies.facts import CertificateFacts, PathFacts
 from stir import tn_auth_list
-from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertificate
+from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertificate, ValidationMethod
 from stir.errors import CertificateProfileError
-from trust_store.anchors import Anchor, authority_facts
+from trust_store.anchors import Anchor, authority_facts, methods_left_by
 from trust_store.fingerprints import all_fingerprints
 from trust_store.logs import KnownLogs, Logging
 
@@ -61,6 +61,8 @@ class Authorities:
 
     certificates: tuple[AuthorityCertificate, ...]
     facts: tuple[CertificateFacts, ...]
+    methods: tuple[frozenset[ValidationMethod], ...]
+    """Which ways of proving a number each of them lets stand."""
     subjects: tuple[x509.Name, ...]
     issuers: tuple[x509.Name, ...]
 
@@ -87,7 +89,8 @@ class Authorities:
             msg = "the certificates go in a circle: one authority's name comes twice"
             raise CertificateProfileError(msg)
         facts = tuple(authority_facts(authority, fingerprints=fingerprints) for authority in read)
-        return cls(read, facts, subjects, issuers)
+        methods = tuple(methods_left_by(certificate) for certificate in certificates)
+        return cls(read, facts, methods, subjects, issuers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,9 @@ class PathBuilder:
         else:
             logging = self._logs.read(chain.leaf, certificates[1])
         urls = (chain.leaf.crl_urls, *(authority.crl_urls for authority in chain.above.certificates))
-        facts = PathFacts((*chain.facts[:length], anchor_facts), anchor.terms, fault, logging.facts)
+        left = chain.above.methods[: length - 1]
+        methods = tuple(method for method in chain.leaf.validation if all(method in one for one in left))
+        facts = PathFacts((*chain.facts[:length], anchor_facts), anchor.terms, methods, fault, logging.facts)
         return BuiltPath(anchor, certificates, urls[:length], facts, logging)
 
     def _facts_of(self, leaf: NumberCertificate) -> CertificateFacts:

@@ -20,7 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
-from policies.belief import RevocationFacts, RevocationState
+from policies.facts import RevocationFacts, RevocationState
 from trust_store.errors import FetchError
 
 ASKED_AGAIN_AFTER = timedelta(minutes=5)

@@ -16,19 +16,10 @@ from typing import Protocol, Self, TypeAlias
 
 from cryptography import x509
 
-from policies import belief
-from policies.belief import (
-    CallFacts,
-    Deny,
-    Finding,
-    Outcome,
-    Purpose,
-    RevocationFacts,
-    RevocationState,
-    Rule,
-    Settings,
-    Verdict,
-)
+from policies import belief, verdicts
+from policies.facts import CallFacts, RevocationFacts, RevocationState, Use
+from policies.terms import Deny, Purpose, Settings
+from policies.verdicts import Finding, Outcome, Rule, Verdict
 from stir.certificate import NumberCertificate
 from stir.errors import CertificateProfileError, PassportError
 from stir.passport import SignedPassport
@@ -190,21 +181,34 @@ class TrustStore:
         """Return the verdict on a call or message with what each rule found. Nothing is remembered by that."""
         return self._explain(self._about_call(call, lambda key, _: not self._seen.is_known(key)))
 
-    def judge_chain(self, chain: Sequence[x509.Certificate], at: datetime, proofs: Sequence[bytes] = ()) -> Verdict:
+    def judge_chain(
+        self,
+        chain: Sequence[x509.Certificate],
+        at: datetime,
+        proofs: Sequence[bytes] = (),
+        purpose: Purpose | None = None,
+    ) -> Verdict:
         """Return the verdict on a number's certificate, given first, with those of the authorities above it."""
-        return self.explain_chain(chain, at, proofs).verdict
+        return self.explain_chain(chain, at, proofs, purpose).verdict
 
     def explain_chain(
-        self, chain: Sequence[x509.Certificate], at: datetime, proofs: Sequence[bytes] = ()
+        self,
+        chain: Sequence[x509.Certificate],
+        at: datetime,
+        proofs: Sequence[bytes] = (),
+        purpose: Purpose | None = None,
     ) -> Explanation:
-        """Return the verdict on a number's certificate with what each rule found. `proofs` are as in a `Call`."""
+        """Return the verdict on a number's certificate with what each rule found.
+
+        `proofs` are as in a `Call`. Without a `purpose`, no limit to some uses is asked about.
+        """
         _require_zone(at)
-        return self._explain(self._about_chain(tuple(chain), at, proofs))
+        return self._explain(self._about_chain(tuple(chain), at, proofs, purpose))
 
     @staticmethod
     def _explain(findings: Iterable[Finding]) -> Explanation:
-        found = tuple(belief.in_order(findings))
-        return Explanation(belief.verdict(found), found)
+        found = tuple(verdicts.in_order(findings))
+        return Explanation(verdicts.verdict(found), found)
 
     # What each rule finds, in the order of `Rule`. Each of these is left at its first finding that does not pass: what
     # comes after a finding may rely on it.
@@ -230,13 +234,17 @@ class TrustStore:
             leaf = examined.chain.leaf
             yield belief.certified_number(leaf.number, facts)
             yield _signature(signed, leaf)
-            yield from self._about_paths(examined, leaf.number, call.at, call.proofs)
+            yield from self._about_paths(examined, Use(leaf.number, call.at, call.purpose), call.proofs)
             if call.purpose is Purpose.MESSAGE:
                 expires = signed.passport.issued_at + self.settings.message_seconds + self.settings.skew_seconds
                 yield belief.duplicate(first=is_first(message_key(signed.passport, call.dest), expires))
 
     def _about_chain(
-        self, chain: tuple[x509.Certificate, ...], at: datetime, proofs: Sequence[bytes]
+        self,
+        chain: tuple[x509.Certificate, ...],
+        at: datetime,
+        proofs: Sequence[bytes],
+        purpose: Purpose | None,
     ) -> Iterator[Finding]:
         examined = self._examined(chain, at)
         if isinstance(examined, Finding):
@@ -245,11 +253,9 @@ class TrustStore:
             number = examined.chain.leaf.number
             yield belief.denied_number(number, self.denies)
             yield _IS_CHAIN
-            yield from self._about_paths(examined, number, at, proofs)
+            yield from self._about_paths(examined, Use(number, at, purpose), proofs)
 
-    def _about_paths(
-        self, examined: _Examined, number: TelephoneNumber, at: datetime, proofs: Sequence[bytes]
-    ) -> Iterator[Finding]:
+    def _about_paths(self, examined: _Examined, use: Use, proofs: Sequence[bytes]) -> Iterator[Finding]:
         """Yield what is found on the first path that passes or, where none does, on the first of all."""
         denied = belief.denied_certificate(examined.chain.facts, self.denies)
         if not examined.paths or not denied.passed:
@@ -258,20 +264,18 @@ class TrustStore:
         else:
             tried = []
             for path in examined.paths:
-                found = tuple(belief.in_order(self._about_path(path, number, at, proofs)))
+                found = tuple(verdicts.in_order(self._about_path(path, use, proofs)))
                 tried.append((path, found))
                 if found[-1].passed:
                     break
             yield from found if found[-1].passed else _together(tried)
 
-    def _about_path(
-        self, path: BuiltPath, number: TelephoneNumber, at: datetime, proofs: Sequence[bytes]
-    ) -> Iterator[Finding]:
+    def _about_path(self, path: BuiltPath, use: Use, proofs: Sequence[bytes]) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
-        yield from belief.on_path(path.facts, number, at, self.settings)
+        yield from belief.on_path(path.facts, use, self.settings)
         checked = (self._known_logs.check(proof, path.logging) for proof in proofs[:MOST_PROOFS])
         yield belief.included(checked, path.facts.terms, self.settings)
-        yield belief.revocation(self._revocations(path, at), self.settings)
+        yield belief.revocation(self._revocations(path, use.at), self.settings)
 
     def _revocations(self, path: BuiltPath, at: datetime) -> Iterator[RevocationFacts]:
         """Ask for each certificate below the anchor; an authority's that names no list cannot be asked for."""

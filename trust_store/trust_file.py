@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cryptography import x509
 
-from policies.belief import Deny, RevocationMode, Settings, Terms
 from policies.errors import PolicyError, PolicyFileError
 from policies.loading import parse_toml, read_toml
-from stir.certificate import read_pem_chain
+from policies.terms import Deny, KeyType, Purpose, RevocationMode, Settings, Terms
+from stir.certificate import ValidationMethod, read_pem_chain
 from stir.errors import StirError
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from transparency.cosignature import parse_cosignature_key
@@ -48,6 +48,13 @@ WitnessKey = Annotated[
     str, msgspec.Meta(max_length=4096, extra_json_schema={"examples": ["witness.example+0a1b2c3d+B…"]})
 ]
 Day = Annotated[date, msgspec.Meta(extra_json_schema={"examples": ["2027-06-30"]})]
+Purposes = Annotated[tuple[Purpose, ...], msgspec.Meta(min_length=1)]
+Methods = Annotated[tuple[ValidationMethod, ...], msgspec.Meta(min_length=1)]
+Hours = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 24)]
+KeyTypes = Annotated[tuple[KeyType, ...], msgspec.Meta(min_length=1)]
+Operators = Annotated[
+    tuple[Operator, ...], msgspec.Meta(min_length=1, extra_json_schema={"examples": [["North Watch"]]})
+]
 
 
 class AnchorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,10 +64,15 @@ class AnchorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operator: Operator
     sha256: Sha256
     prefixes: Prefixes | None = None
+    purposes: Purposes | None = None
     issued_not_after: Day | None = None
     until: Day | None = None
+    methods: Methods | None = None
+    longest_life_hours: Hours | None = None
+    authority_keys: KeyTypes | None = None
     scts: Count | None = None
     logs: Names | None = None
+    log_operators: Operators | None = None
 
 
 class DenyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,13 +217,23 @@ def _terms(entry: AnchorEntry, index: int, places: _Places) -> Terms:
         name=entry.name,
         operator=entry.operator,
         source=places.of("anchor", index),
-        prefixes=tuple(NumberPrefix.parse(prefix) for prefix in entry.prefixes or ()),
+        prefixes=None if entry.prefixes is None else tuple(NumberPrefix.parse(prefix) for prefix in entry.prefixes),
+        purposes=entry.purposes,
         issued_not_after=entry.issued_not_after,
         until=entry.until,
+        methods=entry.methods,
+        longest_life=None if entry.longest_life_hours is None else timedelta(hours=entry.longest_life_hours),
+        authority_keys=entry.authority_keys,
         scts=entry.scts,
-        logs=entry.logs or (),
-        sources=places.given(entry, "anchor", index),
+        logs=entry.logs,
+        log_operators=entry.log_operators,
+        sources=_by_constraint(places.given(entry, "anchor", index)),
     )
+
+
+def _by_constraint(places: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the places under the names that `Terms` has for what stands there."""
+    return {key.removesuffix("_hours"): place for key, place in places.items()}
 
 
 def _deny(entry: DenyEntry, index: int, places: _Places) -> Deny:

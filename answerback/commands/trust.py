@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from answerback.commands.trust_log import log
+from answerback.constraints import KEYS, as_terms, constraint_options, described, given, in_words, require_some
 from answerback.failure import Failure
 from answerback.judging import (
     EXIT_CODES_HELP,
@@ -28,44 +29,20 @@ from answerback.judging import (
 )
 from answerback.output import emit, json_option
 from answerback.pinning import document, fingerprint, grouped, require_agreement, short_name
-from policies.belief import Outcome
+from policies.verdicts import Outcome
 from trust_store.home import TrustHome
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from policies.belief import Deny, Terms
+    from policies.terms import Deny
     from stir.certificate import AuthorityCertificate
     from stir.telephone_number import NumberRange
     from stir.tn_auth_list import TnAuthList
     from trust_store import Anchor, TrustStore
     from trust_store.trust_file import DenyEntry
 
-_CONSTRAINTS = {
-    "prefix": "prefixes",
-    "issued-not-after": "issued_not_after",
-    "until": "until",
-    "scts": "scts",
-    "log": "logs",
-}
 _LARGEST_CERTIFICATE = 256 * 1024
-
-_day = click.DateTime(["%Y-%m-%d"])
-_prefix_option = click.option(
-    "--prefix", "prefixes", multiple=True, metavar="+1202", help="Only for numbers that begin so; may be given again."
-)
-_until_option = click.option("--until", type=_day, metavar="DATE", help="Only until this day (UTC).")
-_issued_option = click.option(
-    "--issued-not-after", type=_day, metavar="DATE", help="Only certificates issued up to this day (UTC)."
-)
-_scts_option = click.option(
-    "--scts",
-    type=click.IntRange(0, 16),
-    help="Only certificates that the logs of so many operators took. [as in your settings]",
-)
-_log_option = click.option(
-    "--log", "logs", multiple=True, metavar="NAME", help="Only this log of yours counts for it; may be given again."
-)
 
 
 @click.group()
@@ -81,30 +58,20 @@ trust.add_command(log)
 @click.option("--sha256", metavar="HEX", help="The certificate's fingerprint, known from elsewhere; asks no question.")
 @click.option("--name", help="What to call the authority here. [from its certificate]")
 @click.option("--operator", help="Who runs it: two anchors of one operator count as one. [from its certificate]")
-@_prefix_option
-@_until_option
-@_issued_option
-@_scts_option
-@_log_option
+@constraint_options
 @json_option
 def add(  # one argument for each option
     source: str,
     sha256: str | None,
     name: str | None,
     operator: str | None,
-    prefixes: tuple[str, ...],
-    until: datetime | None,
-    issued_not_after: datetime | None,
-    scts: int | None,
-    logs: tuple[str, ...],
     as_json: bool,
+    **options: object,
 ) -> None:
     """Believe an authority, whose certificate stands at SOURCE: a file, or an https URL.
 
     Compare the fingerprint that is shown with one that the operator gave you in another way.
     """
-    from policies.belief import Terms
-    from stir.telephone_number import NumberPrefix
     from trust_store import Anchor
     from trust_store.editing import add_anchor
 
@@ -112,15 +79,10 @@ def add(  # one argument for each option
     with failing():
         certificate = _chosen(_certificates(source, any_http=expected is not None), expected)
         read = _authority(certificate)
-        terms = Terms(
+        terms = as_terms(
+            given(options),
             name=name or short_name(read.common_name, "anchor"),
             operator=operator or read.organization,
-            source="",
-            prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
-            issued_not_after=_date(issued_not_after),
-            until=_date(until),
-            scts=scts,
-            logs=logs,
         )
         anchor = Anchor(terms, certificate)
         if expected is None:
@@ -221,41 +183,19 @@ def deny(  # one argument for each option
 
 @trust.command()
 @click.argument("name")
-@_prefix_option
-@_until_option
-@_issued_option
-@_scts_option
-@_log_option
+@constraint_options
 @click.option(
-    "--clear", multiple=True, type=click.Choice(list(_CONSTRAINTS)), help="Take a constraint away; may be given again."
+    "--clear", multiple=True, type=click.Choice(list(KEYS)), help="Take a constraint away; may be given again."
 )
 @json_option
-def constrain(  # one argument for each option
-    name: str,
-    prefixes: tuple[str, ...],
-    until: datetime | None,
-    issued_not_after: datetime | None,
-    scts: int | None,
-    logs: tuple[str, ...],
-    clear: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def constrain(name: str, clear: tuple[str, ...], as_json: bool, **options: object) -> None:
     """Limit how far an authority is believed. Constraints that are not given stay as they are."""
     from trust_store.editing import Value
     from trust_store.editing import constrain as change
 
-    values: dict[str, Value | None] = {_CONSTRAINTS[key]: None for key in clear}
-    given: dict[str, Value | None] = {
-        "prefixes": prefixes or None,
-        "issued_not_after": _date(issued_not_after),
-        "until": _date(until),
-        "scts": scts,
-        "logs": logs or None,
-    }
-    values.update({key: value for key, value in given.items() if value is not None})
-    if not values:
-        msg = "say how to limit it: --prefix, --until, --issued-not-after, --scts, --log, or --clear one of them"
-        raise Failure(msg)
+    values: dict[str, Value | None] = {KEYS[key]: None for key in clear}
+    values.update({key: value for key, value in given(options).items() if value is not None})
+    require_some(values)
     home = TrustHome.of_user()
     with failing():
         change(home, name, values)
@@ -363,10 +303,6 @@ def _fingerprint_of_anchor(name: str) -> str:
     raise Failure(msg)
 
 
-def _date(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()
-
-
 # What is said
 
 
@@ -377,7 +313,7 @@ def _ask(anchor: Anchor, source: str, *, as_json: bool) -> None:
         click.echo(f"At {source} stands the certificate of an authority:", err=True)
         _say_anchor(anchor, None, err=True)
 
-    require_agreement(show, f"Believe it for {_believed_for(anchor.terms)}?", as_json=as_json)
+    require_agreement(show, f"Believe it for {in_words(anchor.terms)}?", as_json=as_json)
 
 
 def _say_anchor(anchor: Anchor, where: str | None, *, err: bool = False) -> None:
@@ -390,7 +326,7 @@ def _say_anchor(anchor: Anchor, where: str | None, *, err: bool = False) -> None
         "SHA-256": grouped(anchor.sha256),
         "valid": f"{read.not_before:%Y-%m-%d} to {read.not_after:%Y-%m-%d}",
         "may certify": "any number" if read.numbers is None else ", ".join(_prefixes_or_ranges(read.numbers)),
-        "believed for": _believed_for(terms),
+        "believed for": in_words(terms),
     }
     for key, value in rows.items():
         click.echo(f"  {key:13} {value}", err=err)
@@ -405,7 +341,7 @@ def _say_list(store: TrustStore) -> None:
         terms = anchor.terms
         expired = "  EXPIRED" if anchor.authority.not_after < datetime.now(UTC) else ""
         click.echo(f"{click.style(terms.name, bold=True)}  {terms.operator}{expired}")
-        click.echo(f"  believed for {_believed_for(terms)}  [{place(store, terms.source)}]")
+        click.echo(f"  believed for {in_words(terms)}  [{place(store, terms.source)}]")
     for denied in store.denies:
         note = f" ({denied.note})" if denied.note else ""
         click.echo(
@@ -432,11 +368,7 @@ def _described(anchor: Anchor, file: Path) -> dict[str, object]:
         "not_before": read.not_before.isoformat(),
         "not_after": read.not_after.isoformat(),
         "may_certify": None if read.numbers is None else _prefixes_or_ranges(read.numbers),
-        "prefixes": [prefix.e164 for prefix in terms.prefixes],
-        "issued_not_after": None if terms.issued_not_after is None else terms.issued_not_after.isoformat(),
-        "until": None if terms.until is None else terms.until.isoformat(),
-        "scts": terms.scts,
-        "logs": list(terms.logs),
+        **described(terms),
         "source": terms.source or file.name,
     }
 
@@ -457,19 +389,6 @@ def _denied_in_words(denied: Deny) -> str:
     if denied.prefix is not None:
         return f"numbers that begin with {denied.prefix.e164}"
     return f"the certificate or key {denied.certificate}"
-
-
-def _believed_for(terms: Terms) -> str:
-    parts = [", ".join(prefix.e164 for prefix in terms.prefixes) or "any number"]
-    if terms.issued_not_after is not None:
-        parts.append(f"if issued up to {terms.issued_not_after}")
-    if terms.until is not None:
-        parts.append(f"until {terms.until}")
-    if terms.scts is not None:
-        parts.append(f"with timestamps of the logs of {terms.scts} operator{'' if terms.scts == 1 else 's'}")
-    if terms.logs:
-        parts.append(f"of the logs {' and '.join(terms.logs)} alone")
-    return ", ".join(parts)
 
 
 def _prefixes_or_ranges(numbers: TnAuthList) -> list[str]:

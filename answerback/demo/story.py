@@ -26,7 +26,7 @@ from answerback.demo.interruption import Interruption
 from answerback.demo.mobile_network import MobileNetwork
 from answerback.demo.servers import Authority, Log, Operator, Server
 from answerback.demo.stranger import everything_shown, numbers_in
-from policies.belief import Terms
+from policies.terms import Terms
 from stir import passport
 from stir.passport import Passport
 from stir.telephone_number import TelephoneNumber

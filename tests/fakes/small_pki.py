@@ -14,7 +14,7 @@ from functools import cache
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from policies.belief import Purpose, Terms
+from policies.terms import Purpose, Terms
 from stir.certificate import (
     AuthorityFields,
     NumberCertificateFields,

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from answerback.cli import front_door
+from answerback.constraints import KEYS
 from stir.certificate import write_pem_chain
 from stir.passport import Passport, sign
 from stir.tn_auth_list import OID, RangeEntry, TnAuthList
@@ -306,6 +307,45 @@ def test_a_constraint_is_set_and_taken_away() -> None:
     assert (verdict["rule"], verdict["source"]) == ("anchor-numbers", "trust.toml:9")
     assert "believed for  any number" in run("constrain", "example-root", "--clear", "prefix").stdout
     run("test", "chain.pem", "--at", NOW, "--offline")
+
+
+def test_every_constraint_has_an_option(home: Path) -> None:
+    """When an anchor is added and later, shown in words and as data, and taken away again."""
+    log = SealedLog().trusted()
+    (home.parent / "log.json").write_bytes(log.data)
+    run("log", "add", "log.json", "--sha256", log.sha256, "--name", "example-log")
+    options = {
+        "prefix": (("+1202",), "prefixes", ["+1202"]),
+        "purpose": (("call", "record"), "purposes", ["call", "record"]),
+        "issued-not-after": (("2026-12-31",), "issued_not_after", "2026-12-31"),
+        "until": (("2027-06-30",), "until", "2027-06-30"),
+        "method": (("sms-code",), "methods", ["sms-code"]),
+        "longest-life": (("8d",), "longest_life_hours", 192),
+        "authority-key": (("p256", "p384"), "authority_keys", ["p256", "p384"]),
+        "scts": (("0",), "scts", 0),
+        "log": (("example-log",), "logs", ["example-log"]),
+        "log-operator": (("Example",), "log_operators", ["Example"]),
+    }
+    assert list(options) == list(KEYS)
+    given = [part for name, (values, _, _) in options.items() for value in values for part in (f"--{name}", value)]
+    expected = {key: value for _, key, value in options.values()}
+    added = data("add", "root.pem", "--sha256", SHA, *given)["added"]
+    assert {key: added[key] for key in expected} == expected
+    cleared = data("constrain", "example-root", *[part for name in options for part in ("--clear", name)])
+    assert {cleared[key] for key in expected} == {None}
+    constrained = data("constrain", "example-root", *given)
+    assert {key: constrained[key] for key in expected} == expected
+    words = run("list").stdout
+    for part in ("for calls, records only", "proved by sms-code", "for 192 hours at most", "p256, p384", "of Example"):
+        assert part in words
+
+
+@pytest.mark.parametrize("life", ["8", "d", "8w", "-1d"])
+def test_a_life_is_written_in_days_or_hours(life: str) -> None:
+    """What it means is told."""
+    result = CliRunner().invoke(front_door, ["trust", "add", "root.pem", "--sha256", SHA, f"--longest-life={life}"])
+    assert result.exit_code == 2
+    assert "8d or 36h" in result.stderr
 
 
 @pytest.mark.usefixtures("believed")

@@ -9,7 +9,7 @@ from pathlib import Path
 import falcon.testing
 import pytest
 
-from policies.belief import Settings, Terms
+from policies.terms import Settings, Terms
 from stir.passport import Passport, sign
 from tests.fakes.log_world import NOW, NUMBER, SHARD, Authority, SequencerThread, key, make_config, make_log, shard_of
 from tests.fakes.small_pki import CALLED

@@ -7,29 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies import belief
-from policies.belief import (
-    QUESTIONS,
+from policies import belief, verdicts
+from policies.errors import PolicyError
+from policies.facts import (
     CallFacts,
     CertificateFacts,
-    Deny,
-    Finding,
     LieFacts,
     LoggingFacts,
-    Outcome,
     PathFacts,
     ProofFacts,
-    Purpose,
     RevocationFacts,
-    RevocationMode,
     RevocationState,
-    Rule,
-    Settings,
-    Terms,
     TimestampFacts,
-    Verdict,
+    Use,
 )
-from policies.errors import PolicyError
+from policies.terms import Deny, KeyType, Purpose, RevocationMode, Settings, Terms
+from policies.verdicts import QUESTIONS, Finding, Outcome, Rule, Verdict
+from stir.certificate import ValidationMethod
 from stir.passport import Passport, message_integrity
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import TnAuthList
@@ -42,6 +36,7 @@ DC = NumberPrefix.parse("+1202")
 LONDON = NumberPrefix.parse("+4420")
 
 CALL = CallFacts(CALLER, CALLED, NOW, Purpose.CALL)
+USE = Use(CALLER, NOW, Purpose.CALL)
 MESSAGE = CallFacts(CALLER, CALLED, NOW, Purpose.MESSAGE, b"hello")
 STATEMENT = Passport(orig=CALLER, dest=(CALLED.digits,), issued_at=int(NOW.timestamp()))
 TEXT_STATEMENT = replace(STATEMENT, ppt="msg", message_integrity=message_integrity(b"hello"))
@@ -64,12 +59,12 @@ PATH = PathFacts((LEAF, certificate("the authority Issuing"), ROOT), TERMS)
 
 def statement_says(statement: Passport, call: CallFacts, settings: Settings | None = None) -> Finding:
     """Return the last finding about what a token says."""
-    return tuple(belief.in_order(belief.on_statement(statement, call, settings or Settings())))[-1]
+    return tuple(verdicts.in_order(belief.on_statement(statement, call, settings or Settings())))[-1]
 
 
-def path_says(path: PathFacts, number: TelephoneNumber = CALLER, at: datetime = NOW) -> Finding:
+def path_says(path: PathFacts, at: datetime = NOW, purpose: Purpose | None = Purpose.CALL) -> Finding:
     """Return the last finding about a path."""
-    return tuple(belief.in_order(belief.on_path(path, number, at, Settings())))[-1]
+    return tuple(verdicts.in_order(belief.on_path(path, Use(CALLER, at, purpose), Settings())))[-1]
 
 
 def under(**terms: object) -> PathFacts:
@@ -91,26 +86,26 @@ DENY_ROOT = Deny("trust.toml:22", certificate="aa")
 ELSEWHERE = (LONDON,)
 PRECEDENCE = [
     # denies,                      believed for, anchored -> verdict, rule, source
-    ((), (), True, Outcome.VERIFIED, Rule.ANCHOR, "trust.toml:5"),
+    ((), None, True, Outcome.VERIFIED, Rule.ANCHOR, "trust.toml:5"),
     ((), (DC,), True, Outcome.VERIFIED, Rule.ANCHOR, "trust.toml:5"),
     ((), (LONDON, DC), True, Outcome.VERIFIED, Rule.ANCHOR, "trust.toml:5"),
     ((), ELSEWHERE, True, Outcome.REFUSED, Rule.ANCHOR_NUMBERS, "trust.toml:7"),
-    ((), (), False, Outcome.UNVERIFIED, Rule.ANCHOR, None),
-    ((DENY_NUMBER,), (), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+    ((), None, False, Outcome.UNVERIFIED, Rule.ANCHOR, None),
+    ((DENY_NUMBER,), None, True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
     ((DENY_NUMBER,), (DC,), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
     ((DENY_NUMBER,), ELSEWHERE, True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
-    ((DENY_NUMBER,), (), False, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+    ((DENY_NUMBER,), None, False, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
     ((DENY_PREFIX,), (DC,), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:21"),
-    ((DENY_ROOT,), (), True, Outcome.REFUSED, Rule.DENIED_CERTIFICATE, "trust.toml:22"),
+    ((DENY_ROOT,), None, True, Outcome.REFUSED, Rule.DENIED_CERTIFICATE, "trust.toml:22"),
     ((DENY_ROOT,), ELSEWHERE, True, Outcome.REFUSED, Rule.DENIED_CERTIFICATE, "trust.toml:22"),
-    ((DENY_ROOT, DENY_NUMBER), (), True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
+    ((DENY_ROOT, DENY_NUMBER), None, True, Outcome.REFUSED, Rule.DENIED_NUMBER, "trust.toml:20"),
 ]
 
 
 @pytest.mark.parametrize(("denies", "prefixes", "anchored", "outcome", "rule", "source"), PRECEDENCE)
 def test_a_deny_stands_above_constraints_and_constraints_above_an_anchor(
     denies: tuple[Deny, ...],
-    prefixes: tuple[NumberPrefix, ...],
+    prefixes: tuple[NumberPrefix, ...] | None,
     anchored: bool,
     outcome: Outcome,
     rule: Rule,
@@ -121,8 +116,8 @@ def test_a_deny_stands_above_constraints_and_constraints_above_an_anchor(
     terms = replace(TERMS, prefixes=prefixes, sources={"prefixes": "trust.toml:7"})
     findings = [belief.denied_number(CALLER, denies), belief.denied_certificate(certificates, denies)]
     if anchored:
-        findings.extend(belief.on_path(PathFacts(certificates, terms), CALLER, NOW, Settings()))
-    found = belief.verdict(belief.in_order(findings))
+        findings.extend(belief.on_path(PathFacts(certificates, terms), USE, Settings()))
+    found = verdicts.verdict(verdicts.in_order(findings))
     assert (found.outcome, found.rule, found.source) == (outcome, rule, source)
 
 
@@ -263,7 +258,7 @@ def test_a_certificate_for_another_number_is_refused() -> None:
 
 def test_a_good_path_passes() -> None:
     """All rules about the path are asked, in their order."""
-    found = tuple(belief.on_path(PATH, CALLER, NOW, Settings()))
+    found = tuple(belief.on_path(PATH, USE, Settings()))
     assert all(finding.passed for finding in found)
     rules = list(Rule)
     assert [finding.rule for finding in found] == rules[rules.index(Rule.ANCHOR) : rules.index(Rule.INCLUDED)]
@@ -285,7 +280,28 @@ def test_every_certificate_is_within_its_dates(position: int, at: datetime, vali
     forever[position] = PATH.certificates[position]
     found = path_says(replace(PATH, certificates=tuple(forever)), at=at)
     assert found.passed is valid
-    assert valid or (found.rule is Rule.VALIDITY and PATH.certificates[position].title in found.reason)
+    clock_is_doubted = position == 0 and at < NOW
+    assert valid or found.rule is (Rule.CLOCK if clock_is_doubted else Rule.VALIDITY)
+    assert valid or PATH.certificates[position].title in found.reason
+
+
+@pytest.mark.parametrize(
+    ("ahead", "rule"),
+    [
+        (timedelta(), None),
+        (timedelta(seconds=1), Rule.CLOCK),
+        (timedelta(days=2), Rule.CLOCK),
+        (timedelta(days=2, seconds=1), Rule.VALIDITY),
+    ],
+)
+def test_a_clock_that_is_behind_is_told_from_a_certificate_for_later(ahead: timedelta, rule: Rule | None) -> None:
+    """A certificate that begins soon is one of today under a wrong clock; the person is told to set it."""
+    long = [replace(one, not_before=NOW - timedelta(99)) for one in PATH.certificates]
+    long[0] = replace(long[0], not_before=NOW)
+    found = path_says(replace(PATH, certificates=tuple(long)), at=NOW - ahead)
+    assert found.passed is (rule is None)
+    assert rule is None or found.rule is rule
+    assert rule is not Rule.CLOCK or "set it" in found.reason
 
 
 def test_what_x509_has_against_a_path_refuses_it() -> None:
@@ -347,6 +363,85 @@ def test_a_constraint_without_a_line_of_its_own_stands_where_the_anchor_does() -
     assert path_says(under(prefixes=(LONDON,))).source == "trust.toml:5"
 
 
+SOURCES = {
+    "purposes": "trust.toml:11",
+    "methods": "trust.toml:12",
+    "longest_life": "trust.toml:13",
+    "authority_keys": "trust.toml:14",
+}
+PROVED = replace(PATH, methods=(ValidationMethod.SMS_CODE,))
+P384_ROOT = replace(PROVED, certificates=(*PROVED.certificates[:2], replace(ROOT, key=KeyType.P384)))
+CODE, REPLY = ValidationMethod.SMS_CODE, ValidationMethod.SMS_REPLY
+CONSTRAINTS: list[tuple[PathFacts, dict[str, object], Rule | None]] = [
+    # the path, the constraints, the rule that refuses
+    (PROVED, {"purposes": (Purpose.CALL,)}, None),
+    (PROVED, {"purposes": (Purpose.MESSAGE, Purpose.CALL)}, None),
+    (PROVED, {"purposes": (Purpose.MESSAGE, Purpose.RECORD)}, Rule.PURPOSE),
+    (PROVED, {"purposes": ()}, Rule.PURPOSE),
+    (PROVED, {"methods": (CODE,)}, None),
+    (PROVED, {"methods": (REPLY, CODE)}, None),
+    (PROVED, {"methods": (REPLY,)}, Rule.METHOD),
+    (PROVED, {"methods": ()}, Rule.METHOD),
+    (replace(PROVED, methods=(REPLY, CODE)), {"methods": (CODE,)}, None),
+    (replace(PROVED, methods=()), {"methods": (CODE,)}, Rule.METHOD),
+    (PROVED, {"longest_life": timedelta(days=2)}, None),
+    (PROVED, {"longest_life": timedelta(hours=47)}, Rule.LIFETIME),
+    (PROVED, {"authority_keys": (KeyType.P256,)}, None),
+    (PROVED, {"authority_keys": (KeyType.P384,)}, Rule.AUTHORITY_KEYS),
+    (P384_ROOT, {"authority_keys": (KeyType.P256,)}, Rule.AUTHORITY_KEYS),
+    (P384_ROOT, {"authority_keys": (KeyType.P256, KeyType.P384)}, None),
+    (PROVED, {"prefixes": ()}, Rule.ANCHOR_NUMBERS),
+]
+
+
+@pytest.mark.parametrize(("path", "constraints", "rule"), CONSTRAINTS)
+def test_a_constraint_holds_and_names_its_line(
+    path: PathFacts, constraints: dict[str, object], rule: Rule | None
+) -> None:
+    """Each is a rule of its own; one that allows nothing is no longer a constraint of nothing."""
+    found = path_says(replace(path, terms=replace(TERMS, sources=SOURCES, **constraints)))
+    assert found.passed is (rule is None)
+    assert rule is None or found.rule is rule
+    (name,) = constraints
+    passed = list(belief.on_path(replace(path, terms=replace(TERMS, sources=SOURCES, **constraints)), USE, Settings()))
+    assert rule is not None or SOURCES[name] in {finding.source for finding in passed}
+    assert rule is None or found.source == SOURCES.get(name, TERMS.source)
+
+
+def test_a_limit_to_some_uses_is_not_asked_about_where_no_use_is_meant() -> None:
+    """A certificate alone can be judged before anybody calls."""
+    assert path_says(under(purposes=(Purpose.MESSAGE,)), purpose=None).passed
+
+
+@pytest.mark.parametrize(
+    ("constraints", "reason"),
+    [
+        ({"purposes": (Purpose.MESSAGE,)}, "you believe example-ca only for messages, and this is a call"),
+        ({"methods": (REPLY,)}, "the number was proved by sms-code, and you believe example-ca only for sms-reply"),
+        (
+            {"longest_life": timedelta(days=1)},
+            "the certificate lives for 2 days, and you believe example-ca only for lives up to 1 day",
+        ),
+        (
+            {"longest_life": timedelta(hours=1)},
+            "the certificate lives for 2 days, and you believe example-ca only for lives up to 1 hour",
+        ),
+        (
+            {"authority_keys": (KeyType.P384,)},
+            "the authority Issuing has a key of the kind p256, and you accept only p384",
+        ),
+    ],
+)
+def test_what_a_constraint_refuses_is_told_in_plain_words(constraints: dict[str, object], reason: str) -> None:
+    """Both what is there and what was asked for."""
+    assert path_says(replace(PROVED, terms=replace(TERMS, **constraints))).reason == reason
+
+
+def test_an_unknown_method_is_told() -> None:
+    """An authority may use a policy that is not of this project."""
+    assert "in a way that is not known here" in path_says(under(methods=(CODE,))).reason
+
+
 ISSUED = LEAF.not_before.date()
 
 
@@ -402,7 +497,7 @@ PROOF = ProofFacts("log-a", "A", frozenset({"W"}))
 def logging_says(logging: LoggingFacts, settings: Settings | None = None, **terms: object) -> Finding:
     """Return the last finding about a path with these facts about logs."""
     path = replace(under(**terms), logging=logging)
-    return tuple(belief.in_order(belief.on_path(path, CALLER, NOW, settings or Settings())))[-1]
+    return tuple(verdicts.in_order(belief.on_path(path, USE, settings or Settings())))[-1]
 
 
 @pytest.mark.parametrize(
@@ -429,6 +524,24 @@ def test_distinct_operators_logs_are_counted(
     found = logging_says(LoggingFacts(timestamps), Settings(scts=asked), scts=own)
     assert found.passed is logged
     assert logged or found.rule is Rule.LOGGED
+
+
+@pytest.mark.parametrize(
+    ("constraints", "logged"),
+    [
+        ({}, True),
+        ({"log_operators": ("A",)}, True),
+        ({"log_operators": ("B", "A")}, True),
+        ({"log_operators": ("B",)}, False),
+        ({"log_operators": ("A",), "logs": ("log-b",)}, False),
+        ({"log_operators": ("A",), "logs": ("log-a",)}, True),
+        ({"logs": ()}, False),
+    ],
+)
+def test_logs_count_by_their_names_and_operators(constraints: dict[str, object], logged: bool) -> None:
+    """Where both are limited, a log has to be among both."""
+    assert logging_says(LoggingFacts((TAKEN,)), Settings(scts=1), **constraints).passed is logged
+    assert belief.included((PROOF,), replace(TERMS, **constraints), Settings(proofs=1)).passed is logged
 
 
 def test_a_lack_of_timestamps_is_told_with_what_there_is() -> None:
@@ -474,22 +587,22 @@ def test_the_last_day_of_issue_is_held_against_timestamps(taken: datetime) -> No
 @pytest.mark.parametrize(
     ("proofs", "asked", "witnesses", "logs", "passed"),
     [
-        ((), 0, 0, (), True),
-        ((), 1, 0, (), False),
-        ((PROOF,), 0, 0, (), True),
-        ((PROOF,), 1, 1, (), True),
-        ((PROOF,), 1, 2, (), False),
+        ((), 0, 0, None, True),
+        ((), 1, 0, None, False),
+        ((PROOF,), 0, 0, None, True),
+        ((PROOF,), 1, 1, None, True),
+        ((PROOF,), 1, 2, None, False),
         ((PROOF,), 1, 0, ("log-a",), True),
         ((PROOF,), 1, 0, ("log-b",), False),
-        ((PROOF, PROOF), 2, 0, (), False),
-        ((PROOF, replace(PROOF, log="log-b", operator="B")), 2, 0, (), True),
-        ((replace(PROOF, fault="broken"),), 0, 0, (), True),
-        ((replace(PROOF, fault="broken"),), 1, 0, (), False),
-        ((ProofFacts(fault="broken"), PROOF), 1, 0, (), True),
+        ((PROOF, PROOF), 2, 0, None, False),
+        ((PROOF, replace(PROOF, log="log-b", operator="B")), 2, 0, None, True),
+        ((replace(PROOF, fault="broken"),), 0, 0, None, True),
+        ((replace(PROOF, fault="broken"),), 1, 0, None, False),
+        ((ProofFacts(fault="broken"), PROOF), 1, 0, None, True),
     ],
 )
 def test_distinct_operators_proofs_are_counted(
-    proofs: tuple[ProofFacts, ...], asked: int, witnesses: int, logs: tuple[str, ...], passed: bool
+    proofs: tuple[ProofFacts, ...], asked: int, witnesses: int, logs: tuple[str, ...] | None, passed: bool
 ) -> None:
     """Only those that prove something, with the witnesses that the user asks for, of logs that count for the anchor."""
     settings = Settings(proofs=asked, witnesses=witnesses, sources={"proofs": "trust.toml:4"})
@@ -543,13 +656,13 @@ def test_a_copy_is_refused() -> None:
 
 def test_nothing_is_verified_without_an_anchor() -> None:
     """That no rule forbids is no reason to believe."""
-    assert belief.verdict([belief.denied_number(CALLER, ())]).outcome is Outcome.UNVERIFIED
-    assert belief.verdict([]).outcome is Outcome.UNVERIFIED
+    assert verdicts.verdict([belief.denied_number(CALLER, ())]).outcome is Outcome.UNVERIFIED
+    assert verdicts.verdict([]).outcome is Outcome.UNVERIFIED
 
 
 def test_a_refusal_after_the_anchor_names_the_anchor() -> None:
     """The user sees which anchor the path leads to, though it is not believed."""
-    found = belief.verdict(belief.in_order(belief.on_path(under(prefixes=(LONDON,)), CALLER, NOW, Settings())))
+    found = verdicts.verdict(verdicts.in_order(belief.on_path(under(prefixes=(LONDON,)), USE, Settings())))
     assert (found.anchor, found.outcome) == ("example-ca", Outcome.REFUSED)
 
 
@@ -571,7 +684,7 @@ FINDINGS = st.builds(
 @given(st.lists(FINDINGS))
 def test_verified_takes_an_anchor_and_no_objection(findings: list[Finding]) -> None:
     """Whatever the rules find: verified only if the anchor's rule passed and none failed."""
-    found = belief.verdict(belief.in_order(findings)).outcome
+    found = verdicts.verdict(verdicts.in_order(findings)).outcome
     objections = [one.outcome for one in findings if one.outcome is not None]
     anchored = any(one.rule is Rule.ANCHOR for one in findings)
     assert (found is Outcome.VERIFIED) == (anchored and not objections)
@@ -581,7 +694,7 @@ def test_verified_takes_an_anchor_and_no_objection(findings: list[Finding]) -> N
 @given(st.lists(FINDINGS))
 def test_no_rule_is_asked_after_the_deciding_one(findings: list[Finding]) -> None:
     """What is left of the findings ends with the first that does not pass."""
-    kept = list(belief.in_order(findings))
+    kept = list(verdicts.in_order(findings))
     assert kept == findings[: len(kept)]
     assert all(one.passed for one in kept[:-1])
     assert len(kept) == len(findings) or not kept[-1].passed

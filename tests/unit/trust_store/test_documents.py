@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from policies.belief import Outcome, Rule, Settings
+from policies.terms import Settings
+from policies.verdicts import Outcome, Rule
 from trust_store.trust_file import AnchorEntry, DenyEntry, SettingsEntry, TrustFileContent, parse
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -4,13 +4,15 @@ import contextlib
 import os
 import stat
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.terms import KeyType, Purpose
+from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix
 from tests.fakes import small_pki
 from tests.fakes.sealed_log import SHARD_LENGTH, SealedLog
@@ -19,7 +21,7 @@ from trust_store import TrustedLog, TrustHome, TrustStore, TrustStoreError
 from trust_store import editing as edit
 from trust_store.editing import _Text
 from trust_store.errors import AnchorError, LogError, TrustFileError
-from trust_store.trust_file import DenyEntry
+from trust_store.trust_file import DenyEntry, load
 
 BY_HAND = """\
 # My own notes.
@@ -73,6 +75,31 @@ def test_an_anchor_is_added_with_its_certificate(home: TrustHome, root: Authorit
     assert found.certificate == root.certificate
     assert found.terms.prefixes == anchor.terms.prefixes
     assert (found.terms.until, found.terms.issued_not_after) == (anchor.terms.until, anchor.terms.issued_not_after)
+
+
+def test_an_anchor_is_added_with_every_constraint(home: TrustHome, root: Authority) -> None:
+    """What was asked for is what is read back."""
+    terms: dict[str, object] = {
+        "prefixes": (NumberPrefix.parse("+1202"),),
+        "purposes": (Purpose.MESSAGE,),
+        "issued_not_after": date(2026, 12, 31),
+        "until": date(2027, 6, 30),
+        "methods": (ValidationMethod.SMS_CODE, ValidationMethod.SMS_ROUTES),
+        "longest_life": timedelta(days=8),
+        "authority_keys": (KeyType.P256, KeyType.P384),
+        "scts": 0,
+        "log_operators": ("North Watch",),
+    }
+    edit.add_anchor(home, root.anchor(**terms))
+    (found,) = load(home).anchors
+    assert {key: getattr(found.terms, key) for key in terms} == terms
+
+
+def test_a_constraint_that_allows_nothing_is_not_dropped(home: TrustHome, root: Authority) -> None:
+    """To leave it out would be to believe more than was meant."""
+    with pytest.raises(TrustFileError):
+        edit.add_anchor(home, root.anchor(prefixes=()))
+    assert not home.trust_file.exists()
 
 
 def test_files_are_the_users_alone(home: TrustHome, root: Authority) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.belief import Settings
+from policies.terms import Settings
 from tests.fakes import small_pki
 from tests.fakes.sealed_log import (
     SHARD_LENGTH,

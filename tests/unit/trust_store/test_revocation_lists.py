@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.belief import RevocationFacts, RevocationState
+from policies.facts import RevocationFacts, RevocationState
 from tests.fakes import small_pki
 from tests.fakes.small_pki import CRL_URL, NOW, Authority
 from trust_store.errors import FetchError

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.belief import Deny, RevocationFacts, RevocationMode, RevocationState, Settings
-from stir.certificate import LONGEST_CHAIN, OID_ARC
+from policies.facts import RevocationFacts, RevocationState
+from policies.terms import Deny, KeyType, RevocationMode, Settings
+from stir.certificate import LONGEST_CHAIN, OID_ARC, ValidationMethod
 from stir.passport import MESSAGE, Passport, message_integrity, sign
 from stir.telephone_number import NumberPrefix
 from tests.fakes import small_pki
@@ -300,6 +301,48 @@ def test_where_every_anchor_refuses_each_reason_is_told(held: Held, root: Author
     assert found.reason.endswith("begin with +44; nor by past: you believed past until 2026-01-01")
 
 
+# Constraints on what the certificates say.
+
+
+def test_an_authority_between_may_forbid_a_method(root: Authority) -> None:
+    """RFC 5280 §6.1.3 (d): a policy counts only where each authority below the anchor lets it stand."""
+    code, reply = ValidationMethod.SMS_CODE, ValidationMethod.SMS_REPLY
+    plain = root.authority("Example Issuing")
+    cases: list[tuple[tuple[x509.ObjectIdentifier, ...], bool]] = [
+        ((), False),
+        ((reply.oid,), False),
+        ((reply.oid, code.oid), True),
+        ((x509.ObjectIdentifier("2.5.29.32.0"),), True),
+    ]
+    for oids, verified in cases:
+        policies = x509.CertificatePolicies([x509.PolicyInformation(oid, None) for oid in oids])
+        certificate = reissued(
+            plain.certificate, root.key, without=[x509.CertificatePolicies], extra=[(policies, False)] if oids else ()
+        )
+        held = plain.with_certificate(certificate).number()
+        found = TrustStore([root.anchor(methods=(code,))]).judge(held.call())
+        assert (found.outcome is Outcome.VERIFIED) == verified
+        assert verified or found.rule is Rule.METHOD
+        assert TrustStore([root.anchor()]).judge(held.call()).outcome is Outcome.VERIFIED
+        own = TrustStore([plain.with_certificate(certificate).anchor(methods=(code,))])
+        assert own.judge(held.call()).outcome is Outcome.VERIFIED
+
+
+def test_an_anchor_is_believed_for_some_uses_only(root: Authority, held: Held) -> None:
+    """A call is no message; a certificate alone is judged for whichever use is asked about."""
+    store = TrustStore([root.anchor(purposes=(Purpose.MESSAGE,))])
+    assert summary(store.judge(held.call())) == (Outcome.REFUSED, Rule.PURPOSE)
+    assert store.judge(held.message()).outcome is Outcome.VERIFIED
+    assert store.judge_chain(held.chain, NOW).outcome is Outcome.VERIFIED
+    assert summary(store.judge_chain(held.chain, NOW, purpose=Purpose.CALL)) == (Outcome.REFUSED, Rule.PURPOSE)
+
+
+def test_the_authorities_keys_may_be_asked_to_be_strong(root: Authority, held: Held) -> None:
+    """The number's own key is on P-256 always."""
+    store = TrustStore([root.anchor(authority_keys=(KeyType.P384,))])
+    assert summary(store.judge(held.call())) == (Outcome.REFUSED, Rule.AUTHORITY_KEYS)
+
+
 # Messages.
 
 
@@ -435,15 +478,15 @@ def test_without_lists_revocation_is_unknown(root: Authority, held: Held) -> Non
 def test_a_chain_that_was_verified_is_still_held_against_the_time(store: TrustStore, issuing: Authority) -> None:
     """Memory saves arithmetic, never a date."""
     held = issuing.number(not_before=NOW - timedelta(hours=1), not_after=NOW + timedelta(hours=1))
-    for at, outcome in (
-        (NOW, Outcome.VERIFIED),
-        (NOW + timedelta(hours=2), Outcome.REFUSED),
-        (NOW - timedelta(hours=2), Outcome.REFUSED),
-        (NOW, Outcome.VERIFIED),
+    for at, rule in (
+        (NOW, Rule.ANCHOR),
+        (NOW + timedelta(hours=2), Rule.VALIDITY),
+        (NOW - timedelta(hours=2), Rule.CLOCK),
+        (NOW - timedelta(days=3), Rule.VALIDITY),
+        (NOW, Rule.ANCHOR),
     ):
         found = store.judge(held.call(at))
-        assert found.outcome is outcome
-        assert outcome is Outcome.VERIFIED or found.rule is Rule.VALIDITY
+        assert (found.outcome is Outcome.VERIFIED, found.rule) == (at == NOW, rule)
 
 
 def test_memory_is_bounded(root: Authority, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.belief import RevocationMode, Settings
+from policies.terms import KeyType, Purpose, RevocationMode, Settings, Terms
+from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from tests.fakes.sealed_log import SealedLog, logged, witness
 from tests.fakes.small_pki import NOW, STRANGER, Authority, Held
@@ -79,7 +80,7 @@ def test_everything_a_file_may_say_is_read_with_its_line() -> None:
     keys = ("prefixes", "issued_not_after", "until", "scts", "logs")
     assert [terms.source_of(key) for key in keys] == [f"trust.toml:{line}" for line in range(14, 19)]
     assert (terms.scts, terms.logs) == (0, ("north",))
-    assert (other.prefixes, other.issued_not_after, other.until, other.scts, other.logs) == ((), None, None, None, ())
+    assert other == Terms("other", "Other Ltd", "trust.toml:20", sources=other.sources)
     number, prefix, certificate = beliefs.denies
     assert (number.number, number.note, number.source) == (
         TelephoneNumber.parse("+12025550123"),
@@ -107,6 +108,39 @@ def test_everything_a_file_may_say_is_read_with_its_line() -> None:
     (known,) = beliefs.witnesses
     assert (known.name, known.operator, known.source) == ("library", "Town Library", "trust.toml:40")
     assert known.key == WITNESS.verifier
+
+
+def test_every_constraint_is_read_with_its_line() -> None:
+    """Under the name that the terms have for it."""
+    text = (
+        f'[[anchor]]\nname = "a"\noperator = "A"\nsha256 = "{SHA}"\n'
+        'purposes = ["call", "record"]\nmethods = ["sms-code", "authority-token"]\nlongest_life_hours = 169\n'
+        'authority_keys = ["p384"]\nlog_operators = ["North Watch"]\n'
+    )
+    ((_, terms),) = parse(text, PATH).terms
+    assert terms.purposes == (Purpose.CALL, Purpose.RECORD)
+    assert terms.methods == (ValidationMethod.SMS_CODE, ValidationMethod.AUTHORITY_TOKEN)
+    assert (terms.longest_life, terms.authority_keys) == (timedelta(hours=169), (KeyType.P384,))
+    assert terms.log_operators == ("North Watch",)
+    keys = ("purposes", "methods", "longest_life", "authority_keys", "log_operators")
+    assert [terms.source_of(key) for key in keys] == [f"trust.toml:{line}" for line in range(5, 10)]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('purposes = ["fax"]', "'fax'"),
+        ("purposes = []", "purposes"),
+        ('methods = ["postcard"]', "sms-code"),
+        ("longest_life_hours = 0", "longest_life_hours"),
+        ('authority_keys = ["rsa"]', "p384"),
+        ("log_operators = []", "log_operators"),
+    ],
+)
+def test_a_constraint_that_allows_nothing_or_is_unknown_is_refused(line: str, told: str) -> None:
+    """With what is allowed."""
+    with pytest.raises(TrustFileError, match=told):
+        parse(f'[[anchor]]\nname = "a"\noperator = "A"\nsha256 = "{SHA}"\n{line}\n', PATH)
 
 
 def test_settings_in_one_line_are_named_by_that_line() -> None:
