@@ -8,16 +8,19 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 
+from transparency.client import WitnessClient
 from transparency.server.admission import Admission
 from transparency.server.config import LogConfig, Publishing
 from transparency.server.errors import ConfigurationError
 from transparency.server.keys import KeyStore, open_key_store
-from transparency.server.loading import read_admitted
+from transparency.server.loading import read_admitted, read_witness_keys
 from transparency.server.log import Clock, Log, LogShard, RandomBytes
 from transparency.server.publishing import FilePublisher, Publisher
 from transparency.server.storage import Storage
 from transparency.server.tree_files import TreeFiles
 from transparency.server.web import WebApp, build_web
+from transparency.server.witnesses import LogWitness, Witnesses
+from transparency.transport import HttpTransport, Transport
 
 
 def system_clock() -> datetime:
@@ -47,10 +50,12 @@ def create_log(
     random_bytes: RandomBytes = os.urandom,
     storage: Storage | None = None,
     publisher: Publisher | None = None,
+    transport: Transport | None = None,
 ) -> Log:
     """Return the log that the settings describe, its database up to date and its keys unlocked.
 
-    `storage` and `publisher` take the place of what the settings name. Raises a ServingError that says what to mend.
+    `storage` and `publisher` take the place of what the settings name, and `transport` that of the network. Raises a
+    ServingError that says what to mend.
     """
     shards = open_shards(config, open_key_store(config.keys))
     own_storage = storage or open_storage(config)
@@ -62,7 +67,25 @@ def create_log(
         shards=shards,
         clock=clock,
         random_bytes=random_bytes,
+        witnesses=open_witnesses(config, transport or HttpTransport()),
     )
+
+
+def open_witnesses(config: LogConfig, transport: Transport) -> Witnesses:
+    """Return the log's witnesses, whom nobody has asked yet; raise ConfigurationError."""
+    settings = config.witnessing
+    return Witnesses(
+        tuple(_witness(index, config, transport) for index in range(len(config.witnesses))),
+        settings.quorum,
+        settings.deadline_seconds,
+    )
+
+
+def _witness(index: int, config: LogConfig, transport: Transport) -> LogWitness:
+    settings = config.witnesses[index]
+    key, *others = read_witness_keys(f"witnesses[{index}].keys", settings)
+    patience = config.witnessing.deadline_seconds
+    return LogWitness(WitnessClient(settings.url, key, transport, tuple(others), patience), settings.operator)
 
 
 def open_shards(config: LogConfig, keys: KeyStore) -> dict[str, LogShard]:

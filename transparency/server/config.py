@@ -92,8 +92,8 @@ class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Witnessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How witnesses are asked: every `every_seconds`, and each for at most `deadline_seconds`.
 
-    Without a `quorum` nothing waits for them. With one, no checkpoint is published, and no SCT given out, before so many
-    of their operators have cosigned.
+    Without a `quorum` nothing waits for them. With one, no checkpoint is published, and no SCT given out, before so
+    many of their operators have cosigned.
     """
 
     quorum: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0

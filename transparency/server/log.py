@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from transparency.log_description import LogDescription, ShardDescription
@@ -14,6 +15,7 @@ from transparency.server.keys import ShardKeys
 from transparency.server.publishing import Publisher
 from transparency.server.storage import Storage
 from transparency.server.tree_files import TreeFiles
+from transparency.server.witnesses import Witnesses
 
 Clock = Callable[[], datetime]
 RandomBytes = Callable[[int], bytes]
@@ -27,6 +29,8 @@ class LogShard:
     origin: str
     keys: ShardKeys
     files: TreeFiles
+    publishing: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    """Held while the checkpoint is written, so that two threads do not put an older one over a newer one."""
 
     @property
     def name(self) -> str:
@@ -57,6 +61,7 @@ class Log:
     shards: Mapping[str, LogShard]
     clock: Clock
     random_bytes: RandomBytes
+    witnesses: Witnesses = field(default_factory=Witnesses)
 
     def shard(self, name: str) -> LogShard:
         """Return the shard of this name; raise Refusal where there is none."""

@@ -11,6 +11,9 @@ The order of writes is what the promise rests on. For each pool of queued entrie
 
 A crash before 2 leaves the queue as it was, and something staged that nobody asks for. A crash behind 2 is made good by
 publishing what is staged. Nothing is ever signed that step 2 has not made the tree, so one size has one signed root.
+
+Witnesses are asked beside this, by `witnessing`, unless the operator wants no checkpoint without a quorum of them: then
+the checkpoint of step 3 waits for their cosignatures, and with it everything behind.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ from dataclasses import dataclass
 
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry, rounded_timestamp
-from transparency.errors import NoteError, TileError, TileMissingError
+from transparency.errors import NoteError, TileError
 from transparency.merkle import leaf_hash
-from transparency.server.errors import HistoryError, OvertakenError
+from transparency.server.errors import HistoryError, OvertakenError, PublishingError
 from transparency.server.log import Log, LogShard
 from transparency.server.storage import Queued, TreeState
 from transparency.server.tree_files import decode_staged, encode_staged, superseded
+from transparency.signed_note import Note
 from transparency.tiles import ENTRIES, TILE_WIDTH, Frontier, TileCoordinates, decode_bundle, encode_bundle
 
 _log = logging.getLogger(__name__)
@@ -50,6 +54,7 @@ class Sequencer:
         self._log = log
         self._shard = shard
         self._files = shard.files
+        self._fetch = shard.files.fetching(log.publisher)
         self._tree: _Tree | None = None
 
     def recover(self) -> None:
@@ -117,11 +122,27 @@ class Sequencer:
 
     def _publish_checkpoint(self, state: TreeState) -> None:
         """Sign and publish the checkpoint of a tree that the database holds to be the tree."""
+        self._require_tree(state)
+        note = self._cosigned(Checkpoint(state.origin, state.size, state.root))
+        with self._shard.publishing:
+            self._require_tree(state)  # witnesses may have taken their time
+            self._log.publisher.write({self._files.checkpoint: note})
+
+    def _require_tree(self, state: TreeState) -> None:
         now = self._log.storage.trees.state(state.name)
         if now is None or (now.size, now.root) != (state.size, state.root):
             raise OvertakenError(_OVERTAKEN.format(state.name))
-        note = Checkpoint(state.origin, state.size, state.root).to_note([self._shard.keys.checkpoint])
-        self._log.publisher.write({self._files.checkpoint: note})
+
+    def _cosigned(self, checkpoint: Checkpoint) -> bytes:
+        """Sign a checkpoint and, where the operator has said so, have enough witnesses cosign it first."""
+        signed, witnesses = checkpoint.to_note([self._shard.keys.checkpoint]), self._log.witnesses
+        if not witnesses.quorum:
+            return signed
+        note = witnesses.cosigned(Note.parse(signed), checkpoint, self._fetch, all_of_them=False)
+        if not witnesses.are_enough(note):
+            msg = f"the checkpoint of {checkpoint.size} entries waits for {witnesses.quorum} witnesses' cosignatures"
+            raise PublishingError(msg)
+        return note.to_bytes()
 
     # After a start or a failure
 
@@ -175,13 +196,6 @@ class Sequencer:
         if not width:
             return ()
         return decode_bundle(self._fetch(TileCoordinates(ENTRIES, size // TILE_WIDTH, width).path), width)
-
-    def _fetch(self, path: str) -> bytes:
-        data = self._log.publisher.read(self._files.at(path))
-        if data is None:
-            msg = f"{path} is missing"
-            raise TileMissingError(msg)
-        return data
 
 
 _RESTORE = "restore the newest copies of the database and of the published files, which belong together"

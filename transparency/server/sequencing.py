@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from serving.errors import ServingError
@@ -12,6 +13,7 @@ from transparency.server.errors import HistoryError
 from transparency.server.index_keeper import IndexKeeper
 from transparency.server.log import Log
 from transparency.server.sequencer import Sequencer
+from transparency.server.witnessing import Witnessing
 
 _log = logging.getLogger(__name__)
 
@@ -29,14 +31,18 @@ def run_sequencer(log: Log, stop: threading.Event) -> None:
     with log.storage.sequencing():
         paces = [_Pace(Sequencer(log, shard), shard.name) for shard in log.shards.values()]
         for pace in paces:
-            pace.sequencer.recover()
-        behind = threading.Thread(target=_keep_up, args=(log, stop), name="index")
-        behind.start()
+            pace.recover()
+        behind = [threading.Thread(target=_keep_up, args=(log, stop), name="index")]
+        if log.witnesses.known:
+            behind.append(threading.Thread(target=_keep_cosigned, args=(log, stop), name="witnesses"))
+        for thread in behind:
+            thread.start()
         try:
             _sequence(paces, log.config.sequencing.pool_milliseconds / 1000, stop)
         finally:
             stop.set()
-            behind.join()
+            for thread in behind:  # the next sequencer must not meet them
+                thread.join()
 
 
 def keep_house(log: Log) -> int:
@@ -59,12 +65,18 @@ class _Pace:
         self._pause = 0.0
         self._next = 0.0
 
+    def recover(self) -> None:
+        """Look at what is there, before anything is sequenced; what may pass by itself is tried again by `step`."""
+        self._try(self.sequencer.recover)
+
     def step(self) -> None:
         """Sequence a pool, unless this shard pauses."""
-        if time.monotonic() < self._next:
-            return
+        if time.monotonic() >= self._next:
+            self._try(self.sequencer.step)
+
+    def _try(self, work: Callable[[], object]) -> None:
         try:
-            self.sequencer.step()
+            work()
         except HistoryError:
             raise
         except ServingError as error:
@@ -83,6 +95,19 @@ def _sequence(paces: list[_Pace], period: float, stop: threading.Event) -> None:
             return
         for pace in paces:
             pace.step()
+
+
+def _keep_cosigned(log: Log, stop: threading.Event) -> None:
+    """Have witnesses cosign what is published. What fails here is logged, and the next turn comes."""
+    shards = [Witnessing(log, shard) for shard in log.shards.values()]
+    while not stop.wait(log.config.witnessing.every_seconds):
+        for one in shards:
+            try:
+                one.step()
+            except ServingError as error:
+                _log.error("no cosignatures are gathered: %s", error)
+            except Exception:  # noqa: BLE001 - as in the thread of the index
+                _log.exception("no cosignatures are gathered")
 
 
 def _keep_up(log: Log, stop: threading.Event) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from transparency.errors import TileMissingError
+from transparency.following import COSIGNED_PATH
 from transparency.server.errors import HistoryError
-from transparency.tiles import ENTRIES, TileCoordinates
+from transparency.server.publishing import Publisher
+from transparency.tiles import ENTRIES, Fetch, TileCoordinates
 
 CHECKPOINT = "checkpoint"
 _BEHIND_SHARD = "@"  # in no shard's name, so that no prefix meets another shard's
@@ -24,6 +27,23 @@ class TreeFiles:
     def checkpoint(self) -> str:
         """The path of the checkpoint."""
         return f"{self.shard}/{CHECKPOINT}"
+
+    @property
+    def cosigned(self) -> str:
+        """The path of the newest checkpoint that witnesses have cosigned."""
+        return self.at(COSIGNED_PATH)
+
+    def fetching(self, publisher: Publisher) -> Fetch:
+        """Return what reads the shard's published files, by their paths below its prefix."""
+
+        def fetch(path: str) -> bytes:
+            data = publisher.read(self.at(path))
+            if data is None:
+                msg = f"{path} is missing"
+                raise TileMissingError(msg)
+            return data
+
+        return fetch
 
     def at(self, path: str) -> str:
         """Return a path below the shard's prefix as one below the log's."""

@@ -9,14 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stir.certificate import write_pem_chain
 from tests.fakes.log_world import NOW, Authority
 from tests.peers import require
+from transparency.cosignature import Ed25519Cosigner
 from transparency.log_description import LogDescription
 from transparency.server.app import create_log
-from transparency.server.config import LogConfig
+from transparency.server.config import LogConfig, Witness
 from transparency.server.errors import ConfigurationError, KeyStoreError
 from transparency.server.initialise import NewLog, add_shard, half_year, halves_of_year_from, initialise
 from transparency.server.keys import KeyStore, open_key_store, passphrase_in
@@ -101,6 +103,10 @@ def test_a_shard_is_added(tmp_path: Path, issuer: Path) -> None:
         add_shard(made.config, "2026h1")
 
 
+_WITNESS = '[[witnesses]]\noperator = "Library"\nurl = "{url}"\nkeys = ["{key}"]\n'
+_KEY = Ed25519Cosigner("w.example/w1", Ed25519PrivateKey.from_private_bytes(bytes(32))).verifier.format()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -117,6 +123,11 @@ def test_a_shard_is_added(tmp_path: Path, issuer: Path) -> None:
         ("not_after_limit = 2027-07-01T00:00:00Z", "not_after_limit = 2026-07-01T00:00:00Z", "no time between"),
         ("admit = [", 'admit = ["missing.pem", ', "cannot be read"),
         ("[retention]", "[retention]\nyears = 1", "no such key"),
+        ("#quorum = 0", "quorum = 1", "have 0 operators"),
+        ("#[[witnesses]]", _WITNESS.format(url="http://w.example", key=_KEY), "this machine only"),
+        ("#[[witnesses]]", _WITNESS.format(url="https://w.example/", key=_KEY), "no slash at the end"),
+        ("#[[witnesses]]", _WITNESS.format(url="https://w.example", key="w1"), "witnesses[0].keys: "),
+        ("#[[witnesses]]", 2 * _WITNESS.format(url="https://w.example", key=_KEY), "no other witness has it"),
     ],
 )
 def test_a_mistake_in_the_settings_is_named(tmp_path: Path, issuer: Path, old: str, new: str, said: str) -> None:
@@ -136,9 +147,10 @@ def test_every_setting_stands_in_the_commented_file(tmp_path: Path, issuer: Path
     reference = (Path(__file__).parents[4] / "docs/reference/log-configuration.md").read_text()
     for struct in [
         LogConfig,
+        Witness,
         *(
             getattr(LogConfig(name="x", operator="x", url="https://x", admit=(), shards=()), one).__class__
-            for one in ("server", "keys", "publishing", "sequencing", "retention", "logging")
+            for one in ("server", "keys", "publishing", "sequencing", "retention", "witnessing", "logging")
         ),
     ]:
         for name in struct.__struct_fields__:
