@@ -7,15 +7,18 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fakes.log_simulator import ORIGIN, LogSimulator
+from tests.fakes.log_world import SHARD, Authority, fill, make_config, published, shard_of
 from tests.peers import require_witness
 from transparency.client import LogRefused, WitnessClient
 from transparency.cosignature import Ed25519Cosigner, parse_cosignature_key
@@ -23,6 +26,12 @@ from transparency.following import Shard
 from transparency.merkle import consistency_proof
 from transparency.proof import WitnessPolicy
 from transparency.proving import cosigned_checkpoint
+from transparency.server.app import create_log
+from transparency.server.config import Witness as ConfiguredWitness
+from transparency.server.config import Witnessing
+from transparency.server.keys import KeyStore
+from transparency.server.sequencer import Sequencer
+from transparency.server.witnessing import Witnessing as Gathering
 from transparency.signed_note import Note
 from transparency.tiles import TileReader
 from transparency.transport import HttpTransport
@@ -137,10 +146,10 @@ def test_a_foreign_feeder_understands_our_refusals(ours: OurWitness, log: LogSim
 # Theirs, fed by ours
 
 
-@pytest.fixture
-def theirs(tmp_path: Path, log: LogSimulator) -> Iterator[WitnessClient]:
-    """Run the foreign witness, which knows our log."""
-    program, config = require_witness("aics-witness"), ("--config", str(tmp_path / "witness.json"))
+@contextmanager
+def foreign_witness(folder: Path, origin: str, key: str) -> Iterator[WitnessClient]:
+    """Run the foreign witness, which knows one log."""
+    program, config = require_witness("aics-witness"), ("--config", str(folder / "witness.json"))
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
@@ -150,18 +159,25 @@ def theirs(tmp_path: Path, log: LogSimulator) -> Iterator[WitnessClient]:
         return done.stdout
 
     made = run("init", "--name", "foreign.example/w1", "--listen", "127.0.0.1:0")
-    key = re.search(r"foreign\.example/w1\+[0-9a-f]{8}\+\S+", made)
-    assert key is not None, made
-    run("add-log", "--origin", ORIGIN, "--vkey", log.signer.verifier.format())
+    own = re.search(r"foreign\.example/w1\+[0-9a-f]{8}\+\S+", made)
+    assert own is not None, made
+    run("add-log", "--origin", origin, "--vkey", key)
     server = subprocess.Popen([program, "serve", *config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert server.stdout is not None
     try:
         listening = next(found for line in server.stdout if (found := re.search(r"listening on (http\S+)", line)))
-        yield WitnessClient(listening[1], parse_cosignature_key(key[0]), HttpTransport())
+        yield WitnessClient(listening[1], parse_cosignature_key(own[0]), HttpTransport())
     finally:
         server.terminate()
         server.wait(_PATIENCE)
         server.stdout.close()
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, log: LogSimulator) -> Iterator[WitnessClient]:
+    """Run the foreign witness, which knows our log."""
+    with foreign_witness(tmp_path, ORIGIN, log.signer.verifier.format()) as client:
+        yield client
 
 
 def _shard(log: LogSimulator) -> Shard:
@@ -193,3 +209,28 @@ def test_a_foreign_witness_refuses_our_fork(theirs: WitnessClient, log: LogSimul
     log.fork(7)
     with pytest.raises(LogRefused):
         cosigned_checkpoint(_shard(log), [theirs])
+
+
+def test_our_log_server_has_a_foreign_witness_cosign_what_it_publishes(tmp_path: Path) -> None:
+    """From the empty tree on, its line comes under the published checkpoint, beside the sequencer or before it."""
+    config = make_config(tmp_path / "log", Authority.make())
+    keys = KeyStore(config.keys.directory, None).open(SHARD.name, config.origin(SHARD))
+    with foreign_witness(tmp_path, config.origin(SHARD), keys.checkpoint.verifier.format()) as theirs:
+        config = msgspec.structs.replace(
+            config, witnesses=(ConfiguredWitness("A Stranger", theirs.url, (theirs.key.format(),)),)
+        )
+        policy = WitnessPolicy({theirs.key: "A Stranger"}, 1)
+        for quorum, sizes in ((0, (0, 5, 300)), (1, (301, 600))):
+            patient = Witnessing(quorum=quorum, deadline_seconds=30)
+            opened = create_log(msgspec.structs.replace(config, witnessing=patient))
+            sequencer, gathering = Sequencer(opened, shard_of(opened)), Gathering(opened, shard_of(opened))
+            sequencer.recover()
+            for size in sizes:
+                fill(opened, size - published(opened).size, published(opened).size + 1)
+                sequencer.step()
+                if not quorum:
+                    gathering.step()
+                note = Note.parse(opened.publisher.read(f"{SHARD.name}/checkpoint") or b"")
+                assert policy.check(note) == {"A Stranger"}
+                assert published(opened).size == size
+            opened.storage.close()
