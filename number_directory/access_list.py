@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, Self
@@ -46,6 +47,7 @@ MOST_GRANTS: Final = 2000
 
 _KIND = JwsKind("an access list", TYPE, LARGEST_ACCESS_LIST, AccessListError)
 _HASH_SIZE = 32
+_REMEMBERED_CALLERS = 1024
 
 
 class GrantKind(StrEnum):
@@ -110,12 +112,15 @@ ANYONE: Final = Grant(GrantKind.ANYONE)
 
 def grants_of(number: TelephoneNumber | None, tokens: Iterable[str] = ()) -> frozenset[Grant]:
     """Return the grants that would admit whoever asks: as this number, None where unsigned, with these tokens."""
-    grants = {ANYONE, *map(Grant.to_token, tokens)}
-    if number is not None:
-        starts = (number.digits[:length] for length in range(1, len(number.digits) + 1))
-        grants.add(Grant.to_number(number))
-        grants.update(Grant.to_prefix(NumberPrefix(start)) for start in starts)
-    return frozenset(grants)
+    return _grants_of_number(number).union(map(Grant.to_token, tokens))
+
+
+@lru_cache(_REMEMBERED_CALLERS)
+def _grants_of_number(number: TelephoneNumber | None) -> frozenset[Grant]:
+    if number is None:
+        return frozenset({ANYONE})
+    starts = (number.digits[:length] for length in range(1, len(number.digits) + 1))
+    return frozenset({ANYONE, Grant.to_number(number), *(Grant.to_prefix(NumberPrefix(start)) for start in starts)})
 
 
 class Showing(StrEnum):

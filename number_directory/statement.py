@@ -23,7 +23,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from number_directory.errors import StatementError
+from number_directory.errors import AnswerError, StatementError
 from stir import jws
 from stir.certificate import WEB_URL
 from stir.errors import TelephoneNumberError
@@ -264,6 +264,18 @@ def decode_body(kind: JwsKind, body: bytes, type_: type[_Claims], form: str) -> 
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"{kind.this}: {form}{_detail(error)}"
         raise kind.error(msg) from error
+
+
+def decode_answer(data: bytes, type_: type[_Claims], largest: int, to_what: str) -> _Claims:
+    """Return a directory's answer as what it should be; raise AnswerError."""
+    if len(data) > largest:
+        msg = f"a directory's answer {to_what} has at most {largest} bytes"
+        raise AnswerError(msg)
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"the directory's answer {to_what} cannot be read{_detail(error)}"
+        raise AnswerError(msg) from error
 
 
 def _detail(error: Exception) -> str:
