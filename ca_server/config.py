@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from policies.issuance import IssuancePolicy
+from serving import settings
 from serving.settings import Log, Server
 
 PASSPHRASE_VARIABLE = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
@@ -17,19 +18,12 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Attribute = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the signing keys live: `file`, or an outsider's store as `module:attribute` with its own `options`.
+class Keys(settings.Keys, frozen=True, forbid_unknown_fields=True):
+    """Where the signing keys live: `file`, or an outsider's store as `module:attribute` with its own `options`."""
 
-    The file store reads its passphrase from `passphrase_file`, else from the environment variable
-    `passphrase_variable`; `unencrypted` is the clear opt-out of having one.
-    """
-
-    store: str = "file"
-    directory: Path = Path("keys")
-    passphrase_file: Path | None = None
     passphrase_variable: str = PASSPHRASE_VARIABLE
-    unencrypted: bool = False
-    options: dict[str, Any] = {}
+    store: str = "file"
+    options: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
 
 
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -96,6 +96,18 @@ class Server(Listener, frozen=True, forbid_unknown_fields=True):
         return self.workers
 
 
+class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the program's own keys live: files in `directory`, under a passphrase unless `unencrypted` opts out.
+
+    The passphrase is the first line of `passphrase_file`, else the environment variable `passphrase_variable`.
+    """
+
+    directory: Path = Path("keys")
+    passphrase_file: Path | None = None
+    passphrase_variable: str = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
+    unencrypted: bool = False
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much is told on standard error, one JSON object a line."""
 

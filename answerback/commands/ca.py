@@ -426,7 +426,7 @@ def _at_terminal() -> bool:
 
 def _passphrase(file: Path | None) -> bytes:
     from ca_server.config import PASSPHRASE_VARIABLE
-    from ca_server.signing.loading import passphrase_in
+    from serving.key_files import passphrase_in
 
     if file is not None:
         return passphrase_in(file)

@@ -264,8 +264,8 @@ def _failing() -> Iterator[None]:
 
 def _passphrase(file: Path | None) -> bytes:
     """Return the passphrase from the file, the environment, or the person."""
+    from serving.key_files import passphrase_in
     from transparency.server.config import PASSPHRASE_VARIABLE
-    from transparency.server.keys import passphrase_in
 
     if file is not None:
         return passphrase_in(file)

@@ -29,16 +29,10 @@ class Server(settings.Server, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
 
 
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the shards' keys live: files in `directory`, under a passphrase unless `unencrypted` opts out.
+class Keys(settings.Keys, frozen=True, forbid_unknown_fields=True):
+    """Where the shards' keys live."""
 
-    The passphrase is the first line of `passphrase_file`, else the environment variable `passphrase_variable`.
-    """
-
-    directory: Path = Path("keys")
-    passphrase_file: Path | None = None
     passphrase_variable: str = PASSPHRASE_VARIABLE
-    unencrypted: bool = False
 
 
 class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from ca_server.config import Authority, Config, Gateway, Keys
 from ca_server.errors import ConfigurationError, KeyStoreError
 from ca_server.signing.file_key_store import FileKeyStore
-from ca_server.signing.loading import open_key_store, passphrase_in
+from ca_server.signing.loading import open_key_store
 from policies.issuance import IssuancePolicy
 from tests.peers import require
 
@@ -179,16 +179,6 @@ def test_the_store_takes_its_passphrase_from_the_environment(tmp_path: Path, mon
     monkeypatch.setenv("CA_WORD", "")
     with pytest.raises(KeyStoreError, match="set the environment variable CA_WORD"):
         open_key_store(config_with(keys))
-
-
-@pytest.mark.parametrize("content", [b"", b"\n", None])
-def test_a_passphrase_file_must_hold_one(tmp_path: Path, content: bytes | None) -> None:
-    """An empty or missing file is told before a key is tried."""
-    path = tmp_path / "passphrase"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(KeyStoreError, match=r"passphrase file .* (is empty|cannot be read)"):
-        passphrase_in(path)
 
 
 def test_going_without_a_passphrase_is_said_by_name(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.fakes.log_simulator import ORIGIN, LogSimulator
 from transparency.cosignature import parse_cosignature_key
 from transparency.witness.config import Server, WitnessConfig
 from transparency.witness.cosigning import open_witness
-from transparency.witness.errors import ConfigurationError, StateError
+from transparency.witness.errors import ConfigurationError, KeyStoreError, StateError
 from transparency.witness.initialise import initialise
 from transparency.witness.keys import create_key, open_key
 
@@ -54,7 +54,7 @@ def test_a_witness_is_never_made_over_another(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is a witness already"):
         initialise(folder, NAME, None)
     (folder / "witness.toml").unlink()
-    with pytest.raises(ConfigurationError, match="never overwritten"):
+    with pytest.raises(KeyStoreError, match="never overwritten"):
         initialise(folder, NAME, None)
 
 
@@ -86,23 +86,23 @@ def test_a_key_may_be_under_a_passphrase(tmp_path: Path) -> None:
     config = WitnessConfig.load(made.config)
     open_witness(config, b"correct horse").close()
     for wrong in (None, b"wrong horse"):
-        with pytest.raises(ConfigurationError, match="passphrase"):
+        with pytest.raises(KeyStoreError, match="passphrase"):
             open_witness(config, wrong)
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     """So are one that is missing and one of another kind."""
     path = tmp_path / "key"
-    with pytest.raises(ConfigurationError, match="log witness init"):
+    with pytest.raises(KeyStoreError, match="log witness init"):
         open_key(path, None)
     create_key(path, None)
     path.chmod(0o644)
-    with pytest.raises(ConfigurationError, match="chmod 600"):
+    with pytest.raises(KeyStoreError, match="chmod 600"):
         open_key(path, None)
     path.chmod(0o600)
     other = ec.generate_private_key(ec.SECP256R1())
     path.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    with pytest.raises(ConfigurationError, match="no Ed25519 key"):
+    with pytest.raises(KeyStoreError, match="no Ed25519 key"):
         open_key(path, None)
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from serving.key_files import passphrase_in
 from stir.certificate import write_pem_chain
 from tests.fakes.log_world import NOW, Authority
 from tests.peers import require
@@ -21,7 +22,7 @@ from transparency.server.app import create_log
 from transparency.server.config import LogConfig, Witness
 from transparency.server.errors import ConfigurationError, KeyStoreError
 from transparency.server.initialise import NewLog, add_shard, half_year, halves_of_year_from, initialise
-from transparency.server.keys import KeyStore, open_key_store, passphrase_in
+from transparency.server.keys import KeyStore, open_key_store
 from transparency.server.loading import load_config
 
 ORIGIN = "log.example/2026h2"
