@@ -21,6 +21,7 @@ class AlarmKind(StrEnum):
     FALSE_FILE = "false-file"
     NOT_SIGNED = "not-signed"
     NOT_WITNESSED = "not-witnessed"
+    NOT_AUDITED = "not-audited"
 
     @property
     def advice(self) -> str:
@@ -44,6 +45,10 @@ _ADVICE: Mapping[AlarmKind, str] = {
     AlarmKind.FALSE_FILE: f"The log serves files that are not those it signed for. {_SHOW}",
     AlarmKind.NOT_SIGNED: "The log's key did not sign what its server shows: somebody else answers in its place.",
     AlarmKind.NOT_WITNESSED: "Too few witnesses cosigned what you are shown: others may be shown something else.",
+    AlarmKind.NOT_AUDITED: (
+        "Nobody whom you asked to has confirmed that the log's index leaves nothing out: ask the auditor why, and look "
+        "into the index yourself, with answerback log audit."
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final, Protocol
 
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
@@ -26,6 +27,11 @@ STEP: Final = 64 * TILE_WIDTH
 """Entries that are read before the index is extended by them."""
 MOST_DIFFERENCES: Final = 100
 """Entries that are named in the alarms of one audit: a wholly other index needs no list."""
+
+
+def confirmed_path(origin: str) -> str:
+    """Return where, below an auditor's URL, the last map checkpoint lies that it has confirmed for a shard."""
+    return f"{sha256(origin.encode()).hexdigest()}/map-checkpoint"
 
 
 class OwnIndexDamaged(Exception):

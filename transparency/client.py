@@ -23,6 +23,7 @@ from stir.certificate import load_certificate
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 from transparency.add_checkpoint import SIZE_TYPE, Submission, decode_signatures, decode_size
+from transparency.auditor import confirmed_path
 from transparency.cosignature import CosignatureVerifier
 from transparency.errors import LogDescriptionError, NoteError, SctError, TileMissingError, TransparencyError
 from transparency.following import Shard
@@ -31,7 +32,7 @@ from transparency.log_description import LARGEST_DESCRIPTION, LogDescription, Sh
 from transparency.owner import OwnLabel, ShownCertificate
 from transparency.owner_request import MEDIA_TYPE, Action, OwnerRequest
 from transparency.sct import SignedCertificateTimestamp
-from transparency.signed_note import Note, NoteSignature
+from transparency.signed_note import LARGEST_NOTE, Ed25519Verifier, Note, NoteSignature
 from transparency.transport import PATIENCE, Answer, HttpTransport, Question, Transport, Unreachable
 
 LARGEST_REFUSAL: Final = 1000
@@ -267,6 +268,31 @@ class WitnessClient:
             msg = f"{self.key.name} answered without a cosignature of its own"
             raise NoteError(msg)
         return Note(note.text, lines).verified_by(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditorClient:
+    """An auditor, who publishes the map checkpoints that it has confirmed as files below `url`.
+
+    It is expected to audit `logs`, or all logs where that is None.
+    """
+
+    url: str
+    key: Ed25519Verifier
+    transport: Transport
+    logs: tuple[LogDescription, ...] | None = None
+
+    def confirmed(self, origin: str) -> Note | None:
+        """Return the last map checkpoint that the auditor has confirmed for a shard; None where there is none.
+
+        Raises Unreachable, LogRefused, or NoteError where the note is not signed by `key`.
+        """
+        answer = self.transport.ask(Question(f"{self.url}/{confirmed_path(origin)}", largest=LARGEST_NOTE))
+        if answer.status in _MISSING:
+            return None
+        note = Note.parse(_accepted(self.key.name, answer).body)
+        note.verified_by([self.key])
+        return note
 
 
 def _accepted(who: str, answer: Answer) -> Answer:

@@ -61,13 +61,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of a shard from one look to the next. Times are in seconds since 1970."""
+    """What is remembered of a shard from one look to the next. Times are in seconds since 1970.
+
+    `audited` has, by an auditor's key, what that has confirmed last and since when, with no note where it never did.
+    """
 
     proof: bytes | None = None
     checkpoint: Seen | None = None
     map_checkpoint: Seen | None = None
     reached_at: int | None = None
     known: Mapping[int, Known] = field(default_factory=dict)
+    audited: Mapping[str, Seen] = field(default_factory=dict)
 
     def acknowledge(self, indices: Iterable[int]) -> Memory:
         """Return the memory in which the owner knows these entries."""

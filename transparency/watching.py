@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
 from transparency.checkpoint import Checkpoint
-from transparency.client import LogClient, LogRefused, WitnessClient
+from transparency.client import AuditorClient, LogClient, LogRefused, WitnessClient
 from transparency.errors import NoteError, TransparencyError, VrfError
-from transparency.following import Shard
+from transparency.following import Seen, Shard
+from transparency.label_index import MapCheckpoint
 from transparency.log_description import ShardDescription
 from transparency.monitor import Known, Look, Memory, Policy, look
 from transparency.owner import Owner, OwnLabel, ShownCertificate
@@ -52,7 +53,8 @@ class ShardLook:
 class NumberWatch:
     """One number and the logs in which it is watched. `clock` is in seconds since 1970.
 
-    `witnesses` are asked for the checkpoint that they cosigned last, which must be of the same history.
+    `witnesses` are asked for the checkpoint that they cosigned last, which must be of the same history. `auditors` must
+    have confirmed the index, if not this very one, then one not long ago.
     """
 
     logs: Sequence[LogClient]
@@ -62,6 +64,7 @@ class NumberWatch:
     policy: Policy
     clock: Callable[[], int]
     witnesses: Sequence[WitnessClient] = ()
+    auditors: Sequence[AuditorClient] = ()
 
     def look(self) -> tuple[ShardLook, ...]:
         """Look once at every shard whose certificates may still be valid; raise WatchStoreError."""
@@ -93,6 +96,9 @@ class NumberWatch:
             return self._told(log, description, Look(memory, troubles=[f"your label here is not known yet: {error}"]))
         found = look(shard, memory, self.owner, label, self.policy, now, lambda: self._door(log, description))
         self._compare(shard, found)
+        for auditor in self.auditors:
+            if auditor.logs is None or log.description in auditor.logs:
+                self._hold_to(auditor, shard, found)
         return self._told(log, description, found)
 
     def _label(self, log: LogClient, shard: ShardDescription, memory: Memory) -> OwnLabel:
@@ -132,6 +138,28 @@ class NumberWatch:
             else:
                 found.alarms.extend([] if alarm is None else [alarm])
 
+    def _hold_to(self, auditor: AuditorClient, shard: Shard, found: Look) -> None:
+        """Hold the index that was shown here to what an auditor has confirmed, and the auditor to its work."""
+        memory, now, who = found.memory, self.clock(), auditor.key.format()
+        former = memory.audited.get(who)
+        shown = memory.map_checkpoint
+        try:
+            note = auditor.confirmed(shard.description.origin)
+            if note is not None:
+                MapCheckpoint.of_note(note, shard.description.checkpoint_key)
+            alarm = None if note is None or shown is None else confirm(shard, shown.note, note)
+        except (LogRefused, NoteError, Unreachable) as error:
+            found.troubles.append(f"{auditor.key.name} could not be asked: {error}")
+            note = alarm = None
+        found.alarms.extend([] if alarm is None else [alarm])
+        if former is None or (note is not None and _is_newer(note, former.note, shown)):
+            seen = Seen(b"" if note is None else note.to_bytes(), now)
+            found.memory = replace(memory, audited={**memory.audited, who: seen})
+        elif now - former.at > self.policy.stall_seconds:
+            text = f"{auditor.key.name} has confirmed no newer index for {(now - former.at) // 3600} hours"
+            evidence = {"confirmed": former.note} if former.note else {}
+            found.alarms.append(shard.fault(AlarmKind.NOT_AUDITED, text, evidence, who).alarm)
+
     def _told(self, log: LogClient, shard: ShardDescription, found: Look) -> ShardLook:
         number, now = self.owner.number, self.clock()
         alarms = tuple(self.store.keep_alarm(alarm, number, now) for alarm in found.alarms)
@@ -161,3 +189,30 @@ def compare(shard: Shard, ours: bytes, theirs: Note) -> Alarm | None:
     except LogAtFault as fault:
         return replace(fault.alarm, text=f"{fault.alarm.text} (shown to a witness and to you)")
     return None
+
+
+def confirm(shard: Shard, ours: bytes, theirs: Note) -> Alarm | None:
+    """Return an alarm where an auditor has confirmed another index, or one of another history, than we were shown.
+
+    Raises NoteError where what the auditor shows was not signed by the log, and Unreachable.
+    """
+    confirmed = MapCheckpoint.of_note(theirs, shard.description.checkpoint_key)
+    own = MapCheckpoint.parse(Note.parse(ours).text)
+    evidence = {"map-checkpoint-here": ours, "map-checkpoint-at-auditor": theirs.to_bytes()}
+    if own.log == confirmed.log and own != confirmed:
+        text = f"two indices of the same {own.log.size} leaves were signed (one to an auditor, and one to you)"
+        return shard.fault(AlarmKind.FORK, text, evidence, f"index {own.log.size} {own.root.hex()}").alarm
+    older, newer = sorted((own.log, confirmed.log), key=lambda one: one.size)
+    try:
+        shard.require_prefix(older, newer, evidence)
+    except LogAtFault as fault:
+        return replace(fault.alarm, text=f"{fault.alarm.text} (shown to an auditor and to you)")
+    return None
+
+
+def _is_newer(confirmed: Note, former: bytes, shown: Seen | None) -> bool:
+    """Tell whether an auditor has gone on since, or has nothing left to do: no larger index is shown."""
+    size = MapCheckpoint.parse(confirmed.text).log.size
+    if not former or size > MapCheckpoint.parse(Note.parse(former).text).log.size:
+        return True
+    return shown is not None and size >= MapCheckpoint.parse(Note.parse(shown.note).text).log.size

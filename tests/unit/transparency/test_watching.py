@@ -17,16 +17,17 @@ from tests.fakes.log_simulator import ORIGIN, LogSimulator, random_label
 from tests.fakes.small_pki import CALLER, STRANGER, Held, root
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
 from transparency.auditor import Audited, audit
-from transparency.client import LogClient, LogRefused, WitnessClient
+from transparency.client import AuditorClient, LogClient, LogRefused, WitnessClient
 from transparency.cosignature import Ed25519Cosigner
 from transparency.errors import NoteError, ProofError, TileMissingError, TransparencyError
 from transparency.following import COSIGNED_PATH, Shard
-from transparency.monitor import Memory, Policy, Standing
+from transparency.label_index import MAP_CHECKPOINT_PATH
+from transparency.monitor import STALL_SECONDS, Memory, Policy, Standing
 from transparency.notifying import CommandNotifier, NotTold, WebhookNotifier, tell_all
 from transparency.owner import owner_of
 from transparency.proof import WitnessPolicy
 from transparency.proving import check, prove
-from transparency.signed_note import Note
+from transparency.signed_note import Ed25519Signer, Note, NoteSignature
 from transparency.transport import Answer, Question, Unreachable
 from transparency.watch_store import StoredAlarm, WatchStore, WatchStoreError
 from transparency.watching import DoorKey, NumberWatch, ShardLook, compare
@@ -203,6 +204,101 @@ def test_a_witness_that_knows_nothing_or_is_silent_is_no_alarm(
         client = WitnessClient("https://w.example", WITNESS.verifier, Transport(answer))
         found = only(replace(watch(log, store, held), witnesses=[client]).look())
         assert (found.alarms, len(found.troubles)) == ((), troubles)
+
+
+AUDITOR = Ed25519Signer("auditor.example", Ed25519PrivateKey.from_private_bytes(sha256(b"auditor").digest()))
+
+
+class Audits:
+    """What an auditor publishes, for a client of it."""
+
+    def __init__(self, log: LogSimulator) -> None:
+        """Publish nothing yet."""
+        self.note: Note | None = None
+        self.client = AuditorClient("https://a.example", AUDITOR.verifier, Transport(self.answer))
+        self.log = log
+
+    def confirm(self) -> None:
+        """Confirm what the log shows now."""
+        note = Note.parse(self.log.files[MAP_CHECKPOINT_PATH])
+        signature = NoteSignature(AUDITOR.name, AUDITOR.key_id, AUDITOR.sign(note.text.encode()))
+        self.note = note.with_signatures([signature])
+
+    def answer(self, question: Question) -> Answer:
+        """Answer as a server of static files does."""
+        assert question.url == f"https://a.example/{sha256(ORIGIN.encode()).hexdigest()}/map-checkpoint"
+        return Answer(404) if self.note is None else Answer(200, self.note.to_bytes())
+
+
+def test_an_index_that_an_auditor_confirms_is_no_alarm(log: LogSimulator, held: Held, store: WatchStore) -> None:
+    """Day after day, the same index or a newer one, and one that is a little behind what is shown."""
+    audits = Audits(log)
+    audits.confirm()
+    watching = replace(watch(log, store, held), auditors=[audits.client])
+    for grown in (0, 0, 5, 300):
+        log.clock += STALL_SECONDS - 1
+        log.fill(grown)
+        log.publish()
+        if grown == 300:
+            audits.confirm()
+        found = only(watching.look())
+        assert (found.alarms, found.troubles) == ((), ())
+
+
+def test_an_auditor_that_confirms_nothing_for_a_day_is_an_alarm(
+    log: LogSimulator, held: Held, store: WatchStore
+) -> None:
+    """Whether it never did, was left behind, or shows what it did not sign."""
+    audits = Audits(log)
+    watching = replace(watch(log, store, held), auditors=[audits.client])
+    assert only(watching.look()).alarms == ()
+    log.clock += STALL_SECONDS + 1
+    assert [one.kind for one in only(watching.look()).alarms] == [AlarmKind.NOT_AUDITED]
+    audits.confirm()
+    assert only(watching.look()).alarms == ()
+    log.fill(1)
+    log.publish()
+    log.clock += STALL_SECONDS + 1
+    (alarm,) = only(watching.look()).alarms
+    assert alarm.kind is AlarmKind.NOT_AUDITED
+    assert [one.name for one in Path(alarm.folder).iterdir() if one.name == "confirmed"]
+    audits.note = Note.parse(log.files[MAP_CHECKPOINT_PATH])
+    found = only(watching.look())
+    assert "signed by none of: auditor.example" in found.troubles[0]
+    assert [one.kind for one in found.alarms] == [AlarmKind.NOT_AUDITED]
+
+
+def test_an_index_that_is_shown_to_the_owner_alone_is_an_alarm(
+    log: LogSimulator, held: Held, store: WatchStore
+) -> None:
+    """A log that shows its auditor a right index, and the owner one that leaves an entry out, has signed both."""
+    audits = Audits(log)
+    audits.confirm()
+    log.hide(1)
+    found = only(replace(watch(log, store, held), auditors=[audits.client]).look())
+    assert [one.kind for one in found.alarms] == [AlarmKind.FORK]
+    assert "two indices" in found.alarms[0].text
+
+
+def test_an_auditor_of_another_history_is_an_alarm(log: LogSimulator, held: Held, store: WatchStore) -> None:
+    """What the auditor read must be the beginning of what the owner is shown, or the other way round."""
+    audits = Audits(log)
+    audits.confirm()
+    log.fork(1)
+    log.fill(5)
+    log.publish()
+    found = only(replace(watch(log, store, held), auditors=[audits.client]).look())
+    assert [one.kind for one in found.alarms] == [AlarmKind.FORK]
+    assert found.alarms[0].text.endswith("(shown to an auditor and to you)")
+
+
+def test_an_auditor_is_held_to_the_logs_that_it_audits(log: LogSimulator, held: Held, store: WatchStore) -> None:
+    """Of other logs nothing is expected of it."""
+    client = replace(Audits(log).client, logs=())
+    watching = replace(watch(log, store, held), auditors=[client])
+    watching.look()
+    log.clock += STALL_SECONDS + 1
+    assert only(watching.look()).alarms == ()
 
 
 def test_what_a_witness_shows_must_be_the_logs(log: LogSimulator) -> None:
