@@ -1,8 +1,9 @@
-"""Connections and transactions: one connection for each thread, to SQLite or PostgreSQL, through peewee.
+"""Transactions and statements in SQLite or PostgreSQL.
 
-Statements are kept as SQL text in PostgreSQL's dialect with `?` for values. Building one with peewee's query language
-takes longer than SQLite takes to run it, and every request runs several. For SQLite the row locks (`FOR UPDATE …`) are
-left out: there a transaction that writes is alone from its first statement on.
+Statements are kept as SQL text in PostgreSQL's dialect with `?` for values, and go to the driver's own connection.
+Building one with peewee's query language, or only sending it through peewee, takes longer than SQLite takes to run it,
+and every request runs several. For SQLite the row locks (`FOR UPDATE …`) are left out: there a transaction that writes
+is alone from its first statement on.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import peewee
 
+from serving.connections import Connections, OneForEachThread, OneThatWrites
 from serving.errors import Conflict, StorageError
 
 Value = str | bytes | int | bool | None
 Row = tuple[Any, ...]
+
+_Found = TypeVar("_Found")
 
 _ROW_LOCK = re.compile(r"\s+FOR (NO KEY )?UPDATE( OF \w+(, \w+)*)?( SKIP LOCKED)?")
 _SQLITE = "sqlite:///"
@@ -37,18 +41,14 @@ _SQLITE_PRAGMAS = {
 }
 
 
-class _Cursor(Protocol):
-    rowcount: int
-
-    def fetchall(self) -> list[Row]: ...
-    def fetchone(self) -> Row | None: ...
-
-
 class _Here(threading.local):
-    """What one thread knows of its own connection."""
+    """What one thread knows of itself: the connection of the transaction that it is in."""
 
-    opened_in: tuple[int, int] | None = None
-    inside: bool = False
+    connection: Any = None
+
+
+class _LostConnectionError(StorageError):
+    """The server was restarted, or the network failed."""
 
 
 class Database:
@@ -60,17 +60,13 @@ class Database:
     """
 
     def __init__(self, driver: peewee.Database) -> None:
-        """Take an unconnected peewee database."""
+        """Take an unconnected peewee database; it opens the connections, and runs the migrations over its own."""
         self.driver = driver
         self.is_sqlite = isinstance(driver, peewee.SqliteDatabase)
+        self._connections: Connections = (OneThatWrites if self.is_sqlite else OneForEachThread)(self._open)
+        self._violated, self._failed = _errors(is_sqlite=self.is_sqlite)
         self._here = _Here()
         self._compiled: dict[str, str] = {}
-        self._open: dict[threading.Thread, Any] = {}
-        self._abandoned: list[Any] = []
-        self._registry = threading.Lock()
-        self._generation = 0
-        self._pid = os.getpid()
-        self._writer: AbstractContextManager[object] = self._new_writer()
 
     @classmethod
     def at(cls, url: str, *, cache_mib: int | None = None) -> Database:
@@ -87,40 +83,38 @@ class Database:
 
     def rows(self, sql: str, *values: Value) -> list[Row]:
         """Run a query and return all its rows."""
-        self._ready()
-        return self._execute(sql, values, again=not self._here.inside).fetchall()
+        if (connection := self._here.connection) is not None:
+            return _all(self._execute(connection, sql, values))
+        return self._alone(sql, values, _all, to_write=False)
 
     def row(self, sql: str, *values: Value) -> Row | None:
         """Run a query and return its first row, or None."""
-        self._ready()
-        return self._execute(sql, values, again=not self._here.inside).fetchone()
+        if (connection := self._here.connection) is not None:
+            return _first(self._execute(connection, sql, values))
+        return self._alone(sql, values, _first, to_write=False)
 
     def run(self, sql: str, *values: Value) -> int:
         """Run a statement that changes rows, and return how many."""
-        self._ready()
-        if self._here.inside:
-            return self._execute(sql, values).rowcount
-        with self._writer:
-            return self._execute(sql, values).rowcount
+        if (connection := self._here.connection) is not None:
+            return _count(self._execute(connection, sql, values))
+        return self._alone(sql, values, _count, to_write=True)
 
     def run_soon_durable(self, sql: str, *values: Value) -> int:
         """Run one statement outside a transaction; on SQLite it survives a killed process, but not a lost power supply.
 
         For what nobody was promised. A commit that is synced takes these along.
         """
-        if not self.is_sqlite:
-            return self.run(sql, *values)
-        self._ready()
-        with self._writer, self._unsynced():
-            return self._execute(sql, values).rowcount
+        return self._alone(sql, values, _count, to_write=True, synced=False)
 
     def run_many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
         """Run a statement for each row of values, inside a transaction, and return how many rows it changed."""
-        compiled = self._compiled.get(sql) or self._compile(sql)
-        with _translated():
-            cursor = self.driver.connection().cursor()  # type: ignore[no-untyped-call]  # its stub has no types
-            cursor.executemany(compiled, list(rows))
-        return int(cursor.rowcount)
+        connection = self._here.connection
+        try:
+            cursor = connection.cursor()
+            cursor.executemany(self._compile(sql), list(rows))
+        except self._failed as error:
+            raise self._told(connection, error) from None
+        return _count(cursor)
 
     @contextmanager
     def transaction(self, *, synced: bool = True) -> Iterator[None]:
@@ -129,122 +123,119 @@ class Database:
         Without `synced`, SQLite keeps it through a killed process but perhaps not through a lost power supply: for
         what nobody was promised. The next synced commit takes it along.
         """
-        if self._here.inside:
+        here = self._here
+        if here.connection is not None:
             msg = "a transaction is open in this thread already"
             raise StorageError(msg)
-        self._ready()
-        with self._writer, nullcontext() if synced or not self.is_sqlite else self._unsynced():
-            self._execute("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN", (), again=True)
-            self._here.inside = True
-            try:
-                yield
-                self._execute("COMMIT", ())
-            except BaseException:
-                self._roll_back()
-                raise
-            finally:
-                self._here.inside = False
+        connection = here.connection = self._begin(synced=synced)
+        try:
+            yield
+            self._execute(connection, "COMMIT", ())
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        finally:
+            here.connection = None
+            self._connections.take_back(connection)
 
     def close(self) -> None:
         """Close the connections of all threads. A later use opens new ones."""
-        with self._registry:
-            connections = list(self._open.values())
-            self._open.clear()
-            self._generation += 1
-        for connection in connections:
-            connection.close()
+        self._connections.close()
 
-    def _execute(self, sql: str, values: tuple[Value, ...], *, again: bool = False) -> _Cursor:
-        """Run a statement; with `again`, once more over a new connection where the old one was lost."""
-        compiled = self._compiled.get(sql) or self._compile(sql)
-        try:
-            cursor: _Cursor = self.driver.execute_sql(compiled, values)  # type: ignore[no-untyped-call]  # its stub has no types
-        except peewee.IntegrityError as error:
-            raise Conflict(_reason(error)) from None
-        except peewee.PeeweeException as error:
-            if not self._lost():
-                raise StorageError(_reason(error)) from None
-            self._forget()
-            if not again:
-                raise StorageError(_reason(error)) from None
-        else:
-            return cursor
-        self._ready()
-        return self._execute(sql, values)
+    def _alone(
+        self,
+        sql: str,
+        values: tuple[Value, ...],
+        take: Callable[[Any], _Found],
+        *,
+        to_write: bool,
+        synced: bool = True,
+        again: bool = True,
+    ) -> _Found:
+        """Run a statement outside a transaction.
 
-    @contextmanager
-    def _unsynced(self) -> Iterator[None]:
-        """Have SQLite commit without waiting for the disk. Only the one writer may ask for it."""
-        self._execute("PRAGMA synchronous = normal", ())
+        One that reads runs once more, over a new connection, where the old one was lost. Of one that writes nobody
+        knows what it did before that.
+        """
+        connection = self._connections.lend(to_write=to_write)
         try:
-            yield
+            if to_write and self.is_sqlite:
+                self._sync(connection, synced=synced)
+            return take(self._execute(connection, sql, values))
+        except _LostConnectionError:
+            if to_write or not again:
+                raise
         finally:
-            self._execute("PRAGMA synchronous = full", ())
+            self._connections.take_back(connection)
+        return self._alone(sql, values, take, to_write=to_write, synced=synced, again=False)
+
+    def _begin(self, *, synced: bool, again: bool = True) -> Any:  # noqa: ANN401  # the drivers have no type in common
+        """Begin a transaction, and return its connection, which is this thread's until it is taken back."""
+        connection = self._connections.lend(to_write=True)
+        try:
+            if self.is_sqlite:
+                self._sync(connection, synced=synced)
+            self._execute(connection, "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN", ())
+        except BaseException as error:
+            self._connections.take_back(connection)
+            if not again or not isinstance(error, _LostConnectionError):
+                raise
+            return self._begin(synced=synced, again=False)
+        return connection
+
+    def _execute(self, connection: Any, sql: str, values: tuple[Value, ...]) -> Any:  # noqa: ANN401  # as above
+        """Run a statement, and return its cursor. Every statement comes through here, but for those of `run_many`."""
+        try:
+            return connection.execute(self._compiled.get(sql) or self._compile(sql), values)
+        except self._failed as error:
+            raise self._told(connection, error) from None
+
+    def _sync(self, connection: Any, *, synced: bool) -> None:  # noqa: ANN401  # as above
+        """Have SQLite's one writer wait for the disk when it commits, or not."""
+        if connection.synced is not synced:
+            self._execute(connection, f"PRAGMA synchronous = {'full' if synced else 'normal'}", ())
+            connection.synced = synced
 
     def _compile(self, sql: str) -> str:
         compiled = _ROW_LOCK.sub("", sql) if self.is_sqlite else sql.replace("?", "%s")
         self._compiled[sql] = compiled
         return compiled
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, connection: Any) -> None:  # noqa: ANN401  # as above
         """Undo; a connection that cannot even do that is left, and the server or the file undoes it."""
         try:
-            self.driver.execute_sql("ROLLBACK")  # type: ignore[no-untyped-call]  # its stub has no types
-        except peewee.PeeweeException:
-            self._forget()
-
-    def _ready(self) -> None:
-        """Have this thread connected, by a connection of this process; call it before taking any lock."""
-        if self._here.opened_in == (self._pid, self._generation) and self._pid == os.getpid():
-            return
-        if self._pid != os.getpid():
-            self._leave_parent()
-        self.driver.dispose()
-        try:
-            self.driver.connect()
-        except (peewee.PeeweeException, OSError) as error:
-            msg = f"the database cannot be opened: {_reason(error)}"
-            raise StorageError(msg) from None
-        with self._registry:
-            self._close_dead()
-            self._open[threading.current_thread()] = self.driver.connection()  # type: ignore[no-untyped-call]  # its stub has no types
-            self._here.opened_in = (self._pid, self._generation)
-            self._here.inside = False
-
-    def _leave_parent(self) -> None:
-        """Leave the parent's connections alone after a fork: to close one here would talk over the parent's.
-
-        SQLite keeps its locks in the process's memory and in the kernel. A fork copies the former only, and a child
-        that believes them can destroy the file (sqlite.org/howtocorrupt.html §2.7).
-        """
-        if self.is_sqlite and self._open:
-            msg = "the SQLite database was open when this process forked; close it first, or open it after the fork"
-            raise StorageError(msg)
-        self._pid = os.getpid()
-        self._registry = threading.Lock()
-        self._writer = self._new_writer()
-        self._abandoned.extend(self._open.values())
-        self._open = {}
-
-    def _close_dead(self) -> None:
-        for thread in [thread for thread in self._open if not thread.is_alive()]:
-            self._open.pop(thread).close()
-
-    def _lost(self) -> bool:
-        """Tell whether this thread's connection is gone: the server was restarted, or the network failed."""
-        connection = self._open.get(threading.current_thread())
-        return not self.is_sqlite and (connection is None or bool(connection.closed))
-
-    def _forget(self) -> None:
-        with self._registry:
-            connection = self._open.pop(threading.current_thread(), None)
-            self._here.opened_in = None
-        if connection is not None:
+            connection.execute("ROLLBACK")
+        except self._failed:
             connection.close()
 
-    def _new_writer(self) -> AbstractContextManager[object]:
-        """Let the threads of a process queue for SQLite's one writer, instead of asleep in its busy handler."""
-        return threading.Lock() if self.is_sqlite else nullcontext()
+    def _open(self) -> Any:  # noqa: ANN401  # as above
+        reasons: tuple[type[Exception], ...] = (*self._failed, peewee.PeeweeException, OSError)
+        try:
+            return self.driver._connect()  # type: ignore[attr-defined]  # noqa: SLF001  # else: one for each thread
+        except reasons as error:
+            msg = f"the database cannot be opened: {_reason(error)}"
+            raise StorageError(msg) from None
+
+    def _told(self, connection: Any, error: Exception) -> StorageError:  # noqa: ANN401  # as above
+        """Return our error for a driver's, without the values of rows."""
+        if isinstance(error, self._violated):
+            return Conflict(_reason(error))
+        is_lost = not self.is_sqlite and connection.closed
+        return (_LostConnectionError if is_lost else StorageError)(_reason(error))
+
+
+def _all(cursor: Any) -> list[Row]:  # noqa: ANN401  # as above
+    found: list[Row] = cursor.fetchall()
+    return found
+
+
+def _first(cursor: Any) -> Row | None:  # noqa: ANN401  # as above
+    found: Row | None = cursor.fetchone()
+    return found
+
+
+def _count(cursor: Any) -> int:  # noqa: ANN401  # as above
+    return int(cursor.rowcount)
 
 
 def _sqlite(path: Path, cache_mib: int | None) -> peewee.Database:
@@ -252,7 +243,26 @@ def _sqlite(path: Path, cache_mib: int | None) -> peewee.Database:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed"
         raise StorageError(msg)
     cache = {} if cache_mib is None else {"cache_size": -1024 * cache_mib}
-    return _PrivateSqlite(str(path), pragmas=_SQLITE_PRAGMAS | cache, timeout=_BUSY_SECONDS, check_same_thread=False)
+    return _PrivateSqlite(
+        str(path),
+        pragmas=_SQLITE_PRAGMAS | cache,
+        timeout=_BUSY_SECONDS,
+        check_same_thread=False,
+        factory=_SqliteConnection,
+    )
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """A connection that knows its own state."""
+
+    synced = True
+    """Whether a commit waits for the disk."""
+    closed = False
+
+    def close(self) -> None:
+        """Close, and remember it."""
+        self.closed = True
+        super().close()
 
 
 class _PrivateSqlite(peewee.SqliteDatabase):
@@ -285,16 +295,13 @@ def _postgresql(url: str) -> peewee.Database:
     return peewee.PostgresqlDatabase(url, prefer_psycopg3=True)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Tell the drivers' errors as ours, where a statement does not go through peewee."""
-    try:
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # its stub lacks it
-            yield
-    except peewee.IntegrityError as error:
-        raise Conflict(_reason(error)) from None
-    except peewee.PeeweeException as error:
-        raise StorageError(_reason(error)) from None
+def _errors(*, is_sqlite: bool) -> tuple[type[Exception], tuple[type[Exception], ...]]:
+    """Return what the driver raises where a row must be the only one of its kind, and for whatever else goes wrong."""
+    if is_sqlite:
+        return sqlite3.IntegrityError, (sqlite3.Error,)
+    import psycopg  # noqa: PLC0415 - needed only where the URL asks for it
+
+    return psycopg.IntegrityError, (psycopg.Error,)
 
 
 def _reason(error: BaseException) -> str:

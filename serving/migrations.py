@@ -20,14 +20,16 @@ def migrate(database: Database, steps: Path, history: str) -> tuple[str, ...]:
     prefix before the names of its tables. Raises StorageError where the database is newer than this version.
     """
     database.rows("SELECT 1")
-    runner = Runner(database.driver, str(steps), table_name=history)
-    if not missing(runner):
-        return ()
+    driver = database.driver
     try:
-        with database.driver.atomic(*(("IMMEDIATE",) if database.is_sqlite else ())):
-            if not database.is_sqlite:
-                database.rows("SELECT pg_advisory_xact_lock(?)", _ADVISORY_LOCK)
-            return tuple(runner.up())
+        with driver.connection_context():
+            runner = Runner(driver, str(steps), table_name=history)
+            if not missing(runner):
+                return ()
+            with driver.atomic(*(("IMMEDIATE",) if database.is_sqlite else ())):
+                if not database.is_sqlite:
+                    driver.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))  # type: ignore[no-untyped-call]  # its stub has no types
+                return tuple(runner.up())
     except (peewee.PeeweeException, MigrationError) as error:
         msg = f"the database cannot be brought to this version: {error}"
         raise StorageError(msg) from error

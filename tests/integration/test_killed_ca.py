@@ -21,6 +21,7 @@ from ca_server.sms.gateway import OutgoingSms, ReceiptHandler
 from ca_server.sms.worker import LEASE, Worker
 from ca_server.storage import Storage
 from policies.issuance import IssuancePolicy, SmsCaps
+from serving.database import Database
 from stir.certificate import NumberCertificate
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.authority import make_issuer
@@ -104,13 +105,15 @@ class KilledAuthority:
         return told, process.exitcode != 0
 
     def _run(self, statement: int, work: Callable[[Tell], object], write_end: int) -> None:
-        counter = itertools.count(1)
+        counter, execute = itertools.count(1), Database._execute
 
-        def kill(_: Any) -> None:  # noqa: ANN401 - peewee's event
+        def then_kill(*args: Any) -> Any:  # noqa: ANN401 - a statement, and its cursor
+            cursor = execute(*args)
             if next(counter) == statement:
                 os.kill(os.getpid(), signal.SIGKILL)
+            return cursor
 
-        self.storage._database.driver.query_hooks.append(kill)
+        setattr(Database, "_execute", then_kill)  # noqa: B010 - in this process only, which ends after the work
         work(lambda fact: os.write(write_end, fact + b"\n"))
 
     def challenge(self, order: Order) -> Challenge:

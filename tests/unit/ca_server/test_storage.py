@@ -223,7 +223,7 @@ def test_threads_that_ended_leave_no_connection(storage: Storage) -> None:
         thread = threading.Thread(target=storage.ping)
         thread.start()
         thread.join(TIMEOUT)
-    assert len(storage._database._open) <= 2
+    assert len(storage._database._connections) <= 2
 
 
 def test_a_closed_storage_opens_again_when_used(storage: Storage) -> None:
@@ -347,9 +347,15 @@ def test_what_is_acknowledged_is_synced_though_nonces_are_not(tmp_path: Path) ->
     """SQLite syncs every commit, also after a nonce was spent without that."""
     storage = Storage.open(f"sqlite:///{tmp_path}/ca.db")
     storage.migrate()
-    assert storage._database.rows("PRAGMA synchronous") == [(2,)]
+    full, normal, how = [(2,)], [(1,)], "PRAGMA synchronous"
+    assert storage._database.rows(how) == full
     storage.nonces.spend("n", NOW)
-    assert storage._database.rows("PRAGMA synchronous") == [(2,)]
+    assert storage._database.rows(how) == normal
+    with storage.transaction():
+        assert storage._database.rows(how) == full
+    storage.nonces.spend("m", NOW)
+    assert storage.accounts.add(an_account())
+    assert storage._database.rows(how) == full
     assert storage._database.rows("PRAGMA journal_mode") == [("wal",)]
     storage.close()
 
