@@ -24,6 +24,7 @@ from tests.vectors.make_stir_vectors import (
     LEAF,
     NUMBER,
     NUMBER_KEY,
+    ROOT,
     key,
 )
 
@@ -65,6 +66,7 @@ def checked(folder: Path, header: str, public_key: str) -> bool:
 HEADERS = {
     "with its URL": sign(CALL, NUMBER_KEY, certificate_url=CHAIN_URL),
     "with its chain": sign(CALL, NUMBER_KEY, chain=(LEAF, ISSUING)),
+    "with a further chain for its key": sign(CALL, NUMBER_KEY, chain=(LEAF, ISSUING), more_chains=[(LEAF, ROOT)]),
     "with both": sign(CALL, NUMBER_KEY, chain=(LEAF, ISSUING), certificate_url=CHAIN_URL),
 }
 
