@@ -22,13 +22,14 @@ from stir.certificate import read_pem_chain
 from stir.errors import StirError
 from stir.telephone_number import TelephoneNumber
 from transparency.alarms import LogAtFault
-from transparency.client import LogClient, LogRefused, WitnessClient, fetch_description
+from transparency.client import AuditorClient, LogClient, LogRefused, WitnessClient, fetch_description
 from transparency.cosignature import CosignatureVerifier, parse_cosignature_key
 from transparency.errors import TransparencyError
 from transparency.log_description import LogDescription
 from transparency.notifying import CommandNotifier, Notifier, WebhookNotifier, tell_all
 from transparency.owner import Owner, owner_of
 from transparency.proof import WitnessPolicy
+from transparency.signed_note import Ed25519Verifier
 from transparency.transport import HttpTransport, Unreachable
 from transparency.watch_store import StoredAlarm, WatchStore, WatchStoreError
 from transparency.watching import DoorKey
@@ -105,6 +106,20 @@ def _witness_key(name: str) -> CosignatureVerifier:
             return witness.key
     msg = f"no witness is called {name} in the trust store: give its verifier key in place of the name"
     raise Failure(msg)
+
+
+def auditors(named: Sequence[tuple[str, str]], way: HttpTransport) -> tuple[AuditorClient, ...]:
+    """Return the auditors of the trust store, and those of pairs of a verifier key and a URL."""
+    store = TrustStore.load()
+    descriptions = {log.name: log.description for log in store.logs}
+    trusted = (
+        AuditorClient(
+            one.url, one.key, way, None if one.logs is None else tuple(descriptions[name] for name in one.logs)
+        )
+        for one in store.auditors
+    )
+    given = (AuditorClient(url.rstrip("/"), Ed25519Verifier.parse(key), way) for key, url in named)
+    return (*trusted, *given)
 
 
 # The owner

@@ -12,7 +12,7 @@ from policies.verdicts import Finding, Outcome, Rule, Verdict
 from trust_store.anchors import Anchor
 from trust_store.errors import TrustStoreError
 from trust_store.home import TrustHome
-from trust_store.logs import KnownLogs, TrustedLog, TrustedWitness
+from trust_store.logs import KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
 from trust_store.store import Call, Explanation, TrustStore
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "TrustHome",
     "TrustStore",
     "TrustStoreError",
+    "TrustedAuditor",
     "TrustedLog",
     "TrustedWitness",
     "Verdict",

@@ -25,6 +25,7 @@ from transparency.log_description import LogDescription, ShardDescription
 from transparency.merkle import leaf_hash
 from transparency.proof import TlogProof, WitnessPolicy
 from transparency.sct import SignedCertificateTimestamp, issuer_key_hash, split_sct_list, tbs_of
+from transparency.signed_note import Ed25519Verifier
 from trust_store.errors import LogError
 
 MOST_PROOFS = 8
@@ -90,6 +91,21 @@ class TrustedWitness:
 
 
 @dataclass(frozen=True, slots=True)
+class TrustedAuditor:
+    """An auditor who confirms that logs' indices leave nothing out, and publishes that below `url`.
+
+    It is expected to audit the logs of these names, or all where that is None.
+    """
+
+    name: str
+    operator: str
+    source: str
+    key: Ed25519Verifier = field(repr=False)
+    url: str
+    logs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Promise:
     """What a log's true timestamp promises: that its shard shows this entry at this index."""
 
@@ -112,15 +128,21 @@ _NOTHING = Logging()
 
 
 class KnownLogs:
-    """The logs and witnesses of one trust store. Threads may share it.
+    """The logs, witnesses and auditors of one trust store. Threads may share it.
 
     Raises LogError where two logs have a shard in common: one log would count as two.
     """
 
-    def __init__(self, logs: Iterable[TrustedLog] = (), witnesses: Iterable[TrustedWitness] = ()) -> None:
-        """Take the logs and witnesses that the user knows."""
+    def __init__(
+        self,
+        logs: Iterable[TrustedLog] = (),
+        witnesses: Iterable[TrustedWitness] = (),
+        auditors: Iterable[TrustedAuditor] = (),
+    ) -> None:
+        """Take the logs, witnesses and auditors that the user knows."""
         self.logs = tuple(logs)
         self.witnesses = tuple(witnesses)
+        self.auditors = tuple(auditors)
         self._shards: dict[bytes, tuple[TrustedLog, ShardDescription]] = {}
         for log in self.logs:
             for shard in log.description.shards:

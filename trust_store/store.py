@@ -27,7 +27,7 @@ from stir.telephone_number import TelephoneNumber
 from trust_store import trust_file
 from trust_store.anchors import Anchor
 from trust_store.home import TrustHome
-from trust_store.logs import MOST_PROOFS, KnownLogs, TrustedLog, TrustedWitness
+from trust_store.logs import MOST_PROOFS, KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
 from trust_store.path import BuiltPath, PathBuilder, PresentedChain
 from trust_store.revocation_lists import Fetch, RevocationLists
 from trust_store.seen_messages import MessagesInFile, MessagesInMemory, SeenMessages, message_key
@@ -165,6 +165,11 @@ class TrustStore:
     def witnesses(self) -> tuple[TrustedWitness, ...]:
         """The witnesses whose cosignatures count."""
         return self._known_logs.witnesses
+
+    @property
+    def auditors(self) -> tuple[TrustedAuditor, ...]:
+        """The auditors who confirm that logs' indices leave nothing out."""
+        return self._known_logs.auditors
 
     def judge(self, call: Call) -> Verdict:
         """Return the verdict on a call or message; one that is verified is remembered, and is a copy the next time.

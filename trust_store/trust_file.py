@@ -23,11 +23,12 @@ from stir.errors import StirError
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from transparency.cosignature import parse_cosignature_key
 from transparency.errors import NoteError
+from transparency.signed_note import Ed25519Verifier
 from trust_store.anchors import Anchor
 from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.home import TrustHome
 from trust_store.lines import Lines
-from trust_store.logs import KnownLogs, TrustedLog, TrustedWitness
+from trust_store.logs import KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -46,6 +47,14 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=16)]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, extra_json_schema={"examples": [["example-log"]]})]
 WitnessKey = Annotated[
     str, msgspec.Meta(max_length=4096, extra_json_schema={"examples": ["witness.example+0a1b2c3d+B…"]})
+]
+AuditorUrl = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]+)?$",
+        max_length=1000,
+        extra_json_schema={"examples": ["https://auditor.example/audited"]},
+    ),
 ]
 Day = Annotated[date, msgspec.Meta(extra_json_schema={"examples": ["2027-06-30"]})]
 Purposes = Annotated[tuple[Purpose, ...], msgspec.Meta(min_length=1)]
@@ -100,6 +109,16 @@ class WitnessEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: WitnessKey
 
 
+class AuditorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An `[[auditor]]`: somebody who reads whole logs, and confirms that their indices leave nothing out."""
+
+    name: Name
+    operator: Operator
+    key: WitnessKey
+    url: AuditorUrl
+    logs: Names | None = None
+
+
 class SettingsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The `[settings]`: how strictly to look at time, revocation and logs."""
 
@@ -120,6 +139,7 @@ class TrustFileContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deny: tuple[DenyEntry, ...] = ()
     log: tuple[LogEntry, ...] = ()
     witness: tuple[WitnessEntry, ...] = ()
+    auditor: tuple[AuditorEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +153,7 @@ class Beliefs:
     logs: tuple[tuple[LogEntry, str], ...] = ()
     """Each log with its place."""
     witnesses: tuple[TrustedWitness, ...] = ()
+    auditors: tuple[TrustedAuditor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +172,7 @@ def load(home: TrustHome) -> StoreParts:
     anchors = tuple(Anchor(terms, _certificate(home, sha256, terms)) for sha256, terms in beliefs.terms)
     descriptions = [_log(home, entry, source) for entry, source in beliefs.logs]
     try:
-        logs = KnownLogs(descriptions, beliefs.witnesses)
+        logs = KnownLogs(descriptions, beliefs.witnesses, beliefs.auditors)
     except LogError as error:
         msg = f"{home.trust_file}: {error}"
         raise TrustFileError(msg) from error
@@ -184,7 +205,8 @@ def parse(text: str, path: Path) -> Beliefs:
     denies = tuple(_deny(entry, index, places) for index, entry in enumerate(content.deny))
     logs = tuple((entry, places.of("log", index)) for index, entry in enumerate(content.log))
     witnesses = tuple(_witness(entry, index, places) for index, entry in enumerate(content.witness))
-    return Beliefs(terms, denies, _settings(content.settings, places), logs, witnesses)
+    auditors = tuple(_auditor(entry, index, places) for index, entry in enumerate(content.auditor))
+    return Beliefs(terms, denies, _settings(content.settings, places), logs, witnesses, auditors)
 
 
 def parse_content(text: str, path: Path) -> TrustFileContent:
@@ -260,6 +282,16 @@ def _witness(entry: WitnessEntry, index: int, places: _Places) -> TrustedWitness
         raise TrustFileError(msg) from error
 
 
+def _auditor(entry: AuditorEntry, index: int, places: _Places) -> TrustedAuditor:
+    source = places.of("auditor", index)
+    try:
+        key = Ed25519Verifier.parse(entry.key)
+    except NoteError as error:
+        msg = f"{places.path.with_name(places.of('auditor', index, 'key'))}: this is no auditor's key: {error}"
+        raise TrustFileError(msg) from error
+    return TrustedAuditor(entry.name, entry.operator, source, key, entry.url.rstrip("/"), entry.logs)
+
+
 def _settings(entry: SettingsEntry, places: _Places) -> Settings:
     return Settings(
         revocation=entry.revocation,
@@ -279,6 +311,7 @@ def _refuse_twins(content: TrustFileContent, places: _Places) -> None:
         ("anchor", content.anchor, ("name", "sha256")),
         ("log", content.log, ("name", "sha256")),
         ("witness", content.witness, ("name", "key")),
+        ("auditor", content.auditor, ("name", "key")),
     )
     for kind, entries, keys in kinds:
         for key in keys:
@@ -291,10 +324,12 @@ def _refuse_twins(content: TrustFileContent, places: _Places) -> None:
 def _refuse_unknown_logs(content: TrustFileContent, places: _Places) -> None:
     """Refuse a limit to logs that are not there: a name that is misspelled would shut out everybody."""
     known = {entry.name for entry in content.log}
-    for index, entry in enumerate(content.anchor):
-        for name in entry.logs or ():
+    limited = [("anchor", index, entry.logs) for index, entry in enumerate(content.anchor)]
+    limited += [("auditor", index, entry.logs) for index, entry in enumerate(content.auditor)]
+    for kind, index, names in limited:
+        for name in names or ():
             if name not in known:
-                place = places.path.with_name(places.of("anchor", index, "logs"))
+                place = places.path.with_name(places.of(kind, index, "logs"))
                 msg = f"{place}: there is no [[log]] of the name {name!r}; `answerback trust log add` adds one"
                 raise TrustFileError(msg)
 

@@ -40,6 +40,8 @@ _witness = click.option(
 _quorum = click.option(
     "--quorum", type=click.IntRange(0), default=0, help="How many operators of trusted witnesses must have cosigned."
 )
+_HOUR = 3600
+
 _every = click.option("--every", type=click.IntRange(1), metavar="MINUTES", help="Go on, and look this often.")
 
 
@@ -64,6 +66,30 @@ def _notified(command: _F) -> _F:
     metavar="ORIGIN INDEX",
     help="This entry is yours: raise no alarm for it any longer.",
 )
+@click.option(
+    "--auditor",
+    "auditors",
+    nargs=2,
+    multiple=True,
+    metavar="KEY URL",
+    help="An auditor beside those of your trust store: its verifier key, and where it publishes. May be repeated.",
+)
+@click.option(
+    "--quiet-after",
+    type=click.IntRange(1),
+    default=72,
+    show_default=True,
+    metavar="HOURS",
+    help="How long a log may show nothing new.",
+)
+@click.option(
+    "--stall-after",
+    type=click.IntRange(1),
+    default=24,
+    show_default=True,
+    metavar="HOURS",
+    help="How long a log may be out of reach, its index behind, or an auditor silent.",
+)
 @_bundle
 @json_option
 @click.pass_context
@@ -77,6 +103,9 @@ def monitor(
     named: tuple[tuple[str, str], ...],
     quorum: int,
     accept: tuple[tuple[str, int], ...],
+    auditors: tuple[tuple[str, str], ...],
+    quiet_after: int,
+    stall_after: int,
     ca_bundle: Path | None,
     as_json: bool,
 ) -> None:
@@ -95,14 +124,15 @@ def monitor(
     with log_watching.failing():
         wanted = TelephoneNumber.parse(number)
         logs = log_watching.logs(sources, way)
-        policy = Policy(log_watching.quorum(quorum))
+        policy = Policy(log_watching.quorum(quorum), _HOUR * stall_after, _HOUR * quiet_after)
         asked = log_watching.witnesses(named, way)
+        held_to = log_watching.auditors(auditors, way)
         told = log_watching.notifiers(notify_command, webhook, way)
 
     def watch() -> NumberWatch:
         """Read anew what is held: a renewal in between is the owner's own."""
         owner, door_key = log_watching.owner_and_key(wanted)
-        return NumberWatch(logs, owner, door_key, store, policy, _seconds, asked)
+        return NumberWatch(logs, owner, door_key, store, policy, _seconds, asked, held_to)
 
     def look() -> list[StoredAlarm]:
         looks = watch().look()
@@ -199,6 +229,7 @@ def audit(
     alarm.
     """
     from answerback import log_watching
+    from transparency.auditor import confirmed_path
     from transparency.watch_store import WatchStore
 
     if (name is None) != (key_path is None):
@@ -217,10 +248,13 @@ def audit(
                 found = _audit(log, shard, store, signer)
                 kept = [store.keep_alarm(alarm, None, _seconds()) for alarm in found.alarms]
                 if found.note is not None and output is not None:
-                    _write(output, f"{_slug(shard.origin)}.map-checkpoint", found.note.to_bytes())
+                    _write(output, confirmed_path(shard.origin), found.note.to_bytes())
                 rows.append(_described_audit(log, shard, found, kept))
                 alarms += kept
-        emit(as_json, {"shards": rows}, lambda: _say_audits(rows))
+        data: dict[str, object] = {"shards": rows}
+        if signer is not None:
+            data["key"] = signer.verifier.format()
+        emit(as_json, data, lambda: _say_audits(rows))
         return alarms
 
     if log_watching.watch(look, store, told, every):
@@ -375,9 +409,11 @@ def _say_audits(rows: Sequence[dict[str, Any]]) -> None:
 
 def _write(folder: Path, name: str, data: bytes) -> Path:
     path = folder / name
+    beside = path.with_name(f".{path.name}.new")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(data)
+        beside.replace(path)  # a web server may be reading the old one
     except OSError as error:
         msg = f"{path} cannot be written: {error.strerror}"
         raise Failure(msg) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from answerback.commands.trust_log import log
+from answerback.commands.trust_watchers import auditor, witness
 from answerback.constraints import KEYS, as_terms, constraint_options, described, given, in_words, require_some
 from answerback.failure import Failure
 from answerback.judging import (
@@ -51,6 +52,8 @@ def trust() -> None:
 
 
 trust.add_command(log)
+trust.add_command(witness)
+trust.add_command(auditor)
 
 
 @trust.command()
