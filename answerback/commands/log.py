@@ -270,12 +270,18 @@ def _passphrase(file: Path | None) -> bytes:
     if file is not None:
         return passphrase_in(file)
     found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
-    if not found and sys.stdin.isatty():
-        found = str(click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=True)).encode()
+    if not found and _at_terminal():
+        answer: str = click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=True, err=True)
+        found = answer.encode()
     if not found:
         msg = f"give the keys a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
         raise Failure(msg)
     return found
+
+
+def _at_terminal() -> bool:
+    """Tell whether somebody is there to be asked."""
+    return sys.stdin.isatty()
 
 
 def _default_bind(url: str) -> str:
