@@ -2,12 +2,12 @@
 
 ServingError                  of all that serves (serving.errors)
 ├── CaServerError
-│   ├── Refusal               a request that is refused, for a reason that the client is told
 │   ├── SmsError              a gateway did not take a message
 │   │   ├── SmsRejected       and never will
 │   │   ├── SmsUnavailable    but may later
 │   │   └── SmsUncertain      or did: nobody knows
 │   └── LintError             what was signed is not what was meant; it must not leave the house
+├── Refusal                   a request that is refused, for a reason that the client is told
 ├── ConfigurationError        settings that the operator must mend
 ├── KeyStoreError             a key cannot be opened, made or used
 └── StorageError              the database cannot be used as it is
@@ -18,7 +18,7 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
-from serving.errors import ConfigurationError, KeyStoreError, ServingError, StorageError
+from serving.errors import ConfigurationError, KeyStoreError, Refusal, ServingError, StorageError
 
 __all__ = [
     "CaServerError",
@@ -67,29 +67,6 @@ class RefusalKind(StrEnum):
     UNSUPPORTED_IDENTIFIER = "unsupportedIdentifier"
     UNSUPPORTED_MEDIA_TYPE = "unsupportedMediaType"
     USER_ACTION_REQUIRED = "userActionRequired"
-
-
-class Refusal(CaServerError):
-    """A request that the authority refuses.
-
-    `detail` is a sentence that says what to do, `retry_after` the wait after which the same request may succeed, and
-    `location` the URL of what already exists, where that is the reason. None of them holds a secret.
-    """
-
-    def __init__(
-        self,
-        kind: RefusalKind,
-        detail: str,
-        *,
-        retry_after: timedelta | None = None,
-        location: str | None = None,
-    ) -> None:
-        """Remember why."""
-        super().__init__(f"{kind.value}: {detail}")
-        self.kind = kind
-        self.detail = detail
-        self.retry_after = retry_after
-        self.location = location
 
 
 class SmsError(CaServerError):

@@ -6,7 +6,6 @@ import falcon
 
 from ca_server.issuing import CertificateAuthority
 from ca_server.web import urls
-from ca_server.web.client_address import ClientAddresses
 from ca_server.web.nonces import Nonces
 from ca_server.web.objects import Objects
 from ca_server.web.parts import Parts
@@ -21,8 +20,9 @@ from ca_server.web.resources.certificates import (
 from ca_server.web.resources.health import Health
 from ca_server.web.resources.index import AcmeIndex, NewNonce, Terms
 from ca_server.web.resources.orders import Finalize, NewOrder, OrderResource
-from ca_server.web.responses import EveryResponse, Problems
+from ca_server.web.responses import AcmeProblems, EveryResponse
 from ca_server.web.signed_request import SignedRequests
+from serving.web.client_address import ClientAddresses
 
 WebApp = falcon.App[falcon.Request, falcon.Response]
 
@@ -37,7 +37,7 @@ def build_web(ca: CertificateAuthority, *, reject_good_nonces: float = 0.0) -> W
     app: WebApp = falcon.App(
         media_type=falcon.MEDIA_JSON, middleware=[EveryResponse(parts.nonces, parts.urls, parts.addresses)]
     )
-    Problems(parts.urls, parts.terms_url, ca.random_bytes).install(app)
+    AcmeProblems(parts.urls, parts.terms_url, ca.random_bytes).install(app)
     app.router_options.converters["id"] = urls.IdConverter
     _add_routes(app, parts)
     return app

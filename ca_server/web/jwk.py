@@ -16,7 +16,7 @@ from josepy.jwa import ES256, ES384, JWASignature
 from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from ca_server.errors import Refusal, RefusalKind
-from ca_server.web.strict_json import JsonObject, read_base64url, read_object, write_base64url
+from serving.strict_json import JsonObject, read_base64url, read_object, write_base64url
 
 ALGORITHMS = ("ES256", "ES384", "EdDSA", "RS256")
 """What a request may be signed with (RFC 8555 §6.2 asks for ES256 at least)."""

@@ -13,7 +13,7 @@ from josepy.jwk import JWK
 
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.web import jwk as jwks
-from ca_server.web.strict_json import JsonObject, read_base64url, read_object
+from serving.strict_json import JsonObject, read_base64url, read_object
 
 _MEMBERS = frozenset({"protected", "payload", "signature"})
 

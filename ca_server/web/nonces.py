@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from ca_server.errors import Refusal, RefusalKind
-from ca_server.web.strict_json import read_base64url, write_base64url
+from serving.strict_json import read_base64url, write_base64url
 
 LIFETIME = timedelta(hours=1)
 """How long a nonce may be used; a spent one is remembered for as long."""

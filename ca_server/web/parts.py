@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ca_server.issuing import CertificateAuthority
-from ca_server.web.client_address import ClientAddresses
 from ca_server.web.nonces import Nonces
 from ca_server.web.objects import Objects
 from ca_server.web.signed_request import SignedRequests
 from ca_server.web.urls import Urls
+from serving.web.client_address import ClientAddresses
 
 
 @dataclass(frozen=True, slots=True)

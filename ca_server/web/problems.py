@@ -6,33 +6,24 @@ A type that IANA does not list in "ACME Error Types" is our own URI: the project
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from ca_server.errors import RefusalKind
 from ca_server.orders import Problem
 from ca_server.web.jwk import ALGORITHMS
-
-CONTENT_TYPE = "application/problem+json"
+from serving.web import problems
+from serving.web.problems import ProblemType, own_type
 
 _ACME = "urn:ietf:params:acme:error:"
-_OWN = "urn:uuid:16980791-0ad8-4e83-a8fc-e5cc693db089#"
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemType:
-    """What a kind of refusal is called on the web."""
-
-    uri: str
-    status: HTTPStatus
 
 
 def _acme(name: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> ProblemType:
     return ProblemType(_ACME + name, status)
 
 
-PROBLEM_TYPES: dict[RefusalKind, ProblemType] = {
+PROBLEM_TYPES: Mapping[str, ProblemType] = {
     RefusalKind.ACCOUNT_DEACTIVATED: _acme("unauthorized", HTTPStatus.UNAUTHORIZED),
     RefusalKind.ACCOUNT_DOES_NOT_EXIST: _acme("accountDoesNotExist"),
     RefusalKind.ALREADY_REVOKED: _acme("alreadyRevoked"),
@@ -52,7 +43,7 @@ PROBLEM_TYPES: dict[RefusalKind, ProblemType] = {
     RefusalKind.REJECTED_IDENTIFIER: _acme("rejectedIdentifier", HTTPStatus.FORBIDDEN),
     RefusalKind.REQUEST_TOO_LARGE: _acme("malformed", HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     RefusalKind.SERVER_INTERNAL: _acme("serverInternal", HTTPStatus.INTERNAL_SERVER_ERROR),
-    RefusalKind.SMS_NOT_DELIVERED: ProblemType(_OWN + "smsNotDelivered", HTTPStatus.BAD_GATEWAY),
+    RefusalKind.SMS_NOT_DELIVERED: own_type("smsNotDelivered", HTTPStatus.BAD_GATEWAY),
     RefusalKind.UNAUTHORIZED: _acme("unauthorized", HTTPStatus.FORBIDDEN),
     RefusalKind.UNSUPPORTED_CONTACT: _acme("unsupportedContact"),
     RefusalKind.UNSUPPORTED_IDENTIFIER: _acme("unsupportedIdentifier", HTTPStatus.FORBIDDEN),
@@ -61,13 +52,12 @@ PROBLEM_TYPES: dict[RefusalKind, ProblemType] = {
 }
 
 
-def problem_document(kind: RefusalKind, detail: str, status: HTTPStatus | None = None) -> dict[str, Any]:
+def problem_document(kind: str, detail: str, status: HTTPStatus | None = None) -> dict[str, Any]:
     """Return the members of the problem document of a refusal; `status` overrides the table's."""
-    known = PROBLEM_TYPES[kind]
-    document: dict[str, Any] = {"type": known.uri, "detail": detail, "status": int(status or known.status)}
-    if kind is RefusalKind.SMS_NOT_DELIVERED:
+    document = problems.problem_document(PROBLEM_TYPES, kind, detail, status)
+    if kind == RefusalKind.SMS_NOT_DELIVERED:
         document["title"] = "The SMS was not delivered"
-    if kind is RefusalKind.BAD_SIGNATURE_ALGORITHM:
+    if kind == RefusalKind.BAD_SIGNATURE_ALGORITHM:
         document["algorithms"] = list(ALGORITHMS)
     return document
 

@@ -29,8 +29,9 @@ from ca_server.orders import Account
 from ca_server.web.jwk import read_jwk_text
 from ca_server.web.jws import FlattenedJws
 from ca_server.web.nonces import Nonces
-from ca_server.web.strict_json import read_as, read_object
 from ca_server.web.urls import Urls
+from serving.strict_json import read_as, read_object
+from serving.web.bodies import read_body
 
 MAX_BODY_BYTES = 64 * 1024
 CONTENT_TYPE = "application/jose+json"
@@ -141,21 +142,7 @@ def _read_body(req: falcon.Request) -> bytes:
     """Return the body, at most MAX_BODY_BYTES of it read, with or without a Content-Length."""
     if (req.content_type or "").partition(";")[0].strip().lower() != CONTENT_TYPE:
         raise Refusal(RefusalKind.UNSUPPORTED_MEDIA_TYPE, f"a request has the Content-Type {CONTENT_TYPE}")
-    length = req.content_length
-    if length is not None and length > MAX_BODY_BYTES:
-        _refuse_size()
-    if length is None and req.env.get("wsgi.input_terminated"):
-        body = _read_until_end(req)
-    else:
-        body = req.bounded_stream.read()
-    if len(body) > MAX_BODY_BYTES:
-        _refuse_size()
-    return body
-
-
-def _read_until_end(req: falcon.Request) -> bytes:
-    """Read a chunked body, whose end the server marks, up to one byte more than is allowed."""
-    return bytes(req.stream.read(MAX_BODY_BYTES + 1))
+    return read_body(req, MAX_BODY_BYTES, chunked=True)
 
 
 def _nonce_of(jws: FlattenedJws) -> str:
@@ -166,10 +153,6 @@ def _nonce_of(jws: FlattenedJws) -> str:
     if not isinstance(nonce, str):
         _refuse("the protected header's nonce is not a string")
     return nonce
-
-
-def _refuse_size() -> NoReturn:
-    raise Refusal(RefusalKind.REQUEST_TOO_LARGE, f"a request has at most {MAX_BODY_BYTES} bytes")
 
 
 def _refuse(detail: str) -> NoReturn:

@@ -2,10 +2,10 @@
 
 ServingError                  of all that serves (serving.errors)
 ├── LogServerError
-│   ├── Refusal               a request that is refused, for a reason that the client is told
 │   ├── PublishingError       the log's files cannot be written or read now
 │   └── HistoryError          what is kept and what was published contradict each other: a person must look
 │       └── OvertakenError    another sequencer has moved the tree: this one must end
+├── Refusal                   a request that is refused, for a reason that the client is told
 ├── ConfigurationError        settings that the operator must mend
 ├── KeyStoreError             a key cannot be opened, made or used
 └── StorageError              the database cannot be used as it is
@@ -13,10 +13,9 @@ ServingError                  of all that serves (serving.errors)
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
-from serving.errors import ConfigurationError, KeyStoreError, ServingError, StorageError
+from serving.errors import ConfigurationError, KeyStoreError, Refusal, ServingError, StorageError
 
 __all__ = [
     "ConfigurationError",
@@ -49,21 +48,6 @@ class RefusalKind(StrEnum):
     REQUEST_TOO_LARGE = "requestTooLarge"
     SERVER_INTERNAL = "serverInternal"
     UNAUTHORIZED = "unauthorized"
-
-
-class Refusal(LogServerError):
-    """A request that the log refuses.
-
-    `detail` is a sentence that says what to do, without a number in it, and `retry_after` the wait after which the same
-    request may succeed.
-    """
-
-    def __init__(self, kind: RefusalKind, detail: str, *, retry_after: timedelta | None = None) -> None:
-        """Remember why."""
-        super().__init__(f"{kind.value}: {detail}")
-        self.kind = kind
-        self.detail = detail
-        self.retry_after = retry_after
 
 
 class PublishingError(LogServerError):

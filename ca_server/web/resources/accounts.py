@@ -13,10 +13,11 @@ from ca_server.web import payloads
 from ca_server.web.jwk import read_jwk
 from ca_server.web.jws import FlattenedJws
 from ca_server.web.parts import Parts
-from ca_server.web.responses import link, send_json
+from ca_server.web.responses import link
 from ca_server.web.signed_request import AccountRequest
-from ca_server.web.strict_json import read_as, read_object
 from ca_server.web.urls import is_id
+from serving.strict_json import read_as, read_object
+from serving.web.responses import send_json
 
 _PAGE = 50
 

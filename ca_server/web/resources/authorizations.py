@@ -11,8 +11,9 @@ from ca_server import issuing
 from ca_server.orders import Authorization, Challenge
 from ca_server.web import payloads
 from ca_server.web.parts import Parts
-from ca_server.web.responses import link, send_json, send_wait
+from ca_server.web.responses import link
 from ca_server.web.signed_request import AccountRequest
+from serving.web.responses import send_json, send_wait
 
 
 @dataclass(frozen=True, slots=True)

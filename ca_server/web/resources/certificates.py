@@ -13,7 +13,7 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.web import payloads
 from ca_server.web.parts import Parts
 from ca_server.web.signed_request import AccountRequest
-from ca_server.web.strict_json import read_base64url
+from serving.strict_json import read_base64url
 
 _CRL_LIFE_IN_CACHES = timedelta(minutes=5)
 """A revocation is signed at once; no cache may hide it for longer than this."""

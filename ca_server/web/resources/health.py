@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import falcon
 
 from ca_server.web.parts import Parts
-from ca_server.web.responses import send_json
+from serving.web.responses import send_json
 
 
 @dataclass(frozen=True, slots=True)

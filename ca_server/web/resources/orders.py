@@ -10,8 +10,8 @@ from ca_server import issuing
 from ca_server.orders import Order
 from ca_server.web import payloads
 from ca_server.web.parts import Parts
-from ca_server.web.responses import send_json, send_wait
-from ca_server.web.strict_json import read_base64url
+from serving.strict_json import read_base64url
+from serving.web.responses import send_json, send_wait
 
 
 @dataclass(frozen=True, slots=True)

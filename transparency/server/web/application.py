@@ -6,18 +6,23 @@ from urllib.parse import urlsplit
 
 import falcon
 
+from serving.web.client_address import ClientAddresses
+from serving.web.problems import Problems
 from transparency.server.log import Log
 from transparency.server.releases import Releases
+from transparency.server.web.problems import PROBLEM_TYPES
 from transparency.server.web.resources import AddPreChain, Description, Files, GetRoots, Health, OwnersDoor
-from transparency.server.web.responses import EveryResponse, Problems
+from transparency.server.web.responses import EveryResponse
 
 WebApp = falcon.App[falcon.Request, falcon.Response]
 
 
 def build_web(log: Log) -> WebApp:
     """Return the WSGI application of the log."""
-    app: WebApp = falcon.App(media_type=falcon.MEDIA_JSON, middleware=[EveryResponse(log.config.server)])
-    Problems(log.random_bytes).install(app)
+    app: WebApp = falcon.App(
+        media_type=falcon.MEDIA_JSON, middleware=[EveryResponse(ClientAddresses(log.config.server))]
+    )
+    Problems(PROBLEM_TYPES, log.random_bytes, begin_at="log.json says what there is").install(app)
     releases = Releases(log.storage)
     submission, monitoring = (urlsplit(url).path for url in (log.config.url, log.config.read_url))
     app.add_route(f"{submission}/health", Health(log))

@@ -1,19 +1,14 @@
-"""Refusals as problem documents: the one table of types and statuses (RFC 9457).
-
-Each type is our own URI: the project's UUID and a name (docs/reference/problems.md).
-"""
+"""Refusals as problem documents: the log's table of types and statuses (RFC 9457; docs/reference/problems.md)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
+from serving.web.problems import ProblemType, own_type
 from transparency.server.errors import RefusalKind
 
-CONTENT_TYPE = "application/problem+json"
-
-_OWN = "urn:uuid:16980791-0ad8-4e83-a8fc-e5cc693db089#"
-
-STATUSES: dict[RefusalKind, HTTPStatus] = {
+_STATUSES: dict[RefusalKind, HTTPStatus] = {
     RefusalKind.CERTIFICATE_EXPIRED: HTTPStatus.BAD_REQUEST,
     RefusalKind.ISSUER_NOT_ADMITTED: HTTPStatus.FORBIDDEN,
     RefusalKind.LOG_BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -27,7 +22,4 @@ STATUSES: dict[RefusalKind, HTTPStatus] = {
     RefusalKind.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
 }
 
-
-def problem_document(kind: RefusalKind, detail: str, status: HTTPStatus | None = None) -> dict[str, object]:
-    """Return the members of the problem document of a refusal; `status` overrides the table's."""
-    return {"type": _OWN + kind.value, "detail": detail, "status": int(status or STATUSES[kind])}
+PROBLEM_TYPES: Mapping[str, ProblemType] = {kind: own_type(kind.value, status) for kind, status in _STATUSES.items()}

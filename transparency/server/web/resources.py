@@ -11,6 +11,7 @@ import falcon
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from serving.web.bodies import read_body
 from stir.certificate import LARGEST_CERTIFICATE, LONGEST_CHAIN
 from transparency.owner_request import LARGEST_REQUEST
 from transparency.server.errors import Refusal, RefusalKind
@@ -40,7 +41,7 @@ class AddPreChain:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, shard: str) -> None:
         """Answer once the entry is sequenced."""
-        chain = _read_chain(_body(req, _LARGEST_CHAIN))
+        chain = _read_chain(read_body(req, _LARGEST_CHAIN))
         sct = add_pre_chain(self.log, self.releases, self.log.shard(shard), chain)
         send_json(resp, sct.to_response())
 
@@ -69,7 +70,7 @@ class OwnersDoor:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, shard: str) -> None:
         """Answer a request that the number's certificate signed."""
-        token = _text(_body(req, LARGEST_REQUEST))
+        token = _text(read_body(req, LARGEST_REQUEST))
         answer = answer_owner(self.log, self.releases, self.log.shard(shard), token)
         send_json(
             resp,
@@ -129,15 +130,6 @@ class Files:
         resp.set_header("Cache-Control", delivery.cache_control)
 
     on_head = on_get
-
-
-def _body(req: falcon.Request, largest: int) -> bytes:
-    length = req.content_length
-    if length is None:
-        raise Refusal(RefusalKind.MALFORMED, "the request has no Content-Length")
-    if length > largest:
-        raise Refusal(RefusalKind.REQUEST_TOO_LARGE, f"the request has more than {largest} bytes")
-    return req.bounded_stream.read(largest)
 
 
 def _read_chain(body: bytes) -> list[bytes]:

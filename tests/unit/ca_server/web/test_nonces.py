@@ -61,7 +61,7 @@ def test_a_nonce_is_good_once() -> None:
     ours = nonces(Clock())
     text = ours.issue()
     ours.spend(ours.recognise(text))
-    assert refusal_of(ours, text).kind is RefusalKind.BAD_NONCE
+    assert refusal_of(ours, text).kind == RefusalKind.BAD_NONCE
 
 
 def test_any_front_end_knows_the_nonces_of_another() -> None:
@@ -70,7 +70,7 @@ def test_any_front_end_knows_the_nonces_of_another() -> None:
     one, other = nonces(clock, store=store), nonces(clock, store=store)
     text = one.issue()
     other.spend(other.recognise(text))
-    assert refusal_of(one, text).kind is RefusalKind.BAD_NONCE
+    assert refusal_of(one, text).kind == RefusalKind.BAD_NONCE
 
 
 def test_giving_a_nonce_writes_nothing() -> None:
@@ -86,7 +86,7 @@ def test_giving_a_nonce_writes_nothing() -> None:
 
 def test_a_nonce_of_another_key_is_bad() -> None:
     """What was made with another key is not ours."""
-    assert refusal_of(nonces(Clock()), nonces(Clock(), key=bytes(32)).issue()).kind is RefusalKind.BAD_NONCE
+    assert refusal_of(nonces(Clock()), nonces(Clock(), key=bytes(32)).issue()).kind == RefusalKind.BAD_NONCE
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_nonce_lives_an_hour(passed: timedelta, good: bool) -> None:
     if good:
         ours.spend(ours.recognise(text))
     else:
-        assert refusal_of(ours, text).kind is RefusalKind.BAD_NONCE
+        assert refusal_of(ours, text).kind == RefusalKind.BAD_NONCE
 
 
 def test_a_second_spelling_of_a_nonce_is_malformed() -> None:
@@ -116,8 +116,8 @@ def test_a_second_spelling_of_a_nonce_is_malformed() -> None:
     text = ours.issue()
     last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".index(text[-1])
     twin = text[:-1] + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last | 1]
-    assert refusal_of(ours, twin).kind is RefusalKind.MALFORMED
-    assert refusal_of(ours, text + "=").kind is RefusalKind.MALFORMED
+    assert refusal_of(ours, twin).kind == RefusalKind.MALFORMED
+    assert refusal_of(ours, text + "=").kind == RefusalKind.MALFORMED
 
 
 @given(st.binary(max_size=40).map(base64url) | st.text(max_size=50))
@@ -133,14 +133,14 @@ def test_a_changed_nonce_is_bad(index: int, change: int) -> None:
     data = bytearray(Nonces(KEY, SpentNonces(), clock=Clock(), random_bytes=bytes).issue().encode())
     whole = bytearray(base64.urlsafe_b64decode(bytes(data) + b"="))
     whole[index] ^= change
-    assert refusal_of(ours, base64url(bytes(whole))).kind is RefusalKind.BAD_NONCE
+    assert refusal_of(ours, base64url(bytes(whole))).kind == RefusalKind.BAD_NONCE
 
 
 def test_a_share_of_good_nonces_is_refused_on_request() -> None:
     """A test server refuses some good nonces, and all of them if told to, without using them up."""
     store = SpentNonces()
     never = nonces(Clock(), store=store, reject_good=1)
-    assert refusal_of(never, never.issue()).kind is RefusalKind.BAD_NONCE
+    assert refusal_of(never, never.issue()).kind == RefusalKind.BAD_NONCE
     sometimes = nonces(Clock(), store=store, reject_good=0.5)
     taken = 0
     for _ in range(200):

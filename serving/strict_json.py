@@ -13,10 +13,10 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from ca_server.errors import Refusal, RefusalKind
+from serving.errors import CommonKind, Refusal
 
 MAX_DEPTH = 10
-"""No ACME object nests deeper than a handful of levels; a hostile one would exhaust the parser's stack."""
+"""No object of our protocols nests deeper than a handful of levels; a hostile one would exhaust the parser's stack."""
 
 JsonObject = dict[str, Any]
 
@@ -35,9 +35,9 @@ def read_object(data: bytes, what: str) -> JsonObject:
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except _RepeatedNameError as error:
-        raise Refusal(RefusalKind.MALFORMED, f"{what} names a member twice") from error
+        raise Refusal(CommonKind.MALFORMED, f"{what} names a member twice") from error
     except ValueError as error:
-        raise Refusal(RefusalKind.MALFORMED, f"{what} is not JSON in UTF-8") from error
+        raise Refusal(CommonKind.MALFORMED, f"{what} is not JSON in UTF-8") from error
     if not isinstance(value, dict):
         _refuse(f"{what} is not a JSON object")
     return value
@@ -48,11 +48,11 @@ def read_as(value: JsonObject, shape: type[_Shape], what: str) -> _Shape:
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
-        raise Refusal(RefusalKind.MALFORMED, f"{what}: {error}") from error
+        raise Refusal(CommonKind.MALFORMED, f"{what}: {error}") from error
 
 
 def read_base64url(text: str, what: str) -> bytes:
-    """Return the bytes of a base64url text; refuse padding (RFC 8555 §6.1) and second spellings."""
+    """Return the bytes of a base64url text; refuse padding and second spellings."""
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         _refuse(f"{what} is not base64url without padding")
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -101,4 +101,4 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_
 
 
 def _refuse(detail: str) -> NoReturn:
-    raise Refusal(RefusalKind.MALFORMED, detail)
+    raise Refusal(CommonKind.MALFORMED, detail)

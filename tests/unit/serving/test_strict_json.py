@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ca_server.errors import Refusal, RefusalKind
-from ca_server.web.strict_json import MAX_DEPTH, read_as, read_base64url, read_object, write_base64url
+from serving.errors import CommonKind, Refusal
+from serving.strict_json import MAX_DEPTH, read_as, read_base64url, read_object, write_base64url
 
 texts = st.text(st.characters(codec="utf-8"))
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
@@ -21,7 +21,7 @@ def refusal_of(data: bytes) -> Refusal:
     """Return why the text is refused as malformed."""
     with pytest.raises(Refusal) as refused:
         read_object(data, "the text")
-    assert refused.value.kind is RefusalKind.MALFORMED
+    assert refused.value.kind is CommonKind.MALFORMED
     return refused.value
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ca_server.errors import ConfigurationError, Refusal, RefusalKind
-from ca_server.web.client_address import ClientAddresses
+from serving.errors import CommonKind, ConfigurationError, Refusal
 from serving.settings import Server, Tls
+from serving.web.client_address import ClientAddresses
 
 BEHIND_PROXIES = ClientAddresses(Server(trusted_proxies=("10.0.0.1", "10.1.0.0/16", "fd00::/8")))
 TLS = Tls(certificate=Path("tls.pem"), key=Path("tls.key"))
@@ -64,7 +64,7 @@ def test_plain_http_is_for_the_proxies_only() -> None:
     for peer in ("203.0.113.5", "127.0.0.1", "", "nonsense"):
         with pytest.raises(Refusal) as refused:
             BEHIND_PROXIES.admit(peer)
-        assert refused.value.kind is RefusalKind.UNAUTHORIZED
+        assert refused.value.kind is CommonKind.UNAUTHORIZED
 
 
 def test_with_tls_or_without_proxies_every_peer_is_admitted() -> None:

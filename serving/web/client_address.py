@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from ca_server.errors import ConfigurationError, Refusal, RefusalKind
+from serving.errors import CommonKind, ConfigurationError, Refusal
 from serving.settings import Server
 
 Address = IPv4Address | IPv6Address
@@ -15,7 +15,7 @@ _MOST_HOPS = 32
 
 
 class ClientAddresses:
-    """Tells clients apart by address, for the caps on SMS.
+    """Tells clients apart by address, for caps and quotas.
 
     An entry of X-Forwarded-For is believed only if the proxy that wrote it is trusted: from the peer outwards, the
     first address that is no trusted proxy is the client's. The client may have made up what stands to the left of it.
@@ -30,7 +30,7 @@ class ClientAddresses:
         """Refuse a peer that speaks plain HTTP to us without being the proxy that plain HTTP is served for."""
         if self._only_proxies and not self._is_trusted(_address(peer)):
             detail = "this server takes requests from its own proxy only; use its public URL"
-            raise Refusal(RefusalKind.UNAUTHORIZED, detail)
+            raise Refusal(CommonKind.UNAUTHORIZED, detail)
 
     def of(self, peer: str, forwarded_for: str | None) -> str:
         """Return the client's address, given the peer's and the X-Forwarded-For header.
