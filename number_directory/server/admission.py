@@ -1,0 +1,181 @@
+"""Whose statements are taken: the numbers that an authority on the operator's admission list certifies.
+
+That keeps spam out, and vouches for nothing: readers judge each record by their own trust store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from number_directory.errors import StatementError
+from number_directory.server.errors import ConfigurationError, Refusal, RefusalKind
+from number_directory.statement import SignedStatement
+from serving.log import facts
+from stir.certificate import NumberCertificate
+from stir.errors import CertificateProfileError
+from stir.jws import Chain
+from stir.telephone_number import TelephoneNumber
+from trust_store import Outcome, Rule, TrustStore
+from trust_store.errors import TrustStoreError
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED_CHAINS = 4096
+_JUDGED_AGAIN_AFTER = timedelta(seconds=30)
+_LIST_LOOKED_AT_AFTER = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A number's certificate that leads to an admitted authority."""
+
+    chain: Chain
+    number: TelephoneNumber
+    public_key: ec.EllipticCurvePublicKey
+    not_before: datetime
+    not_after: datetime
+    serial: bytes
+    crl_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What was found of a chain, and until when that holds."""
+
+    found: Admitted | Refusal
+    until: datetime
+
+
+class Admission:
+    """Tells which statements may be taken. Threads may share it.
+
+    The list is a trust store of its own. It is read again when its file has changed; one that has become unreadable
+    leaves the last good one in force.
+    """
+
+    def __init__(self, load: Callable[[], TrustStore], stamp: Callable[[], object], now: datetime) -> None:
+        """Load the list; `stamp` returns something else once that must be done again. Raises ConfigurationError."""
+        self._load, self._stamp = load, stamp
+        self._loaded = stamp()
+        try:
+            self._list = load()
+        except TrustStoreError as error:
+            msg = f"admission: {error}"
+            raise ConfigurationError(msg) from error
+        self._looked_at = now
+        self._judged: OrderedDict[Chain, _Judged] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_file(cls, path: Path, now: datetime) -> Admission:
+        """Return the admission by a `trust.toml`, with the revocation lists that are at hand beside it."""
+        return cls(lambda: TrustStore.load(path), lambda: _stamp(path), now)
+
+    def admit(self, statement: SignedStatement, number: TelephoneNumber | None, at: datetime) -> Admitted:
+        """Return the certificate of a statement that `number`, None for any, has signed; raise Refusal.
+
+        Any of the chains that it brings will do.
+        """
+        refusal: Refusal | None = None
+        for chain in statement.chains:
+            found = self._judge(chain, at)
+            if isinstance(found, Refusal):
+                refusal = refusal or found
+            elif number is not None and found.number != number:
+                refusal = refusal or _refused(RefusalKind.NOT_ADMITTED, _ANOTHER_NUMBER)
+            else:
+                _require_signed(statement, found)
+                return found
+        assert refusal is not None  # noqa: S101 - a statement has at least one chain
+        raise refusal
+
+    def _judge(self, chain: Chain, at: datetime) -> Admitted | Refusal:
+        """Return what was found of a chain lately, or is found of it now."""
+        self._look_at_list(at)
+        with self._lock:
+            judged = self._judged.get(chain)
+        if judged is None or not at < judged.until <= at + _JUDGED_AGAIN_AFTER:
+            found = _judge(self._list, chain, at)
+            until = at + _JUDGED_AGAIN_AFTER
+            judged = _Judged(found, min(until, found.not_after) if isinstance(found, Admitted) else until)
+            with self._lock:
+                self._judged[chain] = judged
+                if len(self._judged) > _REMEMBERED_CHAINS:
+                    self._judged.popitem(last=False)
+        return judged.found
+
+    def _look_at_list(self, at: datetime) -> None:
+        if abs(at - self._looked_at) < _LIST_LOOKED_AT_AFTER:
+            return
+        self._looked_at = at
+        stamp = self._stamp()
+        if stamp == self._loaded:
+            return
+        try:
+            self._list = self._load()
+        except TrustStoreError as error:
+            _log.error("admission_unreadable", extra=facts(reason=str(error)))
+            return
+        self._loaded = stamp
+        with self._lock:
+            self._judged.clear()
+
+
+_ANOTHER_NUMBER = "the certificate is another number's; sign with the key of this number's certificate"
+_ENDED = {Rule.VALIDITY, Rule.REVOCATION}
+
+
+def _judge(list_: TrustStore, chain: Chain, at: datetime) -> Admitted | Refusal:
+    try:
+        leaf = NumberCertificate.read(chain[0])
+    except CertificateProfileError as error:
+        return _refused(RefusalKind.NOT_ADMITTED, str(error))
+    verdict = list_.judge_chain(chain, at)
+    if verdict.outcome is Outcome.VERIFIED:
+        length = (leaf.serial.bit_length() + 7) // 8
+        return Admitted(
+            chain=chain,
+            number=leaf.number,
+            public_key=leaf.public_key,
+            not_before=leaf.not_before,
+            not_after=leaf.not_after,
+            serial=leaf.serial.to_bytes(length, "big"),
+            crl_urls=leaf.crl_urls,
+        )
+    if verdict.outcome is Outcome.UNVERIFIED and verdict.rule is Rule.ANCHOR:
+        return _refused(RefusalKind.NOT_ADMITTED, _NO_ANCHOR)
+    kind = RefusalKind.CERTIFICATE_ENDED if verdict.rule in _ENDED else RefusalKind.NOT_ADMITTED
+    return _refused(kind, verdict.reason)
+
+
+_NO_ANCHOR = (
+    "the certificate leads to no authority that this directory admits; its operator decides which: enrol with one of "
+    "those, or ask the operator"
+)
+
+
+def _require_signed(statement: SignedStatement, admitted: Admitted) -> None:
+    try:
+        statement.verify(admitted.public_key)
+    except StatementError as error:
+        raise Refusal(RefusalKind.WRONG_SIGNATURE, str(error)) from error
+
+
+def _refused(kind: RefusalKind, detail: str) -> Refusal:
+    return Refusal(kind, detail)
+
+
+def _stamp(path: Path) -> Sequence[int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,93 @@
+"""A number's move to another directory, and what this one does until callers know.
+
+The number's records end here. For a while, those who could see one of them are shown the signed move instead, in an
+answer of the same shape; nobody else learns that the number was ever here. A later move back ends that.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from number_directory.errors import MoveError
+from number_directory.move import SignedMove
+from number_directory.server.admission import Admitted
+from number_directory.server.directory import Directory
+from number_directory.server.errors import Refusal, RefusalKind
+from number_directory.server.publishing import (
+    Accepted,
+    against_number,
+    digest,
+    meeting,
+    raised,
+    require_signed_by_now,
+)
+from number_directory.server.storage import MOVE, Entry, EntryState, Visibility
+from number_directory.server.storage.grants import RECORD
+from number_directory.statement import Succession
+
+
+def move(directory: Directory, token: str) -> Accepted:
+    """Take a move from this directory, or back to it; return once that is durable. Raises Refusal."""
+    try:
+        signed = SignedMove.parse(token)
+    except MoveError as error:
+        raise Refusal(RefusalKind.MALFORMED, str(error)) from error
+    here, now = directory.config.url, directory.clock()
+    if here not in {signed.move.origin, signed.move.destination}:
+        detail = f"the move neither leaves nor enters this directory, which is {here}"
+        raise Refusal(RefusalKind.WRONG_AUDIENCE, detail)
+    require_signed_by_now(signed, now)
+    admitted = directory.admission.admit(signed, signed.number, now)
+    with directory.storage.transaction():
+        accepted = _store(directory, signed, admitted)
+    directory.metrics.accepted("move")
+    return raised(accepted)
+
+
+def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Accepted | Refusal:
+    """Put a move in its place, in the caller's transaction; see `publishing.store_record`."""
+    now, storage = directory.clock(), directory.storage
+    kept = storage.numbers.hold(signed.number)
+    entries = {entry.app: entry for entry in storage.entries.of_number(signed.number)}
+    refusal = against_number(kept, admitted)
+    if refusal is not None:
+        return refusal
+    old = entries.get(MOVE)
+    if old is not None:
+        met = meeting(directory, signed.number, MOVE, signed, (old.seq, old.content, old.leaf), now)
+        if met is not None:
+            return met
+    leaves = signed.move.origin == directory.config.url
+    entry = _entry_of(directory, signed, admitted, leaves=leaves)
+    storage.entries.put(entry)
+    storage.tree.queue(entry.leaf, now)
+    if leaves:
+        grantees = storage.grants.grantees(signed.number)
+        for one in entries.values():
+            if one.app != MOVE and one.is_shown(now):
+                storage.entries.end(one, EntryState.MOVED, now)
+        storage.grants.replace(signed.number, [Visibility(grantee, MOVE, RECORD) for grantee in grantees])
+    elif old is not None:
+        storage.grants.replace(signed.number, [])
+    return Accepted(Succession.NEWER, entry.leaf)
+
+
+def _entry_of(directory: Directory, signed: SignedMove, admitted: Admitted, *, leaves: bool) -> Entry:
+    """Return a move as it is kept. It outlives its certificate: it was signed while that was good, as readers see."""
+    now, records = directory.clock(), directory.config.records
+    ends_at = now + timedelta(days=records.forwarding_days)
+    return Entry(
+        number=signed.number,
+        app=MOVE,
+        seq=signed.sequence,
+        statement=signed.token,
+        media=None,
+        content=digest(signed),
+        leaf=signed.hash,
+        ends_at=ends_at if leaves else now,
+        state=EntryState.LIVE if leaves else EntryState.MOVED,
+        authority=directory.storage.authorities.ensure(admitted.chain[1:], admitted.crl_urls),
+        serial=admitted.serial,
+        accepted_at=now,
+        forget_at=max(ends_at, admitted.not_after) + timedelta(days=records.remembered_days),
+    )

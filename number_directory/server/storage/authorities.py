@@ -1,0 +1,53 @@
+"""The authorities above accepted records, so that their revocation lists can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography import x509
+
+from serving.database import Database
+from stir.certificate import read_pem_chain, write_pem_chain
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAuthority:
+    """The chain from the authority that issued certificates upwards, and where those say its list is."""
+
+    id: bytes
+    chain: tuple[x509.Certificate, ...]
+    crl_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """All authorities that ever certified a record here."""
+
+    database: Database
+
+    def ensure(self, chain: Sequence[x509.Certificate], crl_urls: Sequence[str]) -> bytes:
+        """Keep a chain above a number's certificate, and its URLs, in the caller's transaction; return its name."""
+        pem = write_pem_chain(chain)
+        id_ = sha256(pem).digest()
+        self.database.run(
+            "INSERT INTO directory_authorities (id, chain) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", id_, pem.decode()
+        )
+        for url in crl_urls:
+            self.database.run(
+                "INSERT INTO directory_crls (authority, url) VALUES (?, ?) ON CONFLICT (authority, url) DO NOTHING",
+                id_,
+                url,
+            )
+        return id_
+
+    def all(self) -> list[KeptAuthority]:
+        """Return all authorities."""
+        urls: dict[bytes, list[str]] = {}
+        for authority, url in self.database.rows("SELECT authority, url FROM directory_crls ORDER BY url"):
+            urls.setdefault(bytes(authority), []).append(url)
+        return [
+            KeptAuthority(bytes(id_), read_pem_chain(chain.encode()), tuple(urls.get(bytes(id_), ())))
+            for id_, chain in self.database.rows("SELECT id, chain FROM directory_authorities")
+        ]

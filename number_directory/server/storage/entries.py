@@ -1,0 +1,163 @@
+"""Records as they were signed, and moves, one for each number and app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from serving.database import Database, Row
+from serving.times import from_column, to_column
+from stir.telephone_number import TelephoneNumber
+
+MOVE: Final = ""
+"""In the place of an app: the entry is the move of the number to another directory."""
+
+_COLUMNS = (
+    "number, app, seq, statement, media, content, leaf, ends_at, state, authority, serial, accepted_at, forget_at"
+)
+_PUT = f"""
+    INSERT INTO directory_entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (number, app) DO UPDATE SET
+        seq = excluded.seq, statement = excluded.statement, media = excluded.media, content = excluded.content,
+        leaf = excluded.leaf, ends_at = excluded.ends_at, state = excluded.state, authority = excluded.authority,
+        serial = excluded.serial, accepted_at = excluded.accepted_at,
+        forget_at = CASE WHEN directory_entries.forget_at > excluded.forget_at
+            THEN directory_entries.forget_at ELSE excluded.forget_at END
+    WHERE directory_entries.seq < excluded.seq
+"""
+_END = "UPDATE directory_entries SET state = ?, ends_at = ? WHERE number = ? AND app = ? AND seq = ?"
+
+
+class EntryState(StrEnum):
+    """Whether an entry is shown, or why no more. One that is `LIVE` still ends at its time."""
+
+    LIVE = "live"
+    WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
+    REASSIGNED = "reassigned"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Entry:
+    """A record, or a move, as it is kept. It holds a number: it prints none.
+
+    `statement` is what the owner signed, and `media` the part that is shown by a permission of its own. `content` is
+    the hash of what it states, `leaf` that of the whole for the record log. `authority` and `serial` name its
+    certificate.
+    """
+
+    number: TelephoneNumber
+    app: str
+    seq: int
+    statement: str
+    media: str | None
+    content: bytes
+    leaf: bytes
+    ends_at: datetime
+    state: EntryState
+    authority: bytes
+    serial: bytes
+    accepted_at: datetime
+    forget_at: datetime
+
+    def is_shown(self, now: datetime) -> bool:
+        """Whether anybody may see it at a time, if its owner allows that."""
+        return self.state is EntryState.LIVE and self.ends_at > now
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """All entries."""
+
+    database: Database
+
+    def of_number(self, number: TelephoneNumber) -> list[Entry]:
+        """Return all entries of a number, those that ended too, in the order of their apps."""
+        rows = self.database.rows(
+            f"SELECT {_COLUMNS} FROM directory_entries WHERE number = ? ORDER BY app", int(number.digits)
+        )
+        return [_entry(row) for row in rows]
+
+    def put(self, entry: Entry) -> bool:
+        """Put an entry in the place of one of lower `seq`; return False, changing nothing, where there is none such."""
+        return (
+            self.database.run(
+                _PUT,
+                int(entry.number.digits),
+                entry.app,
+                entry.seq,
+                entry.statement,
+                entry.media,
+                entry.content,
+                entry.leaf,
+                to_column(entry.ends_at),
+                entry.state.value,
+                entry.authority,
+                entry.serial,
+                to_column(entry.accepted_at),
+                to_column(entry.forget_at),
+            )
+            == 1
+        )
+
+    def end(self, entry: Entry, state: EntryState, now: datetime) -> None:
+        """End an entry for a reason, unless another has taken its place."""
+        ends_at = min(to_column(now), to_column(entry.ends_at))
+        self.database.run(_END, state.value, ends_at, int(entry.number.digits), entry.app, entry.seq)
+
+    def of_certificates(self, authority: bytes, serials: Sequence[bytes]) -> list[Entry]:
+        """Return the live entries whose certificates have these serial numbers."""
+        places = ", ".join("?" * len(serials))
+        rows = self.database.rows(
+            f"SELECT {_COLUMNS} FROM directory_entries WHERE authority = ? AND serial IN ({places}) AND state = ?",
+            authority,
+            *serials,
+            EntryState.LIVE.value,
+        )
+        return [_entry(row) for row in rows]
+
+    def of_authority(self, authority: bytes, limit: int) -> list[Entry]:
+        """Return some live entries whose certificates an authority issued."""
+        rows = self.database.rows(
+            f"SELECT {_COLUMNS} FROM directory_entries WHERE authority = ? AND state = ? LIMIT ?",
+            authority,
+            EntryState.LIVE.value,
+            limit,
+        )
+        return [_entry(row) for row in rows]
+
+    def ended_numbers(self, now: datetime, limit: int) -> list[TelephoneNumber]:
+        """Return numbers that have something to forget."""
+        rows = self.database.rows(
+            "SELECT DISTINCT number FROM directory_entries WHERE forget_at < ? LIMIT ?", to_column(now), limit
+        )
+        return [TelephoneNumber(str(number)) for (number,) in rows]
+
+    def forget(self, number: TelephoneNumber, now: datetime) -> int:
+        """Forget what is no longer needed of a number, and return how many entries that were."""
+        return self.database.run(
+            "DELETE FROM directory_entries WHERE number = ? AND forget_at < ?", int(number.digits), to_column(now)
+        )
+
+
+def _entry(row: Row) -> Entry:
+    number, app, seq, statement, media, content, leaf, ends_at, state, authority, serial, accepted_at, forget_at = row
+    return Entry(
+        number=TelephoneNumber(str(number)),
+        app=app,
+        seq=seq,
+        statement=statement,
+        media=media,
+        content=bytes(content),
+        leaf=bytes(leaf),
+        ends_at=from_column(ends_at),
+        state=EntryState(state),
+        authority=bytes(authority),
+        serial=bytes(serial),
+        accepted_at=from_column(accepted_at),
+        forget_at=from_column(forget_at),
+    )

@@ -1,0 +1,123 @@
+"""Who may see what: the one question of a lookup, and its one statement.
+
+What a caller may not see has no row under any of the names that the caller answers to. So the statement looks for the
+same keys, and finds nothing, whether there is a record that is denied or none at all: there is nothing to compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+
+from serving.database import Database
+from serving.times import to_column
+from stir.telephone_number import LONGEST_NUMBER, TelephoneNumber
+
+ANYONE: Final = b"*"
+RECORD: Final = 1
+MEDIA: Final = 2
+
+_Value = TypeVar("_Value")
+
+_NUMBERS_AT_ONCE = (1, 4, 16, 100)
+_GRANTEES_AT_ONCE = (1, 17, 33)
+"""A statement is made for these counts and what is missing is filled up, so that the database knows every statement."""
+_ADD = "INSERT INTO directory_grants (number, grantee, app, shows) VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """What a grantee sees of an app: `RECORD`, `MEDIA`, which alone are not shown, or both."""
+
+    grantee: bytes
+    app: str
+    shows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a caller is shown of one number and app; `media` is None where it may not be seen, or is not there."""
+
+    number: int = field(repr=False)
+    app: str
+    statement: str = field(repr=False)
+    media: str | None = field(repr=False)
+
+
+def of_prefix(digits: str) -> bytes:
+    """Return the grantee that is every number which begins so."""
+    return b"+" + digits.encode("ascii")
+
+
+def of_number(number: TelephoneNumber) -> bytes:
+    """Return the grantee that is one number."""
+    return b"=" + number.digits.encode("ascii")
+
+
+def of_token(sha256: bytes) -> bytes:
+    """Return the grantee that is whoever shows the token of this hash."""
+    return b"#" + sha256
+
+
+def names_of(caller: TelephoneNumber | None, tokens: Sequence[bytes]) -> list[bytes]:
+    """Return all names that a caller answers to: as many for each number, however long it is."""
+    names = [ANYONE, *map(of_token, tokens)]
+    if caller is not None:
+        digits = caller.digits.ljust(LONGEST_NUMBER, "-")  # prefixes that no grantee has keep the count
+        names += [of_number(caller), *(of_prefix(digits[:length]) for length in range(1, LONGEST_NUMBER + 1))]
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """All grants, as each number's access list makes them of its entries."""
+
+    database: Database
+    _statements: dict[tuple[int, int], str] = field(default_factory=dict, init=False)
+
+    def replace(self, number: TelephoneNumber, grants: Sequence[Visibility]) -> None:
+        """Put grants in the place of all that there are of a number, in a transaction that holds the number."""
+        value = int(number.digits)
+        self.database.run("DELETE FROM directory_grants WHERE number = ?", value)
+        if grants:
+            self.database.run_many(_ADD, [(value, one.grantee, one.app, one.shows) for one in grants])
+
+    def grantees(self, number: TelephoneNumber) -> list[bytes]:
+        """Return everybody who may see something of a number."""
+        rows = self.database.rows("SELECT DISTINCT grantee FROM directory_grants WHERE number = ?", int(number.digits))
+        return [bytes(grantee) for (grantee,) in rows]
+
+    def shown(self, numbers: Sequence[TelephoneNumber], names: Sequence[bytes], now: datetime) -> list[Shown]:
+        """Return what whoever has these names may see of numbers, each app once, in one statement."""
+        values = _filled([int(number.digits) for number in numbers], _NUMBERS_AT_ONCE)
+        grantees = _filled(names, _GRANTEES_AT_ONCE)
+        statement = self._statement(len(values), len(grantees))
+        rows = self.database.rows(statement, *values, *grantees, to_column(now))
+        shows: dict[tuple[int, str], int] = {}
+        for number, app, _, _, one in rows:
+            shows[number, app] = shows.get((number, app), 0) | one
+        found = {
+            (number, app): Shown(number, app, text, media if shows[number, app] & MEDIA else None)
+            for number, app, text, media, _ in rows
+            if shows[number, app] & RECORD
+        }
+        return list(found.values())
+
+    def _statement(self, numbers: int, grantees: int) -> str:
+        made = self._statements.get((numbers, grantees))
+        if made is None:
+            made = self._statements[numbers, grantees] = (
+                "SELECT g.number, e.app, e.statement, e.media, g.shows"
+                " FROM directory_grants g JOIN directory_entries e ON e.number = g.number AND e.app = g.app"
+                f" WHERE g.number IN ({', '.join('?' * numbers)}) AND g.grantee IN ({', '.join('?' * grantees)})"
+                " AND e.ends_at > ? AND e.state = 'live'"
+            )
+        return made
+
+
+def _filled(values: Sequence[_Value], counts: Sequence[int]) -> list[_Value]:
+    """Repeat the first of the values until there are as many as a statement is made for."""
+    count = next((count for count in counts if count >= len(values)), len(values))
+    return [*values, *[values[0]] * (count - len(values))]

@@ -1,0 +1,83 @@
+"""What front ends share about callers: secrets, quotas, and the requests that were answered."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from number_directory.server.quotas import Kept
+from serving.database import Database
+from serving.times import from_column, to_column
+
+_SECRET_BYTES = 32
+_HOLD_QUOTA = """
+    INSERT INTO directory_quotas (key, seen, full_at) VALUES (?, ?, 0)
+    ON CONFLICT (key) DO UPDATE SET key = excluded.key
+    RETURNING seen, full_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Random secrets, made when first asked for."""
+
+    database: Database
+
+    def get(self, name: str) -> bytes:
+        """Return the 32 random bytes of this name, the same for every front end and for good."""
+        row = self.database.row("SELECT value FROM directory_secrets WHERE name = ?", name)
+        if row is None:
+            self.database.run(
+                "INSERT INTO directory_secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+                name,
+                secrets.token_bytes(_SECRET_BYTES),
+            )
+            row = self.database.rows("SELECT value FROM directory_secrets WHERE name = ?", name)[0]
+        return bytes(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class SharedQuotas:
+    """All callers' quotas. Nobody was promised them: a lost power supply may give some back."""
+
+    database: Database
+
+    def change(self, key: bytes, change: Callable[[Kept], Kept]) -> None:
+        """Change what is kept of a caller; see `number_directory.server.quotas.SharedQuotas`."""
+        with self.database.transaction(synced=False):
+            seen, full_at = self.database.rows(_HOLD_QUOTA, key, b"")[0]
+            kept = change(Kept(bytes(seen), from_column(full_at)))
+            self.database.run(
+                "UPDATE directory_quotas SET seen = ?, full_at = ? WHERE key = ?",
+                kept.seen,
+                to_column(kept.full_at) or 0,
+                key,
+            )
+
+    def forget(self, full_before: datetime) -> int:
+        """Forget the callers whose buckets have been full since a time."""
+        return self.database.run("DELETE FROM directory_quotas WHERE full_at < ?", to_column(full_before))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedReplays:
+    """The requests that were answered, for front ends on several hosts; see `number_directory.server.replays`."""
+
+    database: Database
+
+    def spend(self, key: bytes, expires_at: datetime, now: datetime) -> bool:  # noqa: ARG002 - the Protocol's
+        """Note a request; return False where it was before."""
+        return (
+            self.database.run_soon_durable(
+                "INSERT INTO directory_replays (key, expires_at) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
+                key,
+                to_column(expires_at),
+            )
+            == 1
+        )
+
+    def forget(self, now: datetime) -> int:
+        """Forget the requests that are no longer fresh."""
+        return self.database.run("DELETE FROM directory_replays WHERE expires_at < ?", to_column(now))
