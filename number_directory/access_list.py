@@ -42,7 +42,7 @@ TYPE: Final = "tn-acl+jwt"
 """The `typ` of an access list."""
 LARGEST_ACCESS_LIST: Final = 64 * 1024
 """Characters that an access list may have."""
-MOST_GRANTS: Final = 2000
+MOST_GRANTS: Final = 1500
 """How many grants an access list may have, for all apps together."""
 
 _KIND = JwsKind("an access list", TYPE, LARGEST_ACCESS_LIST, AccessListError)
@@ -99,7 +99,7 @@ def _is_value(kind: GrantKind, value: str) -> bool:
                 NumberPrefix.parse(value)
             case GrantKind.TOKEN:
                 return len(decode_base64url(value)) == _HASH_SIZE
-            case GrantKind.ANYONE:
+            case _:
                 return not value
     except (JwsError, TelephoneNumberError):
         return False

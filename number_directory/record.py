@@ -146,6 +146,8 @@ class SignedRecord(SignedStatement):
     record: Record = field(init=False, compare=False)
 
     def _take(self, payload: bytes) -> None:
+        if len(self.token) > LARGEST_RECORD:
+            refuse(_KIND, f"it has at most {LARGEST_RECORD} characters with its disclosure")
         claims = read_claims(_KIND, payload, _Claims)
         media = _disclosed(self.token, _digest_of(claims))
         record = Record(
