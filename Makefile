@@ -9,7 +9,8 @@ PEER_VENV := .venv-bench
 PEER_LOCK := requirements/bench-peer.lock
 PURE := stir policies trust_store
 SEALED := checkpoint cosignature entry label_index log_description merkle proof sct signed_note tiles vrf
-ROOMS := acme_client answerback ca_server transparency $(PURE)
+STATED := access_list description lookup move own_listing receipt record statement
+ROOMS := acme_client answerback ca_server number_directory transparency $(PURE)
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
 
@@ -33,6 +34,7 @@ check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of th
 	$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest --quiet --no-header $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
 		$(SEALED:%=tests/unit/transparency/test_%.py) tests/unit/transparency/test_vectors.py $(SEALED:%=--cov=transparency.%) \
+		$(STATED:%=tests/unit/number_directory/test_%.py) $(STATED:%=--cov=number_directory.%) \
 		--cov-report=term-missing:skip-covered --cov-fail-under=100
 
 format: $(READY)  ## put the code into the house's form, and mend what can be mended
