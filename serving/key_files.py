@@ -16,6 +16,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -27,7 +28,7 @@ from serving.errors import KeyStoreError
 from serving.settings import Keys
 from stir.encrypted_key import encrypted_pem
 
-PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey | MLDSA44PrivateKey
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _OPT_OUT = "keys.unencrypted"
@@ -102,6 +103,15 @@ def write_key(path: Path, key: PrivateKey, passphrase: bytes | None) -> None:
 def read_ed25519(path: Path, passphrase: bytes | None, *, lost: str) -> Ed25519PrivateKey:
     """Read the Ed25519 key of a file; raise KeyStoreError where it is missing, another, or does not open."""
     return _require_ed25519(_read_key(path, passphrase, lost, None), path)
+
+
+def read_ml_dsa_44(path: Path, passphrase: bytes | None, *, lost: str) -> MLDSA44PrivateKey:
+    """Read the ML-DSA-44 key of a file; raise KeyStoreError where it is missing, another, or does not open."""
+    key = _read_key(path, passphrase, lost, None)
+    if not isinstance(key, MLDSA44PrivateKey):
+        msg = f"{path} is no ML-DSA-44 key"
+        raise KeyStoreError(msg)
+    return key
 
 
 def passphrase_of(keys: Keys) -> bytes | None:

@@ -12,7 +12,7 @@ import textwrap
 
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import padding
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -66,7 +66,9 @@ class _EncryptedPrivateKeyInfo:
     data: bytes
 
 
-def encrypted_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, passphrase: bytes) -> bytes:
+def encrypted_pem(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA44PrivateKey, passphrase: bytes
+) -> bytes:
     """Return the key in PEM, to be read with `load_pem_private_key` or `openssl pkey`."""
     salt, iv = os.urandom(_SALT_BYTES), os.urandom(_IV_BYTES)
     derivation = Scrypt(salt, _KEY_BYTES, _COST, _BLOCK_SIZE, _PARALLEL)

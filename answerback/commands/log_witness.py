@@ -36,8 +36,9 @@ def witness() -> None:
 @witness.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Its name in cosignatures, for good, such as witness.example/w1.")
+@click.option("--ml-dsa-44", is_flag=True, help="Cosign with a second key too, which quantum computers do not break.")
 @json_option
-def init(folder: Path, name: str, as_json: bool) -> None:
+def init(folder: Path, name: str, ml_dsa_44: bool, as_json: bool) -> None:
     """Make a new witness in FOLDER: a key, a memory that belongs to it, and settings.
 
     The key is encrypted where ANSWERBACK_WITNESS_PASSPHRASE is set, which then must be set for `serve` too.
@@ -45,12 +46,13 @@ def init(folder: Path, name: str, as_json: bool) -> None:
     from transparency.witness.initialise import initialise
 
     with _failing():
-        made = initialise(folder, name, _passphrase())
-    data = {"config": str(made.config), "key": made.verifier_key}
+        made = initialise(folder, name, _passphrase(), ml_dsa_44=ml_dsa_44)
+    data = {"config": str(made.config), "key": made.verifier_key, "keys": list(made.verifier_keys)}
 
     def tell() -> None:
-        click.echo(f"The witness {name} is made, in {folder}. Hand out its verifier key:")
-        click.echo(f"  {made.verifier_key}")
+        click.echo(f"The witness {name} is made, in {folder}. Hand out its verifier key{'s' if ml_dsa_44 else ''}:")
+        for key in made.verifier_keys:
+            click.echo(f"  {key}")
         click.echo("Next:")
         click.echo(f"  1. Name the logs that it cosigns, as [[logs]] in {made.config}.")
         click.echo(f"  2. Serve: answerback log witness serve --config {made.config}")
@@ -93,16 +95,17 @@ def status(path: Path, as_json: bool) -> None:
         }
         for origin in sorted({*opened.logs, *cosigned})
     ]
-    key = opened.cosigner.verifier.format()
+    keys = opened.verifier_keys
 
     def tell() -> None:
-        click.echo(key)
+        for key in keys:
+            click.echo(key)
         for row in rows:
             seen = "nothing cosigned yet" if row["size"] is None else f"{row['size']} entries at {row['cosigned_at']}"
             against = f", {row['evidence']} pieces of evidence against it" if row["evidence"] else ""
             click.echo(f"{row['origin']}  {seen}{against}")
 
-    emit(as_json, {"key": key, "logs": rows}, tell)
+    emit(as_json, {"key": keys[0], "keys": list(keys), "logs": rows}, tell)
 
 
 @witness.command()

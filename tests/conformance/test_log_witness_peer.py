@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -16,12 +17,13 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from tests.fakes.log_simulator import ORIGIN, LogSimulator
 from tests.fakes.log_world import SHARD, Authority, fill, make_config, published, shard_of
 from tests.peers import require_witness
 from transparency.client import LogRefused, WitnessClient
-from transparency.cosignature import Ed25519Cosigner, parse_cosignature_key
+from transparency.cosignature import Ed25519Cosigner, MlDsa44Cosigner, parse_cosignature_key
 from transparency.following import Shard
 from transparency.merkle import consistency_proof
 from transparency.proof import WitnessPolicy
@@ -124,6 +126,19 @@ def test_a_foreign_feeder_gets_our_cosignature(ours: OurWitness, log: LogSimulat
     grow(log, 50)
     assert "lines" in ours.fed(log, 300)
     assert ours.witness.latest()[ORIGIN].checkpoint.size == 350
+
+
+def test_a_foreign_feeder_takes_our_answer_with_a_second_line(ours: OurWitness, log: LogSimulator) -> None:
+    """C2SP tlog-witness: a client passes over lines of keys that it does not know, such as our ML-DSA-44 one."""
+    both = dataclasses.replace(ours.witness, second=MlDsa44Cosigner(_COSIGNER.name, MLDSA44PrivateKey.generate()))
+    with make_server("127.0.0.1", 0, create_app(both), handler_class=_Silent) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        answer = OurWitness(both, f"http://127.0.0.1:{server.server_port}").fed(log)
+        server.shutdown()
+        thread.join(_PATIENCE)
+    assert answer["lines"].startswith("— witness.example/w1 ")
+    assert len(both.latest()[ORIGIN].note.signatures) == 3
 
 
 def test_a_foreign_feeder_understands_our_refusals(ours: OurWitness, log: LogSimulator) -> None:

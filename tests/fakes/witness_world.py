@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import falcon.testing
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from transparency.cosignature import Ed25519Cosigner
+from transparency.cosignature import Ed25519Cosigner, MlDsa44Cosigner
 from transparency.signed_note import Verifier
 from transparency.transport import Answer, Question, Unreachable
 from transparency.witness.app import create_app
@@ -29,6 +30,7 @@ class MemoryWitness:
     folder: Path
     logs: Mapping[str, Sequence[Verifier]]
     name: str = "witness.example/w1"
+    has_two_keys: bool = False
     is_away: bool = False
     gate: threading.Event = field(default_factory=threading.Event)
     changed: Callable[[Answer], Answer] = lambda answer: answer
@@ -40,7 +42,8 @@ class MemoryWitness:
         seed = sha256(self.name.encode()).digest()
         self.cosigner = Ed25519Cosigner(self.name, Ed25519PrivateKey.from_private_bytes(seed))
         store = Store.create(self.folder / f"{seed.hex()[:8]}.db", self.cosigner.verifier.format())
-        self.witness = Witness(self.cosigner, self.logs, store, lambda: AT)
+        second = MlDsa44Cosigner(self.name, MLDSA44PrivateKey.generate()) if self.has_two_keys else None
+        self.witness = Witness(self.cosigner, self.logs, store, lambda: AT, second)
         self.client = falcon.testing.TestClient(create_app(self.witness))
 
     @property

@@ -97,11 +97,15 @@ class Witnesses:
         if isinstance(answer, Exception):
             self._note_silence(one.name, origin, str(answer))
             return note
+        note = note.with_signatures(answer)
+        if not one.has_signed(note):
+            self._note_silence(one.name, origin, "it cosigned with some only of the keys that log.toml names")
+            return note
         with self._lock:
             was_silent = self._silent.pop((one.name, origin), None)
         if was_silent is not None:
             _log.info("the witness %s cosigns %s again", one.name, origin)
-        return note.with_signatures(answer)
+        return note
 
     def _note_silence(self, name: str, origin: str, reason: str) -> None:
         """Tell of a witness that did not cosign, and not again while the reason stays."""

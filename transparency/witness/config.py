@@ -42,12 +42,14 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one witness. Relative paths start from `folder`, which `load` makes that of the file.
 
-    `name` is the witness's name in its cosignatures, such as `witness.example/w1`: it belongs to the key, for good.
+    `name` is the witness's name in its cosignatures, such as `witness.example/w1`: it belongs to the keys, for good.
+    With `ml_dsa_44_key` each checkpoint gets two cosignatures, the second of which holds against quantum computers too.
     """
 
     name: str
     database: Path = Path("witness.db")
     key: Path = Path("witness.key")
+    ml_dsa_44_key: Path | None = None
     server: Server = Server()
     logs: tuple[Log, ...] = ()
     folder: Path = Path()
@@ -76,6 +78,11 @@ class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def key_path(self) -> Path:
         """Where the key is."""
         return self.folder / self.key
+
+    @property
+    def ml_dsa_44_key_path(self) -> Path | None:
+        """Where the second key is, if there is one."""
+        return None if self.ml_dsa_44_key is None else self.folder / self.ml_dsa_44_key
 
     def known_logs(self) -> dict[str, tuple[Verifier, ...]]:
         """Return the keys of the logs that are cosigned, by origin; raise ConfigurationError."""

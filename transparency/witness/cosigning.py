@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from transparency.add_checkpoint import Submission, encode_signatures
 from transparency.checkpoint import Checkpoint
-from transparency.cosignature import Ed25519Cosigner
+from transparency.cosignature import Ed25519Cosigner, MlDsa44Cosigner
 from transparency.signed_note import Note, Verifier
 from transparency.witness.config import WitnessConfig
 from transparency.witness.deciding import authenticate, read, require_growth
 from transparency.witness.errors import Refusal, RefusalKind
-from transparency.witness.keys import open_key
+from transparency.witness.keys import open_key, open_ml_dsa_44_key
 from transparency.witness.store import Cosigned, Evidence, Memory, Store
 
 
@@ -23,12 +23,22 @@ def _seconds() -> int:
 
 @dataclass(frozen=True)
 class Witness:
-    """A witness: its key, the logs that it knows, its memory, and a clock in seconds since 1970."""
+    """A witness: its key, the logs that it knows, its memory, and a clock in seconds since 1970.
+
+    With `second`, each checkpoint is cosigned by that as well, in the same answer.
+    """
 
     cosigner: Ed25519Cosigner
     logs: Mapping[str, Sequence[Verifier]]
     store: Store
     clock: Callable[[], int] = _seconds
+    second: MlDsa44Cosigner | None = None
+
+    @property
+    def verifier_keys(self) -> tuple[str, ...]:
+        """What others need to check its cosignatures."""
+        second = () if self.second is None else (self.second.verifier.format(),)
+        return (self.cosigner.verifier.format(), *second)
 
     def add_checkpoint(self, body: bytes) -> bytes:
         """Return the signature lines for the checkpoint in a request; raise Refusal, or StateError.
@@ -62,15 +72,25 @@ class Witness:
             if refusal.is_evidence:
                 _keep(memory, submission, latest, now, refusal)
             return refusal
-        cosignature = self.cosigner.cosign(checkpoint, now)
-        memory.remember(checkpoint.origin, Cosigned(note.with_signatures([cosignature]), now))
-        return encode_signatures([cosignature])
+        cosigners = (self.cosigner,) if self.second is None else (self.cosigner, self.second)
+        cosignatures = [one.cosign(checkpoint, now) for one in cosigners]
+        memory.remember(checkpoint.origin, Cosigned(note.with_signatures(cosignatures), now))
+        return encode_signatures(cosignatures)
 
 
 def open_witness(config: WitnessConfig, passphrase: bytes | None) -> Witness:
     """Return the witness of these settings; raise ServingError."""
     cosigner = Ed25519Cosigner(config.name, open_key(config.key_path, passphrase))
-    return Witness(cosigner, config.known_logs(), Store(config.database_path, cosigner.verifier.format()))
+    path = config.ml_dsa_44_key_path
+    second = None if path is None else MlDsa44Cosigner(config.name, open_ml_dsa_44_key(path, passphrase))
+    store = Store(config.database_path, memory_keys(cosigner, second))
+    return Witness(cosigner, config.known_logs(), store, second=second)
+
+
+def memory_keys(cosigner: Ed25519Cosigner, second: MlDsa44Cosigner | None) -> str:
+    """Return the verifier keys that a memory belongs to, as it holds them."""
+    keys = (cosigner.verifier.format(), *(() if second is None else (second.verifier.format(),)))
+    return "\n".join(keys)
 
 
 def _require_time(now: int, latest: Cosigned | None) -> None:

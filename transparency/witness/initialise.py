@@ -7,20 +7,23 @@ from pathlib import Path
 
 import msgspec
 
-from transparency.cosignature import Ed25519Cosigner
+from transparency.cosignature import Ed25519Cosigner, MlDsa44Cosigner
 from transparency.errors import NoteError
+from transparency.signed_note import require_name
 from transparency.witness.config import CONFIG_NAME, WitnessConfig
+from transparency.witness.cosigning import memory_keys
 from transparency.witness.errors import ConfigurationError
-from transparency.witness.keys import create_key
+from transparency.witness.keys import create_key, create_ml_dsa_44_key
 from transparency.witness.store import Store
 
+_SECOND = Path("witness-ml-dsa-44.key")
 _SETTINGS = """\
 # A witness: it cosigns what a log shows, and never two histories of one log.
-# Its name belongs to its key, for good.
+# Its name belongs to its keys, and they to the database, for good.
 name = {name}
 database = "witness.db"
 key = "witness.key"
-
+{second}
 [server]
 # Without TLS on this machine only: put a proxy that speaks TLS before it, or set tls.
 bind = "127.0.0.1:14200"
@@ -38,14 +41,19 @@ bind = "127.0.0.1:14200"
 
 @dataclass(frozen=True, slots=True)
 class NewWitness:
-    """A witness that was made: its settings, and the verifier key to hand out."""
+    """A witness that was made: its settings, and the verifier keys to hand out, the Ed25519 one first."""
 
     config: Path
-    verifier_key: str
+    verifier_keys: tuple[str, ...]
+
+    @property
+    def verifier_key(self) -> str:
+        """The Ed25519 one."""
+        return self.verifier_keys[0]
 
 
-def initialise(folder: Path, name: str, passphrase: bytes | None) -> NewWitness:
-    """Make a witness in a folder that has none; raise ServingError."""
+def initialise(folder: Path, name: str, passphrase: bytes | None, *, ml_dsa_44: bool = False) -> NewWitness:
+    """Make a witness in a folder that has none, with a second key if asked for; raise ServingError."""
     path = folder / CONFIG_NAME
     if path.exists():
         msg = f"{path} exists: there is a witness already"
@@ -55,14 +63,17 @@ def initialise(folder: Path, name: str, passphrase: bytes | None) -> NewWitness:
     except OSError as error:
         msg = f"{folder} cannot be made: {error.strerror}"
         raise ConfigurationError(msg) from error
-    config = WitnessConfig(name, folder=folder)
+    config = WitnessConfig(name, ml_dsa_44_key=_SECOND if ml_dsa_44 else None, folder=folder)
     try:
-        cosigner = Ed25519Cosigner(name, create_key(config.key_path, passphrase))
-        verifier_key = cosigner.verifier.format()
+        require_name(name)
     except NoteError as error:
-        config.key_path.unlink()
         msg = f"{error}: choose a name such as witness.example/w1"
         raise ConfigurationError(msg) from error
-    Store.create(config.database_path, verifier_key).close()
-    path.write_text(_SETTINGS.format(name=msgspec.json.encode(name).decode()), encoding="utf-8")
-    return NewWitness(path, verifier_key)
+    second_path = config.ml_dsa_44_key_path  # made first: where that fails, nothing is there yet
+    second = None if second_path is None else MlDsa44Cosigner(name, create_ml_dsa_44_key(second_path, passphrase))
+    cosigner = Ed25519Cosigner(name, create_key(config.key_path, passphrase))
+    keys = memory_keys(cosigner, second)
+    Store.create(config.database_path, keys).close()
+    line = f'ml_dsa_44_key = "{_SECOND}"\n' if ml_dsa_44 else ""
+    path.write_text(_SETTINGS.format(name=msgspec.json.encode(name).decode(), second=line), encoding="utf-8")
+    return NewWitness(path, tuple(keys.splitlines()))

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from stir.certificate import NumberCertificate
 from stir.telephone_number import TelephoneNumber
@@ -16,13 +17,16 @@ from tests.fakes.log_simulator import URL, LogSimulator
 from tests.fakes.small_pki import CALLER, STRANGER, root
 from transparency.add_checkpoint import SIZE_TYPE, Submission, encode_signatures, encode_size
 from transparency.client import LogClient, LogRefused, WitnessClient, fetch_description
-from transparency.cosignature import Ed25519Cosigner
+from transparency.cosignature import Ed25519Cosigner, MlDsa44Cosigner
 from transparency.errors import LogDescriptionError, NoteError, SctError, TileMissingError, TransparencyError
 from transparency.sct import decode_sct_list, issuer_key_hash, tbs_of
-from transparency.signed_note import Note
+from transparency.signed_note import Note, NoteSignature
 from transparency.transport import Answer, Question, Unreachable
 
 COSIGNER = Ed25519Cosigner("witness.example/w1", Ed25519PrivateKey.from_private_bytes(sha256(b"w").digest()))
+
+
+WITNESS = Ed25519Cosigner("witness.example/w1", Ed25519PrivateKey.from_private_bytes(sha256(b"witness").digest()))
 
 
 @dataclass
@@ -225,6 +229,24 @@ def test_a_cosignature_is_checked(log: LogSimulator) -> None:
     client = WitnessClient("https://w.example", COSIGNER.verifier, always(200, wrong))
     with pytest.raises(NoteError, match="wrong"):
         client.cosign(_note(log), 1, lambda _: [])
+
+
+def test_a_witness_with_two_keys_gives_two_lines(log: LogSimulator) -> None:
+    """Those of all its keys are taken and checked; a false one by any of them is refused."""
+    second = MlDsa44Cosigner(WITNESS.name, MLDSA44PrivateKey.generate())
+    note, checkpoint = Note.parse(log.files["checkpoint"]), log.checkpoint()
+    lines = [WITNESS.cosign(checkpoint, 1), second.cosign(checkpoint, 1)]
+
+    def asked(signatures: list[NoteSignature]) -> tuple[NoteSignature, ...]:
+        way = always(200, encode_signatures(signatures))
+        client = WitnessClient("https://w.example", WITNESS.verifier, way, (second.verifier,))
+        return client.cosign(note, checkpoint.size, lambda _: ())
+
+    assert asked(lines) == tuple(lines)
+    assert asked(lines[:1]) == tuple(lines[:1])
+    forged = NoteSignature(second.name, second.verifier.key_id, bytes(2428))
+    with pytest.raises(NoteError, match="is wrong"):
+        asked([lines[0], forged])
 
 
 def test_a_witness_shows_what_it_cosigned_last(log: LogSimulator) -> None:

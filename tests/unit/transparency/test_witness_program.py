@@ -6,18 +6,21 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from serving.errors import ServingError
 from serving.settings import Address, Tls
 from tests.fakes.log_simulator import ORIGIN, LogSimulator
+from transparency.add_checkpoint import Submission, decode_signatures
 from transparency.cosignature import parse_cosignature_key
+from transparency.signed_note import Note
 from transparency.witness.config import Server, WitnessConfig
 from transparency.witness.cosigning import open_witness
 from transparency.witness.errors import ConfigurationError, KeyStoreError, StateError
 from transparency.witness.initialise import initialise
-from transparency.witness.keys import create_key, open_key
+from transparency.witness.keys import create_key, create_ml_dsa_44_key, open_key
 
 NAME = "witness.example/w1"
 
@@ -88,6 +91,61 @@ def test_a_key_may_be_under_a_passphrase(tmp_path: Path) -> None:
     for wrong in (None, b"wrong horse"):
         with pytest.raises(KeyStoreError, match="passphrase"):
             open_witness(config, wrong)
+
+
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"])
+def test_a_witness_may_cosign_with_a_second_key(tmp_path: Path, passphrase: bytes | None) -> None:
+    """C2SP tlog-cosignature: one answer brings a line of Ed25519 and one of ML-DSA-44, each right by its own key."""
+    made = initialise(tmp_path / "w", NAME, passphrase, ml_dsa_44=True)
+    log = LogSimulator()
+    log.fill(3)
+    log.publish()
+    (tmp_path / "w" / "log.json").write_bytes(log.description.to_json())
+    config = configured(tmp_path / "w", '[[logs]]\ndescription = "log.json"')
+    witness = open_witness(config, passphrase)
+    assert witness.verifier_keys == made.verifier_keys
+    note = Note.parse(log.files["checkpoint"])
+    cosigned = note.with_signatures(decode_signatures(witness.add_checkpoint(Submission(0, (), note).to_bytes())))
+    for key in map(parse_cosignature_key, made.verifier_keys):
+        (line,) = cosigned.verified_by([key])
+        assert line.name == NAME
+    assert witness.latest()[ORIGIN].note == cosigned
+    witness.close()
+    assert config.ml_dsa_44_key_path is not None
+    assert stat.S_IMODE(config.ml_dsa_44_key_path.stat().st_mode) == 0o600
+
+
+def test_a_memory_belongs_to_both_keys(tmp_path: Path) -> None:
+    """A witness whose second key was taken away, exchanged or damaged does not go on with the memory."""
+    made = initialise(tmp_path / "w", NAME, None, ml_dsa_44=True)
+    text = made.config.read_text()
+    made.config.write_text(text.replace("ml_dsa_44_key", "# ml_dsa_44_key"))
+    with pytest.raises(StateError, match="another key"):
+        open_witness(WitnessConfig.load(made.config), None)
+    made.config.write_text(text)
+    path = tmp_path / "w" / "witness-ml-dsa-44.key"
+    path.unlink()
+    with pytest.raises(KeyStoreError, match="is missing"):
+        open_witness(WitnessConfig.load(made.config), None)
+    create_key(path, None)
+    with pytest.raises(KeyStoreError, match="no ML-DSA-44 key"):
+        open_witness(WitnessConfig.load(made.config), None)
+    path.unlink()
+    create_ml_dsa_44_key(path, None)
+    with pytest.raises(StateError, match="another key"):
+        open_witness(WitnessConfig.load(made.config), None)
+
+
+def test_where_no_such_key_can_be_made_nothing_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older `cryptography` is told, and no half of a witness is left."""
+
+    def unsupported() -> None:
+        raise UnsupportedAlgorithm("ML-DSA")
+
+    monkeypatch.setattr("transparency.witness.keys.MLDSA44PrivateKey.generate", unsupported)
+    with pytest.raises(KeyStoreError, match="no ML-DSA-44 keys"):
+        initialise(tmp_path / "w", NAME, None, ml_dsa_44=True)
+    assert list((tmp_path / "w").iterdir()) == []
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.fakes.log_world import NOW, SHARD, Authority, fill, make_config, publ
 from tests.fakes.witness_world import MemoryWitness, WitnessNetwork
 from transparency.checkpoint import Checkpoint
 from transparency.client import LogRefused
+from transparency.cosignature import parse_cosignature_key
 from transparency.server.app import create_log
 from transparency.server.config import Witness, Witnessing
 from transparency.server.errors import PublishingError
@@ -53,7 +55,7 @@ class World:
         """Return who signed a published checkpoint: the log, then witnesses by name."""
         data = self.log.publisher.read(path)
         names = [] if data is None else [one.name for one in Note.parse(data).signatures]
-        return [*names[:1], *sorted(names[1:])]
+        return [*names[:1], *sorted(set(names[1:]))]
 
     def size(self, path: str = PATH) -> int:
         """Return how large the tree of a published checkpoint is."""
@@ -66,10 +68,10 @@ def make(folder: Path, authority: Authority, **witnessing: int) -> World:
     """Return a world with settings of its own."""
     config = make_config(folder / "log", authority)
     keys = {config.origin(SHARD): [shard_of(create_log(config)).keys.checkpoint.verifier]}
-    one, two = (MemoryWitness(folder, keys, f"{name}.example/w1") for name in ("one", "two"))
+    one, two = (MemoryWitness(folder, keys, f"{name}.example/w1", name == "two") for name in ("one", "two"))
     config = msgspec.structs.replace(
         config,
-        witnesses=tuple(Witness(one.name, one.url, (one.cosigner.verifier.format(),)) for one in (one, two)),
+        witnesses=tuple(Witness(one.name, one.url, one.witness.verifier_keys) for one in (one, two)),
         witnessing=Witnessing(**({"every_seconds": 1, "deadline_seconds": 20} | witnessing)),
     )
     return World(create_log(config, clock=lambda: NOW, transport=WitnessNetwork((one, two))), one, two)
@@ -95,7 +97,8 @@ def test_what_is_published_gets_all_cosignatures(world: World) -> None:
         world.gathering.step()
         assert world.signers() == [ORIGIN, "one.example/w1", "two.example/w1"]
         note = Note.parse(world.log.publisher.read(PATH) or b"")
-        assert len(note.verified_by([world.one.cosigner.verifier, world.two.cosigner.verifier])) == 2
+        keys = (*world.one.witness.verifier_keys, *world.two.witness.verifier_keys)
+        assert len(note.verified_by(map(parse_cosignature_key, keys))) == 3
     assert (world.size(), world.size(COSIGNED)) == (305, 305)
 
 
@@ -167,6 +170,20 @@ def test_a_witness_that_answers_nonsense_adds_nothing(world: World, body: bytes)
     world.grow(5, 1)
     world.gathering.step()
     assert world.signers() == [ORIGIN, "two.example/w1"]
+
+
+def test_a_witness_with_two_keys_is_asked_until_it_used_both(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The operator reads that one line is missing, and what came is published meanwhile."""
+    world.two.changed = lambda answer: dataclasses.replace(answer, body=answer.body.splitlines(keepends=True)[0])
+    world.grow(5, 1)
+    world.gathering.step()
+    assert world.signers() == [ORIGIN, "one.example/w1", "two.example/w1"]
+    assert "some only of the keys" in caplog.text
+    world.two.changed = lambda answer: answer
+    world.gathering.step()
+    note = Note.parse(world.log.publisher.read(PATH) or b"")
+    for key in world.two.witness.verifier_keys:
+        assert note.verified_by([parse_cosignature_key(key)])
 
 
 def test_a_witness_that_saw_another_history_says_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
