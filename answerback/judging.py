@@ -16,6 +16,8 @@ from cryptography import x509
 
 from answerback.failure import Failure
 from answerback.output import emit
+from number_directory.errors import DirectoryError
+from number_directory.record import SignedRecord
 from policies.terms import Purpose
 from policies.verdicts import QUESTIONS, Finding, Outcome, Rule, Verdict
 from stir.certificate import load_certificate, read_pem_chain
@@ -23,7 +25,7 @@ from stir.errors import PassportError, StirError
 from stir.identity_header import IdentityHeader
 from stir.passport import SignedPassport
 from stir.telephone_number import TelephoneNumber
-from trust_store import Call, Explanation, TrustStore, TrustStoreError
+from trust_store import Call, DirectoryRecord, Evidence, Explanation, TrustStore, TrustStoreError
 from trust_store.fetching import fetch
 
 EXIT_CODES = {Outcome.VERIFIED: 0, Outcome.UNVERIFIED: 3, Outcome.REFUSED: 4}
@@ -38,6 +40,8 @@ _DER_SEQUENCE = b"\x30"
 _DOTS = 2
 """In a token, at least: an Identity header has more."""
 _HEADER_SIGNS = frozenset(":;")
+_BETWEEN = "~"
+"""In a record, behind what is signed (RFC 9901 §4); in no PASSporT."""
 
 Chain = tuple[x509.Certificate, ...]
 
@@ -51,8 +55,9 @@ class Circumstances:
     at: datetime
     purpose: Purpose
     body: bytes | None = None
-    chain: Chain = ()
+    chains: tuple[Chain, ...] = ()
     proofs: tuple[bytes, ...] = ()
+    app: str | None = None
 
     @classmethod
     def given(cls, options: dict[str, Any]) -> Circumstances:
@@ -65,22 +70,36 @@ class Circumstances:
             at=moment(options["at"]),
             purpose=Purpose(named),
             body=body,
-            chain=() if options["chain"] is None else read_chain(read_file(options["chain"]), options["chain"]),
+            chains=tuple(read_chain(read_file(path), path) for path in options["chains"]),
             proofs=tuple(read_file(path) for path in options["proofs"]),
+            app=options["app"],
         )
 
 
 def circumstances_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options that say how a call came in; the numbers may be `required`."""
     options = (
-        click.option("--from", "orig", metavar="NUMBER", required=required, help="Who called, by the signalling."),
+        click.option(
+            "--from",
+            "orig",
+            metavar="NUMBER",
+            required=required,
+            help="Who called, by the signalling; or whose record it is.",
+        ),
         click.option("--to", "dest", metavar="NUMBER", required=required, help="Who was called."),
         click.option("--at", metavar="TIME", help="Judge as of this time, such as 2026-06-01T12:00:00Z. [now]"),
         click.option("--message", type=click.Path(path_type=Path), help="The message that came in: its MIME body."),
         click.option(
             "--purpose", type=click.Choice([one.value for one in Purpose]), help="[message, where one is given]"
         ),
-        click.option("--chain", type=click.Path(path_type=Path), help="Certificates for a token that brings none."),
+        click.option("--app", metavar="APP", help="The app in which it came in, or whose record it is."),
+        click.option(
+            "--chain",
+            "chains",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Certificates for a token that brings none, or of another authority; may be given again.",
+        ),
         click.option(
             "--proof",
             "proofs",
@@ -116,11 +135,11 @@ def open_store(*, offline: bool) -> TrustStore:
 
 def judged(store: TrustStore, token: str, circumstances: Circumstances) -> Verdict:
     """Judge a token or an Identity header that came in, and remember a message that is verified."""
-    call = _call(token, circumstances)
-    if isinstance(call, Verdict):
-        return call
+    evidence = _evidence(token, circumstances)
+    if isinstance(evidence, Verdict):
+        return evidence
     with failing():
-        return store.judge(call)
+        return store.judge(evidence)
 
 
 def explained(store: TrustStore, evidence: str | Chain, circumstances: Circumstances) -> Explanation:
@@ -130,13 +149,18 @@ def explained(store: TrustStore, evidence: str | Chain, circumstances: Circumsta
     verified by that.
     """
     if not isinstance(evidence, str):
-        return store.explain_chain(evidence, circumstances.at, circumstances.proofs, circumstances.purpose)
-    call = _call(evidence, circumstances)
-    if isinstance(call, Verdict):
-        return Explanation(call, (Finding(call.rule, call.reason, call.outcome),))
+        given = circumstances
+        return store.explain_chain(evidence, given.at, given.proofs, given.purpose, given.chains)
+    read = _evidence(evidence, circumstances)
+    if isinstance(read, Verdict):
+        return Explanation(read, (Finding(read.rule, read.reason, read.outcome),))
     with failing():
-        found = store.explain(call)
-    assumed = {Rule.CALLER: circumstances.orig is None, Rule.CALLED: circumstances.dest is None}
+        found = store.explain(read)
+    assumed = {
+        Rule.CALLER: circumstances.orig is None,
+        Rule.CALLED: circumstances.dest is None,
+        Rule.RECORD: circumstances.orig is None or circumstances.app is None,
+    }
     return _without_assumptions(found, {rule for rule, holds in assumed.items() if holds})
 
 
@@ -252,21 +276,45 @@ def place(store: TrustStore, source: str | None) -> str | None:
     return None if source is None else str(store.file.with_name(source))
 
 
-def _call(token: str, circumstances: Circumstances) -> Call | Verdict:
-    """Return the call that a token or Identity header came with, or the verdict on one that is neither."""
+def _evidence(token: str, circumstances: Circumstances) -> Evidence | Verdict:
+    """Return the call or record that a token or Identity header is of, or the verdict on one that is neither."""
     try:
-        bare = _bare_token(token)
-        orig, dest = circumstances.orig, circumstances.dest
-        if orig is None or dest is None:
-            passport = SignedPassport.parse(bare).passport
-            orig, dest = orig or passport.orig, dest or TelephoneNumber(passport.dest[0])
-    except PassportError as error:
+        return _record(token, circumstances) if _BETWEEN in token else _call(token, circumstances)
+    except (PassportError, DirectoryError) as error:
         return Verdict(Outcome.REFUSED, Rule.TOKEN, str(error))
     except StirError as error:
         msg = "the token is for a call to something that is no telephone number: say where it went with --to"
         raise Failure(msg) from error
-    given = circumstances
-    return Call(bare, orig, dest, given.at, given.purpose, given.body, given.chain, given.proofs)
+
+
+def _call(token: str, given: Circumstances) -> Call:
+    if given.purpose is Purpose.RECORD:
+        msg = "this is the token of a call or a message, and no record: leave --purpose record out"
+        raise Failure(msg)
+    bare = _bare_token(token)
+    orig, dest = given.orig, given.dest
+    if orig is None or dest is None:
+        passport = SignedPassport.parse(bare).passport
+        orig, dest = orig or passport.orig, dest or TelephoneNumber(passport.dest[0])
+    return Call(
+        bare,
+        orig,
+        dest,
+        given.at,
+        given.purpose,
+        given.body,
+        proofs=given.proofs,
+        more_chains=given.chains,
+        app=given.app,
+    )
+
+
+def _record(token: str, given: Circumstances) -> DirectoryRecord:
+    number, app = given.orig, given.app
+    if number is None or app is None:
+        record = SignedRecord.parse(token).record
+        number, app = number or record.number, app or record.app
+    return DirectoryRecord(token, number, app, given.at, given.proofs)
 
 
 def _bare_token(text: str) -> str:
@@ -278,8 +326,8 @@ def _bare_token(text: str) -> str:
 
 def _without_assumptions(found: Explanation, assumed: set[Rule]) -> Explanation:
     """Take back what was found by asking a token about its own numbers."""
-    options = {Rule.CALLER: "--from", Rule.CALLED: "--to"}
-    reasons = {rule: f"not compared: give {options[rule]} with the number that the signalling told" for rule in assumed}
+    asked = {finding.rule for finding in found.findings}
+    reasons = {rule: _NOT_COMPARED[rule] for rule in assumed & asked}
     findings = tuple(
         replace(one, outcome=Outcome.UNVERIFIED, reason=reasons[one.rule])
         if one.rule in reasons and one.passed
@@ -291,6 +339,13 @@ def _without_assumptions(found: Explanation, assumed: set[Rule]) -> Explanation:
         rule = min(reasons, key=list(Rule).index)
         verdict = Verdict(Outcome.UNVERIFIED, rule, reasons[rule], verdict.anchor)
     return Explanation(verdict, findings)
+
+
+_NOT_COMPARED = {
+    Rule.CALLER: "not compared: give --from with the number that the signalling told",
+    Rule.CALLED: "not compared: give --to with the number that the signalling told",
+    Rule.RECORD: "not compared: give --from and --app with the number and the app that were asked about",
+}
 
 
 def _not_asked(explanation: Explanation) -> list[Rule]:

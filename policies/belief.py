@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
+from number_directory.record import Record
 from policies.facts import (
     CallFacts,
     CertificateFacts,
@@ -64,12 +65,22 @@ def on_statement(statement: Passport, call: CallFacts, settings: Settings) -> It
         yield _message_text(statement, call)
 
 
-def certified_number(certified: TelephoneNumber, call: CallFacts) -> Finding:
-    """Refuse a certificate that is for another number than the call came from."""
-    if certified != call.orig:
-        reason = f"the certificate is for {certified.masked}, but the {call.purpose} came from {call.orig.masked}"
+def on_record(record: Record, number: TelephoneNumber, app: str, at: datetime, settings: Settings) -> Iterator[Finding]:
+    """Hold what a record says against what was asked for, and when."""
+    if (record.number, record.app) != (number, app):
+        reason = f"the record is of {record.number.masked} in {record.app}, and not of {number.masked} in {app}"
+        yield refused(Rule.RECORD, reason)
+    yield _ASKED_FOR
+    yield _in_force(record, at, settings)
+
+
+def certified_number(certified: TelephoneNumber, use: Use) -> Finding:
+    """Refuse a certificate that is for another number than the call came from, or the record is of."""
+    if certified != use.number:
+        about = "the record is of" if use.purpose is Purpose.RECORD else f"the {use.purpose} came from"
+        reason = f"the certificate is for {certified.masked}, but {about} {use.number.masked}"
         return refused(Rule.CERTIFIED_NUMBER, reason)
-    return _CALLER_IS_CERTIFIED
+    return _NUMBER_IS_CERTIFIED
 
 
 def on_path(path: PathFacts, use: Use, settings: Settings) -> Iterator[Finding]:
@@ -139,7 +150,8 @@ _CALLER_IS_NAMED = Finding(Rule.CALLER, "the token names the number that this ca
 _CALLED_IS_NAMED = Finding(Rule.CALLED, "the token names the number that this went to")
 _TEXT_NOT_GIVEN = Finding(Rule.MESSAGE_TEXT, "not compared: only the sender is judged, as the message was not given")
 _TEXT_AS_SIGNED = Finding(Rule.MESSAGE_TEXT, "the message is the one that was signed")
-_CALLER_IS_CERTIFIED = Finding(Rule.CERTIFIED_NUMBER, "the certificate is for the number that this came from")
+_NUMBER_IS_CERTIFIED = Finding(Rule.CERTIFIED_NUMBER, "the certificate is for this number")
+_ASKED_FOR = Finding(Rule.RECORD, "the record is of the number and the app that were asked about")
 _CERTIFICATES_NOT_DENIED = Finding(Rule.DENIED_CERTIFICATE, "you deny none of the certificates")
 _WITHIN_DATES = Finding(Rule.VALIDITY, "every certificate is within its dates")
 _WITHIN_X509 = Finding(Rule.PATH, "the path obeys X.509 and the limits set in it")
@@ -217,6 +229,18 @@ def _message_text(statement: Passport, call: CallFacts) -> Finding:
     if not statement.is_about(call.body):
         return refused(Rule.MESSAGE_TEXT, "the message is not the one that was signed")
     return _TEXT_AS_SIGNED
+
+
+def _in_force(record: Record, at: datetime, settings: Settings) -> Finding:
+    now = at.timestamp()
+    if record.issued_at > now + settings.skew_seconds:
+        ahead = _span(record.issued_at - now)
+        source = settings.sources.get("skew_seconds")
+        reason = f"the record is dated {ahead} ahead of this clock; one of the two clocks is wrong"
+        return refused(Rule.IN_FORCE, reason, source)
+    if record.expires_at < now:
+        return refused(Rule.IN_FORCE, f"the record expired {_span(now - record.expires_at)} ago")
+    return Finding(Rule.IN_FORCE, "the record is in force")
 
 
 def _clock(leaf: CertificateFacts, at: datetime) -> Finding:

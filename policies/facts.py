@@ -36,11 +36,15 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a path is asked for: which number, when, and for what; `purpose` is None where no use is meant."""
+    """What certificates are asked for: which number, when, and for what.
+
+    `purpose` is None where no use is meant, `app` where it is in no app that has a name.
+    """
 
     number: TelephoneNumber
     at: datetime
     purpose: Purpose | None = None
+    app: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

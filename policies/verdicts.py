@@ -32,6 +32,8 @@ class Rule(StrEnum):
     CALLED = "called"
     FRESHNESS = "freshness"
     MESSAGE_TEXT = "message-text"
+    RECORD = "record"
+    IN_FORCE = "in-force"
     CHAIN = "chain"
     CERTIFIED_NUMBER = "certified-number"
     SIGNATURE = "signature"
@@ -52,6 +54,7 @@ class Rule(StrEnum):
     UNTIL = "until"
     INCLUDED = "included"
     REVOCATION = "revocation"
+    QUORUM = "quorum"
     DUPLICATE = "duplicate"
 
 
@@ -63,8 +66,10 @@ QUESTIONS: Mapping[Rule, str] = {
     Rule.CALLED: "Does the token name the number that was called?",
     Rule.FRESHNESS: "Was the token signed just now?",
     Rule.MESSAGE_TEXT: "Is the message the one that was signed?",
+    Rule.RECORD: "Is the record of the number and the app that were asked about?",
+    Rule.IN_FORCE: "Is the record in force: signed by now, and not expired?",
     Rule.CHAIN: "Are there well-formed certificates, each issued by the next?",
-    Rule.CERTIFIED_NUMBER: "Is the first certificate for the caller's number?",
+    Rule.CERTIFIED_NUMBER: "Is the first certificate for the number that is meant?",
     Rule.SIGNATURE: "Was the token signed with the key of that certificate?",
     Rule.DENIED_CERTIFICATE: "Are the certificates free of your denies?",
     Rule.ANCHOR: "Do the certificates lead to an anchor in your trust store?",
@@ -83,6 +88,7 @@ QUESTIONS: Mapping[Rule, str] = {
     Rule.UNTIL: "Do you still believe the anchor today?",
     Rule.INCLUDED: "Is it proved, as far as you ask for it, that the logs show what they took?",
     Rule.REVOCATION: "Is no certificate of the path revoked?",
+    Rule.QUORUM: "Did as many of your authorities certify this key as you ask for?",
     Rule.DUPLICATE: "Is it the first time that this message comes in?",
 }
 """What each rule asks, in words for people; "yes" passes."""
@@ -93,8 +99,8 @@ class Verdict:
     """What is said of a call, by which rule, and where that stands.
 
     `reason` is a sentence for people that holds no whole number. `anchor` is the name of the user's anchor that leads
-    to the call, None where none does. `source` is the line that decided, such as `trust.toml:12`; None where no line of
-    the user's did.
+    to the call, None where none does; with a quorum, the first of several. `source` is the line that decided, such as
+    `trust.toml:12`; None where no line of the user's did.
     """
 
     outcome: Outcome
@@ -144,15 +150,19 @@ def in_order(findings: Iterable[Finding]) -> Iterator[Finding]:
 def verdict(findings: Iterable[Finding]) -> Verdict:
     """Return the verdict of the rules that were asked: that of the first that did not pass.
 
-    Where all passed, the anchor decides; where none was found, nobody vouches, and nothing is verified.
+    Where all passed, the anchor decides or, where one was asked for, the quorum. Where no anchor was found, nobody
+    vouches, and nothing is verified.
     """
     anchor: Finding | None = None
+    ground: Finding | None = None
     for finding in findings:
         if finding.outcome is not None:
             name = None if anchor is None else anchor.anchor
             return Verdict(finding.outcome, finding.rule, finding.reason, name, finding.source)
         if finding.rule is Rule.ANCHOR:
-            anchor = finding
-    if anchor is None:
+            anchor = ground = finding
+        elif finding.rule is Rule.QUORUM and finding.source is not None:
+            ground = finding
+    if anchor is None or ground is None:
         return Verdict(Outcome.UNVERIFIED, Rule.ANCHOR, "no anchor was found that vouches for this")
-    return Verdict(Outcome.VERIFIED, Rule.ANCHOR, anchor.reason, anchor.anchor, anchor.source)
+    return Verdict(Outcome.VERIFIED, ground.rule, ground.reason, anchor.anchor, ground.source)

@@ -11,13 +11,16 @@ from policies.terms import Purpose
 from policies.verdicts import Finding, Outcome, Rule, Verdict
 from trust_store.anchors import Anchor
 from trust_store.errors import TrustStoreError
+from trust_store.evidence import Call, DirectoryRecord, Evidence
 from trust_store.home import TrustHome
 from trust_store.logs import KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
-from trust_store.store import Call, Explanation, TrustStore
+from trust_store.store import Explanation, TrustStore
 
 __all__ = [
     "Anchor",
     "Call",
+    "DirectoryRecord",
+    "Evidence",
     "Explanation",
     "Finding",
     "KnownLogs",

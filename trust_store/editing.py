@@ -25,7 +25,7 @@ from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.home import TrustHome
 from trust_store.lines import Lines, Statement
 from trust_store.logs import KnownLogs, TrustedLog
-from trust_store.trust_file import AnchorEntry, AuditorEntry, DenyEntry, LogEntry, WitnessEntry
+from trust_store.trust_file import AnchorEntry, AuditorEntry, DenyEntry, GroupEntry, LogEntry, QuorumEntry, WitnessEntry
 
 Value: TypeAlias = str | int | date | tuple[str, ...]
 
@@ -76,6 +76,14 @@ def remove_anchor(home: TrustHome, name: str) -> None:
     with _locked(home.trust_file):
         text = _Text.read(home.trust_file)
         index, entry = _anchor_named(text, name)
+        for group in text.content.group:
+            if name in group.members:
+                msg = f"{name} is in the group {group.name}: remove that first, with `answerback trust quorum --remove`"
+                raise AnchorError(msg)
+        for quorum in text.content.quorum:
+            if name == quorum.group:
+                msg = f"a quorum asks for {name}: remove that first, with `answerback trust quorum --remove`"
+                raise AnchorError(msg)
         text.without_entry("anchor", index).write()
         _unlink(home.anchors / f"{entry.sha256}.pem")
 
@@ -93,6 +101,38 @@ def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) ->
         for key, value in values.items():
             text = text.with_value(("anchor", index, key), value)
         text.write()
+
+
+def add_quorum(home: TrustHome, quorum: QuorumEntry, group: GroupEntry | None) -> None:
+    """Ask for a quorum of a group that is added, or of a group or anchor that is there; raise TrustFileError."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        if group is not None:
+            text = text.with_entry("group", {key: getattr(group, key) for key in group.__struct_fields__})
+        changed = text.with_entry("quorum", {key: _plain(getattr(quorum, key)) for key in quorum.__struct_fields__})
+        trust_file.parse("".join(changed.lines), home.trust_file)
+        changed.write()
+
+
+def remove_quorum(home: TrustHome, group: str) -> None:
+    """Ask for the quorums of a group no longer, and forget the group; raise AnchorError where there is none."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        asked = [index for index, entry in enumerate(text.content.quorum) if entry.group == group]
+        named = [index for index, entry in enumerate(text.content.group) if entry.name == group]
+        if not asked and not named:
+            msg = f"{text.path} has no quorum of {group!r}: `answerback trust list` shows those that it has"
+            raise AnchorError(msg)
+        for kind, found in (("quorum", asked), ("group", named)):
+            for index in reversed(found):
+                text = text.without_entry(kind, index)
+        trust_file.parse("".join(text.lines), home.trust_file)
+        text.write()
+
+
+def _plain(value: object) -> Value | None:
+    """Return a value without the enumerations in it."""
+    return tuple(str(one) for one in value) if isinstance(value, tuple) else value  # type: ignore[return-value]
 
 
 def add_log(home: TrustHome, log: TrustedLog) -> None:

@@ -152,6 +152,15 @@ class RevocationLists:
     def _status_at(
         self, url: str, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
     ) -> RevocationFacts:
+        found, trouble = self._newest(url, issuer, at)
+        return _unknown(trouble) if found is None else found.on(certificate, at)
+
+    def newest(self, url: str, issuer: x509.Certificate, at: datetime) -> RevocationList | None:
+        """Return the list that an issuer publishes at a URL, asked for if that is due; None where there is none."""
+        return self._newest(url, issuer, at)[0]
+
+    def _newest(self, url: str, issuer: x509.Certificate, at: datetime) -> tuple[RevocationList | None, str]:
+        """Return the newest list that can be had, and what is told where there is none."""
         found = self._at_hand(url, issuer)
         trouble = "its revocation list is not at hand"
         if self._fetch is not None and self._is_to_be_asked(url, found, at):
@@ -159,7 +168,7 @@ class RevocationLists:
                 found = self._newer(self._fetch(url), url, issuer, found)
             except (FetchError, UnusableList) as error:
                 trouble = f"its revocation list could not be had: {error}"
-        return _unknown(trouble) if found is None else found.on(certificate, at)
+        return found, trouble
 
     def _is_to_be_asked(self, url: str, found: RevocationList | None, at: datetime) -> bool:
         if found is not None and at - found.this_update < ASKED_AGAIN_AFTER:

@@ -1,39 +1,40 @@
-"""The verdict on a call, a message or a certificate, from one user's trust store.
+"""The verdict on a call, a message, a record or a certificate, from one user's trust store.
 
-A `TrustStore` is a snapshot: it reads its files once and never changes, so that threads may share it. Load it again to
-see what the user has changed since.
+A `TrustStore` is a snapshot: it reads its files once and never changes, so that threads may share it. `LiveTrustStore`
+reads them again when they have changed.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias
 
 from cryptography import x509
 
+from number_directory.errors import DirectoryError
+from number_directory.record import SignedRecord
 from policies import belief, verdicts
 from policies.facts import CallFacts, RevocationFacts, RevocationState, Use
+from policies.quorum import Opinion, Quorums
 from policies.terms import Deny, Purpose, Settings
-from policies.verdicts import Finding, Outcome, Rule, Verdict
+from policies.verdicts import Finding, Outcome, Rule, Verdict, refused
 from stir.certificate import NumberCertificate
-from stir.errors import CertificateProfileError, PassportError
+from stir.errors import PassportError
+from stir.jws import Chain
 from stir.passport import SignedPassport
-from stir.telephone_number import TelephoneNumber
 from trust_store import trust_file
 from trust_store.anchors import Anchor
+from trust_store.evidence import Call, DirectoryRecord, Evidence, require_zone
+from trust_store.examining import Examined, Examiner
+from trust_store.fingerprints import key_sha256_of
 from trust_store.home import TrustHome
 from trust_store.logs import MOST_PROOFS, KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
-from trust_store.path import BuiltPath, PathBuilder, PresentedChain
+from trust_store.path import BuiltPath
 from trust_store.revocation_lists import Fetch, RevocationLists
 from trust_store.seen_messages import MessagesInFile, MessagesInMemory, SeenMessages, message_key
-
-REMEMBERED_CHAINS = 512
-"""How many chains a store remembers having verified."""
 
 
 class RevocationSource(Protocol):
@@ -64,30 +65,6 @@ class NoRevocationLists:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A call or message that came in, as the signalling tells it, with its token.
-
-    `orig` and `dest` are who called whom by the signalling, never by the token. `at` is the time of the call, aware of
-    its zone. `body` is the message's MIME body. `chain` is for a token that brings no certificates of its own, the
-    number's certificate first; otherwise it is not looked at. `proofs` came beside the token, each a C2SP tlog-proof
-    that a log shows the certificate's entry; at most the first eight are looked at.
-    """
-
-    token: str = field(repr=False)
-    orig: TelephoneNumber
-    dest: TelephoneNumber
-    at: datetime
-    purpose: Purpose = Purpose.CALL
-    body: bytes | None = field(default=None, repr=False)
-    chain: tuple[x509.Certificate, ...] = field(default=(), repr=False)
-    proofs: tuple[bytes, ...] = field(default=(), repr=False)
-
-    def __post_init__(self) -> None:
-        """Refuse a time without a zone, which would be another moment on another machine."""
-        _require_zone(self.at)
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
     """A verdict, with what each rule found that was asked, in order. The rules after the deciding one were not."""
 
@@ -96,29 +73,31 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Examined:
-    """A chain that is whole in itself, and the ways from it to anchors."""
+class _Weighed:
+    """What was found of one chain, from its form on, and the paths from it that are believed."""
 
-    chain: PresentedChain
-    paths: tuple[BuiltPath, ...]
+    findings: tuple[Finding, ...]
+    believed: tuple[BuiltPath, ...] = ()
 
 
 _IsFirst: TypeAlias = Callable[[bytes, float], bool]
+_AboutLeaf: TypeAlias = Callable[[NumberCertificate], Iterable[Finding]]
 
 
 class TrustStore:
-    """Whom one user believes: anchors on the user's terms, denies, settings, logs and witnesses.
+    """Whom one user believes: anchors on the user's terms, denies, quorums, settings, logs and witnesses.
 
     `judge` asks nobody over the network: it uses the revocation lists that are at hand, unless it was loaded with a
     way to fetch them. No token and no chain makes it raise.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a store, each with its own emptiness
         self,
         anchors: Iterable[Anchor] = (),
         denies: Iterable[Deny] = (),
         settings: Settings | None = None,
         *,
+        quorums: Quorums | None = None,
         logs: KnownLogs | None = None,
         file: Path = Path("trust.toml"),
         revocation: RevocationSource | None = None,
@@ -128,14 +107,13 @@ class TrustStore:
         self.anchors = tuple(anchors)
         self.denies = tuple(denies)
         self.settings = settings or Settings()
+        self.quorums = quorums or Quorums()
         self._known_logs = logs or KnownLogs()
         self.file = file
         self._revocation = revocation or NoRevocationLists()
         self._seen = seen or MessagesInMemory()
         denies_certificates = any(deny.certificate is not None for deny in self.denies)
-        self._paths = PathBuilder(self.anchors, self._known_logs, fingerprints=denies_certificates)
-        self._remembered: OrderedDict[tuple[x509.Certificate, ...], _Examined] = OrderedDict()
-        self._lock = threading.Lock()
+        self._examiner = Examiner(self.anchors, self._known_logs, fingerprints=denies_certificates)
 
     @classmethod
     def load(cls, path: Path | None = None, *, fetch: Fetch | None = None) -> Self:
@@ -150,6 +128,7 @@ class TrustStore:
             parts.anchors,
             parts.denies,
             parts.settings,
+            quorums=parts.quorums,
             logs=parts.logs,
             file=home.trust_file,
             revocation=RevocationLists(home.revocation_lists, fetch),
@@ -171,20 +150,20 @@ class TrustStore:
         """The auditors who confirm that logs' indices leave nothing out."""
         return self._known_logs.auditors
 
-    def judge(self, call: Call) -> Verdict:
-        """Return the verdict on a call or message; one that is verified is remembered, and is a copy the next time.
+    def judge(self, evidence: Evidence) -> Verdict:
+        """Return the verdict on a call, a message or a record; a verified message is a copy the next time.
 
         Raises MemoryFileError where a message cannot be remembered.
         """
 
         def is_first(key: bytes, expires: float) -> bool:
-            return self._seen.is_first(key, expires, call.at)
+            return self._seen.is_first(key, expires, evidence.at)
 
-        return self._explain(self._about_call(call, is_first)).verdict
+        return self._explain(self._about(evidence, is_first)).verdict
 
-    def explain(self, call: Call) -> Explanation:
-        """Return the verdict on a call or message with what each rule found. Nothing is remembered by that."""
-        return self._explain(self._about_call(call, lambda key, _: not self._seen.is_known(key)))
+    def explain(self, evidence: Evidence) -> Explanation:
+        """Return the verdict on a call, a message or a record with what each rule found. Nothing is remembered."""
+        return self._explain(self._about(evidence, lambda key, _: not self._seen.is_known(key)))
 
     def judge_chain(
         self,
@@ -192,9 +171,10 @@ class TrustStore:
         at: datetime,
         proofs: Sequence[bytes] = (),
         purpose: Purpose | None = None,
+        more_chains: Sequence[Sequence[x509.Certificate]] = (),
     ) -> Verdict:
         """Return the verdict on a number's certificate, given first, with those of the authorities above it."""
-        return self.explain_chain(chain, at, proofs, purpose).verdict
+        return self.explain_chain(chain, at, proofs, purpose, more_chains).verdict
 
     def explain_chain(
         self,
@@ -202,13 +182,16 @@ class TrustStore:
         at: datetime,
         proofs: Sequence[bytes] = (),
         purpose: Purpose | None = None,
+        more_chains: Sequence[Sequence[x509.Certificate]] = (),
     ) -> Explanation:
         """Return the verdict on a number's certificate with what each rule found.
 
-        `proofs` are as in a `Call`. Without a `purpose`, no limit to some uses is asked about.
+        `proofs` are as in a `Call`. Without a `purpose`, no limit to some uses is asked about. `more_chains` are those
+        of other authorities for the same key, which a quorum counts.
         """
-        _require_zone(at)
-        return self._explain(self._about_chain(tuple(chain), at, proofs, purpose))
+        require_zone(at)
+        chains = tuple(tuple(one) for one in (chain, *more_chains) if one)
+        return self._explain(self._about_certificates(chains, at, proofs, purpose))
 
     @staticmethod
     def _explain(findings: Iterable[Finding]) -> Explanation:
@@ -218,62 +201,94 @@ class TrustStore:
     # What each rule finds, in the order of `Rule`. Each of these is left at its first finding that does not pass: what
     # comes after a finding may rely on it.
 
+    def _about(self, evidence: Evidence, is_first: _IsFirst) -> Iterator[Finding]:
+        if isinstance(evidence, DirectoryRecord):
+            return self._about_record(evidence)
+        return self._about_call(evidence, is_first)
+
     def _about_call(self, call: Call, is_first: _IsFirst) -> Iterator[Finding]:
         yield belief.denied_number(call.orig, self.denies)
         try:
             signed = SignedPassport.parse(call.token)
         except PassportError as error:
-            yield _refused(Rule.TOKEN, str(error))
+            yield refused(Rule.TOKEN, str(error))
         else:
             yield _WELL_FORMED
-            yield from self._about_token(call, signed, is_first)
-
-    def _about_token(self, call: Call, signed: SignedPassport, is_first: _IsFirst) -> Iterator[Finding]:
-        facts = CallFacts(call.orig, call.dest, call.at, call.purpose, call.body)
-        yield from belief.on_statement(signed.passport, facts, self.settings)
-        examined = self._examined(signed.chain or call.chain, call.at)
-        if isinstance(examined, Finding):
-            yield examined
-        else:
-            yield _IS_CHAIN
-            leaf = examined.chain.leaf
-            yield belief.certified_number(leaf.number, facts)
-            yield _signature(signed, leaf)
-            yield from self._about_paths(examined, Use(leaf.number, call.at, call.purpose), call.proofs)
+            facts = CallFacts(call.orig, call.dest, call.at, call.purpose, call.body)
+            yield from belief.on_statement(signed.passport, facts, self.settings)
+            use = Use(call.orig, call.at, call.purpose, call.app)
+            yield from self._about_chains(signed.chains or call.chains, use, call.proofs, _signed_by(signed, use))
             if call.purpose is Purpose.MESSAGE:
                 expires = signed.passport.issued_at + self.settings.message_seconds + self.settings.skew_seconds
                 yield belief.duplicate(first=is_first(message_key(signed.passport, call.dest), expires))
 
-    def _about_chain(
-        self,
-        chain: tuple[x509.Certificate, ...],
-        at: datetime,
-        proofs: Sequence[bytes],
-        purpose: Purpose | None,
-    ) -> Iterator[Finding]:
-        examined = self._examined(chain, at)
-        if isinstance(examined, Finding):
-            yield examined
+    def _about_record(self, asked: DirectoryRecord) -> Iterator[Finding]:
+        yield belief.denied_number(asked.number, self.denies)
+        try:
+            signed = SignedRecord.parse(asked.token)
+        except DirectoryError as error:
+            yield refused(Rule.TOKEN, str(error))
         else:
-            number = examined.chain.leaf.number
-            yield belief.denied_number(number, self.denies)
-            yield _IS_CHAIN
-            yield from self._about_paths(examined, Use(number, at, purpose), proofs)
+            yield _WELL_FORMED
+            yield from belief.on_record(signed.record, asked.number, asked.app, asked.at, self.settings)
+            use = Use(asked.number, asked.at, Purpose.RECORD, asked.app)
+            yield from self._about_chains(signed.chains, use, asked.proofs, _signed_by(signed, use))
 
-    def _about_paths(self, examined: _Examined, use: Use, proofs: Sequence[bytes]) -> Iterator[Finding]:
-        """Yield what is found on the first path that passes or, where none does, on the first of all."""
-        denied = belief.denied_certificate(examined.chain.facts, self.denies)
-        if not examined.paths or not denied.passed:
-            yield denied
-            yield self._no_anchor()
+    def _about_certificates(
+        self, chains: tuple[Chain, ...], at: datetime, proofs: Sequence[bytes], purpose: Purpose | None
+    ) -> Iterator[Finding]:
+        """Judge certificates alone; those of the first chain say of which number and key all are to be."""
+        first = self._examiner.examine(chains[0], at) if chains else _NOBODY_VOUCHES
+        if isinstance(first, Finding):
+            yield first
         else:
-            tried = []
-            for path in examined.paths:
-                found = tuple(verdicts.in_order(self._about_path(path, use, proofs)))
-                tried.append((path, found))
-                if found[-1].passed:
-                    break
-            yield from found if found[-1].passed else _together(tried)
+            leaf = first.chain.leaf
+            yield belief.denied_number(leaf.number, self.denies)
+            yield from self._about_chains(chains, Use(leaf.number, at, purpose), proofs, lambda one: _alike(one, leaf))
+
+    def _about_chains(
+        self, chains: tuple[Chain, ...], use: Use, proofs: Sequence[bytes], about_leaf: _AboutLeaf
+    ) -> Iterator[Finding]:
+        """Yield what is found on the first chain that is believed and, where a quorum is asked for, on all together."""
+        every = bool(self.quorums.asked(use))
+        weighed: list[_Weighed] = []
+        for chain in chains:
+            weighed.append(self._weigh(chain, use, proofs, about_leaf, every=every))
+            if weighed[-1].believed and not every:
+                break
+        yield from _most_telling(weighed)
+        opinions = [_opinion(one.believed) for one in weighed if one.believed] if every else ()
+        against = (one.findings[-1].reason for one in weighed if not one.believed)
+        yield self.quorums.judge(use, opinions, against)
+
+    def _weigh(
+        self, chain: Chain, use: Use, proofs: Sequence[bytes], about_leaf: _AboutLeaf, *, every: bool
+    ) -> _Weighed:
+        examined = self._examiner.examine(chain, use.at)
+        if isinstance(examined, Finding):
+            return _Weighed((examined,))
+        begun = tuple(verdicts.in_order((_IS_CHAIN, *about_leaf(examined.chain.leaf))))
+        if not begun[-1].passed:
+            return _Weighed(begun)
+        return self._weigh_paths(begun, examined, use, proofs, every=every)
+
+    def _weigh_paths(
+        self, begun: tuple[Finding, ...], examined: Examined, use: Use, proofs: Sequence[bytes], *, every: bool
+    ) -> _Weighed:
+        """Return what is found on the first path that passes or, where none does, on the first of all."""
+        denied = belief.denied_certificate(examined.chain.facts, self.denies)
+        if not denied.passed:
+            return _Weighed((*begun, denied))
+        if not examined.paths:
+            return _Weighed((*begun, denied, self._no_anchor()))
+        tried: list[tuple[BuiltPath, tuple[Finding, ...]]] = []
+        for path in examined.paths:
+            tried.append((path, tuple(verdicts.in_order(self._about_path(path, use, proofs)))))
+            if tried[-1][1][-1].passed and not every:
+                break
+        passed = [(path, found) for path, found in tried if found[-1].passed]
+        told = passed[0][1] if passed else _together(tried)
+        return _Weighed((*begun, *told), tuple(path for path, _ in passed))
 
     def _about_path(self, path: BuiltPath, use: Use, proofs: Sequence[bytes]) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
@@ -296,48 +311,58 @@ class TrustStore:
             reason = "no anchor in your trust store leads to these certificates"
         return Finding(Rule.ANCHOR, reason, Outcome.UNVERIFIED, source=self.file.name)
 
-    # Chains that were verified before.
-
-    def _examined(self, chain: tuple[x509.Certificate, ...], at: datetime) -> _Examined | Finding:
-        """Return the paths from a chain, or what is wrong with it in itself."""
-        with self._lock:
-            remembered = self._remembered.get(chain)
-        if remembered is not None and all(path.is_in_time(at) for path in remembered.paths):
-            return remembered
-        return self._newly_examined(chain, at) if chain else _nobody_vouches()
-
-    def _newly_examined(self, chain: tuple[x509.Certificate, ...], at: datetime) -> _Examined | Finding:
-        try:
-            presented = self._paths.read(chain)
-            paths = self._paths.build(presented, at)
-        except CertificateProfileError as error:
-            return _refused(Rule.CHAIN, str(error))
-        if not paths and not presented.is_signed_throughout:
-            return _refused(Rule.CHAIN, "a certificate was not signed by the next one, or was changed since")
-        examined = _Examined(presented, paths)
-        # What the verifier found depends on the time only by the dates, so a path without fault stays one within them.
-        if paths and all(path.facts.fault is None for path in paths):
-            self._remember(chain, examined)
-        return examined
-
-    def _remember(self, chain: tuple[x509.Certificate, ...], examined: _Examined) -> None:
-        with self._lock:
-            self._remembered[chain] = examined
-            if len(self._remembered) > REMEMBERED_CHAINS:
-                self._remembered.popitem(last=False)
-
 
 _WELL_FORMED = Finding(Rule.TOKEN, "the token is well formed")
 _IS_CHAIN = Finding(Rule.CHAIN, "the certificates are well formed, and each names the next as its issuer")
 _IS_SIGNED = Finding(Rule.SIGNATURE, "the token was signed with the certificate's key")
+_NOBODY_VOUCHES = Finding(Rule.CHAIN, "no certificates came with it, so nobody vouches for it", Outcome.UNVERIFIED)
 
 
-def _signature(signed: SignedPassport, leaf: NumberCertificate) -> Finding:
+def _signed_by(signed: SignedPassport | SignedRecord, use: Use) -> _AboutLeaf:
+    """Return what is asked of the first certificate of each chain beside a token; each key is tried once."""
+    tried: list[tuple[object, Finding]] = []
+
+    def about_leaf(leaf: NumberCertificate) -> Iterator[Finding]:
+        yield belief.certified_number(leaf.number, use)
+        known = next((found for key, found in tried if key == leaf.public_key), None)
+        if known is None:
+            known = _signature(signed, leaf)
+            tried.append((leaf.public_key, known))
+        yield known
+
+    return about_leaf
+
+
+def _signature(signed: SignedPassport | SignedRecord, leaf: NumberCertificate) -> Finding:
     try:
         signed.verify(leaf.public_key)
-    except PassportError as error:
-        return _refused(Rule.SIGNATURE, str(error))
+    except (PassportError, DirectoryError) as error:
+        return refused(Rule.SIGNATURE, str(error))
     return _IS_SIGNED
+
+
+def _alike(leaf: NumberCertificate, first: NumberCertificate) -> Iterator[Finding]:
+    """Refuse a further certificate that is not of the first one's number and key."""
+    if (leaf.number, leaf.public_key) != (first.number, first.public_key):
+        yield refused(Rule.SIGNATURE, "the certificate is for another number or key than the first one")
+
+
+def _opinion(paths: tuple[BuiltPath, ...]) -> Opinion:
+    """Return whose opinion the paths from one chain are: the authority's that signed the number's certificate."""
+    return Opinion(key_sha256_of(paths[0].certificates[1]), tuple(path.facts.terms.name for path in paths))
+
+
+def _most_telling(weighed: list[_Weighed]) -> tuple[Finding, ...]:
+    """Return the findings on the first chain that is believed, or on one that is refused and on why no other is."""
+    if not weighed:
+        return (_NOBODY_VOUCHES,)
+    believed = next((one.findings for one in weighed if one.believed), None)
+    if believed is not None or len(weighed) == 1:
+        return believed or weighed[0].findings
+    told = max(weighed, key=lambda one: (one.findings[-1].outcome is Outcome.REFUSED, len(one.findings)))
+    *passed, decisive = told.findings
+    others = (f"; nor by another chain: {one.findings[-1].reason}" for one in weighed if one is not told)
+    return (*passed, replace(decisive, reason="".join((decisive.reason, *others))))
 
 
 def _together(tried: list[tuple[BuiltPath, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
@@ -345,18 +370,3 @@ def _together(tried: list[tuple[BuiltPath, tuple[Finding, ...]]]) -> tuple[Findi
     *passed, decisive = tried[0][1]
     others = (f"; nor by {path.facts.terms.name}: {found[-1].reason}" for path, found in tried[1:])
     return (*passed, replace(decisive, reason="".join((decisive.reason, *others))))
-
-
-def _nobody_vouches() -> Finding:
-    reason = "no certificates came with it, so nobody vouches for it"
-    return Finding(Rule.CHAIN, reason, Outcome.UNVERIFIED)
-
-
-def _refused(rule: Rule, reason: str) -> Finding:
-    return Finding(rule, reason, Outcome.REFUSED)
-
-
-def _require_zone(at: datetime) -> None:
-    if at.tzinfo is None:
-        msg = "the time of a call is aware of its zone, such as datetime.now(UTC)"
-        raise ValueError(msg)

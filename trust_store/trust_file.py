@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from cryptography import x509
 
 from policies.errors import PolicyError, PolicyFileError
 from policies.loading import parse_toml, read_toml
+from policies.quorum import Group, Quorum, Quorums
 from policies.terms import Deny, KeyType, Purpose, RevocationMode, Settings, Terms
 from stir.certificate import ValidationMethod, read_pem_chain
 from stir.errors import StirError
@@ -60,6 +61,15 @@ Day = Annotated[date, msgspec.Meta(extra_json_schema={"examples": ["2027-06-30"]
 Purposes = Annotated[tuple[Purpose, ...], msgspec.Meta(min_length=1)]
 Methods = Annotated[tuple[ValidationMethod, ...], msgspec.Meta(min_length=1)]
 Hours = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 24)]
+Need = Annotated[int, msgspec.Meta(ge=1, le=64)] | Literal["all", "any"]
+Members = Annotated[
+    tuple[Name, ...],
+    msgspec.Meta(min_length=1, max_length=64, extra_json_schema={"examples": [["our-street", "next-street"]]}),
+]
+Apps = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=253)], ...],
+    msgspec.Meta(min_length=1, extra_json_schema={"examples": [["chat.example"]]}),
+]
 KeyTypes = Annotated[tuple[KeyType, ...], msgspec.Meta(min_length=1)]
 Operators = Annotated[
     tuple[Operator, ...], msgspec.Meta(min_length=1, extra_json_schema={"examples": [["North Watch"]]})
@@ -82,6 +92,23 @@ class AnchorEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scts: Count | None = None
     logs: Names | None = None
     log_operators: Operators | None = None
+
+
+class GroupEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[group]]`: some anchors or groups, and how many of them are needed."""
+
+    name: Name
+    need: Need
+    members: Members
+
+
+class QuorumEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[quorum]]`: which group must have certified a number's key, and in which cases."""
+
+    group: Name
+    prefixes: Prefixes | None = None
+    purposes: Purposes | None = None
+    apps: Apps | None = None
 
 
 class DenyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,6 +163,8 @@ class TrustFileContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     settings: SettingsEntry = SettingsEntry()
     anchor: tuple[AnchorEntry, ...] = ()
+    group: tuple[GroupEntry, ...] = ()
+    quorum: tuple[QuorumEntry, ...] = ()
     deny: tuple[DenyEntry, ...] = ()
     log: tuple[LogEntry, ...] = ()
     witness: tuple[WitnessEntry, ...] = ()
@@ -154,6 +183,7 @@ class Beliefs:
     """Each log with its place."""
     witnesses: tuple[TrustedWitness, ...] = ()
     auditors: tuple[TrustedAuditor, ...] = ()
+    quorums: Quorums = field(default_factory=Quorums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +191,7 @@ class StoreParts:
     """What a store's files hold: what `trust.toml` says, with the certificates and descriptions that it names."""
 
     anchors: tuple[Anchor, ...]
+    quorums: Quorums
     denies: tuple[Deny, ...]
     settings: Settings
     logs: KnownLogs
@@ -176,7 +207,7 @@ def load(home: TrustHome) -> StoreParts:
     except LogError as error:
         msg = f"{home.trust_file}: {error}"
         raise TrustFileError(msg) from error
-    return StoreParts(anchors, beliefs.denies, beliefs.settings, logs)
+    return StoreParts(anchors, beliefs.quorums, beliefs.denies, beliefs.settings, logs)
 
 
 def read(path: Path) -> Beliefs:
@@ -206,7 +237,8 @@ def parse(text: str, path: Path) -> Beliefs:
     logs = tuple((entry, places.of("log", index)) for index, entry in enumerate(content.log))
     witnesses = tuple(_witness(entry, index, places) for index, entry in enumerate(content.witness))
     auditors = tuple(_auditor(entry, index, places) for index, entry in enumerate(content.auditor))
-    return Beliefs(terms, denies, _settings(content.settings, places), logs, witnesses, auditors)
+    quorums = _quorums(content, places)
+    return Beliefs(terms, denies, _settings(content.settings, places), logs, witnesses, auditors, quorums)
 
 
 def parse_content(text: str, path: Path) -> TrustFileContent:
@@ -239,7 +271,7 @@ def _terms(entry: AnchorEntry, index: int, places: _Places) -> Terms:
         name=entry.name,
         operator=entry.operator,
         source=places.of("anchor", index),
-        prefixes=None if entry.prefixes is None else tuple(NumberPrefix.parse(prefix) for prefix in entry.prefixes),
+        prefixes=_prefixes(entry.prefixes),
         purposes=entry.purposes,
         issued_not_after=entry.issued_not_after,
         until=entry.until,
@@ -251,6 +283,32 @@ def _terms(entry: AnchorEntry, index: int, places: _Places) -> Terms:
         log_operators=entry.log_operators,
         sources=_by_constraint(places.given(entry, "anchor", index)),
     )
+
+
+def _quorums(content: TrustFileContent, places: _Places) -> Quorums:
+    groups = tuple(
+        Group(entry.name, entry.need, entry.members, places.of("group", index))
+        for index, entry in enumerate(content.group)
+    )
+    quorums = tuple(
+        Quorum(
+            group=entry.group,
+            source=places.of("quorum", index),
+            prefixes=_prefixes(entry.prefixes),
+            purposes=entry.purposes,
+            apps=entry.apps,
+        )
+        for index, entry in enumerate(content.quorum)
+    )
+    try:
+        return Quorums(groups, quorums, {entry.name: entry.operator for entry in content.anchor})
+    except PolicyError as error:
+        msg = f"{places.path.parent / str(error)}"
+        raise TrustFileError(msg) from error
+
+
+def _prefixes(texts: tuple[str, ...] | None) -> tuple[NumberPrefix, ...] | None:
+    return None if texts is None else tuple(NumberPrefix.parse(text) for text in texts)
 
 
 def _by_constraint(places: Mapping[str, str]) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from answerback.commands.trust_log import log
+from answerback.commands.trust_quorum import quorum
 from answerback.commands.trust_watchers import auditor, witness
 from answerback.constraints import KEYS, as_terms, constraint_options, described, given, in_words, require_some
 from answerback.failure import Failure
@@ -36,6 +37,7 @@ from trust_store.home import TrustHome
 if TYPE_CHECKING:
     from cryptography import x509
 
+    from policies.quorum import Quorum, Quorums
     from policies.terms import Deny
     from stir.certificate import AuthorityCertificate
     from stir.telephone_number import NumberRange
@@ -52,6 +54,7 @@ def trust() -> None:
 
 
 trust.add_command(log)
+trust.add_command(quorum)
 trust.add_command(witness)
 trust.add_command(auditor)
 
@@ -107,6 +110,7 @@ def list_(as_json: bool) -> None:
     data = {
         "file": str(store.file),
         "anchors": [_described(anchor, store.file) for anchor in store.anchors],
+        "quorums": [_described_quorum(one, store.quorums) for one in store.quorums.quorums],
         "denies": [_described_deny(deny) for deny in store.denies],
         "settings": {
             "revocation": store.settings.revocation.value,
@@ -345,6 +349,11 @@ def _say_list(store: TrustStore) -> None:
         expired = "  EXPIRED" if anchor.authority.not_after < datetime.now(UTC) else ""
         click.echo(f"{click.style(terms.name, bold=True)}  {terms.operator}{expired}")
         click.echo(f"  believed for {in_words(terms)}  [{place(store, terms.source)}]")
+    for asked in store.quorums.quorums:
+        words = store.quorums.in_words(asked.group)
+        click.echo(
+            f"{click.style('quorum', bold=True)} {words}{_scope_in_words(asked)}  [{place(store, asked.source)}]"
+        )
     for denied in store.denies:
         note = f" ({denied.note})" if denied.note else ""
         click.echo(
@@ -384,6 +393,26 @@ def _described_deny(denied: Deny) -> dict[str, object]:
         "note": denied.note,
         "source": denied.source,
     }
+
+
+def _described_quorum(asked: Quorum, quorums: Quorums) -> dict[str, object]:
+    return {
+        "group": asked.group,
+        "asks_for": quorums.in_words(asked.group),
+        "prefixes": None if asked.prefixes is None else [prefix.e164 for prefix in asked.prefixes],
+        "purposes": None if asked.purposes is None else [purpose.value for purpose in asked.purposes],
+        "apps": None if asked.apps is None else list(asked.apps),
+        "source": asked.source,
+    }
+
+
+def _scope_in_words(asked: Quorum) -> str:
+    scopes = (
+        ("for numbers that begin with", [prefix.e164 for prefix in asked.prefixes or ()]),
+        ("for", [f"{purpose}s" for purpose in asked.purposes or ()]),
+        ("in", list(asked.apps or ())),
+    )
+    return "".join(f", {words} {', '.join(names)}" for words, names in scopes if names)
 
 
 def _denied_in_words(denied: Deny) -> str:

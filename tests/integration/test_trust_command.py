@@ -6,6 +6,7 @@ import re
 import shlex
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from answerback.cli import front_door
 from answerback.constraints import KEYS
+from number_directory.record import Medium, Record, sign_record
 from stir.certificate import write_pem_chain
 from stir.passport import Passport, sign
 from stir.tn_auth_list import OID, RangeEntry, TnAuthList
@@ -372,14 +374,14 @@ def test_an_explanation_shows_each_rule_in_order_with_its_line(home: Path) -> No
     shown = run("explain", "chain.pem", "--at", NOW, "--offline", code=4).stdout.splitlines()
     rules = [line.split()[1] for line in shown[: shown.index("")]]
     assert rules[:4] == ["denied-number", "chain", "denied-certificate", "anchor"]
-    assert rules[-4:] == ["until", "included", "revocation", "duplicate"]
+    assert rules[-5:] == ["until", "included", "revocation", "quorum", "duplicate"]
     assert shown[rules.index("until")].startswith("REFUSED")
     assert shown[rules.index("until")].endswith(f"[{home / 'trust.toml'}:9]")
     assert shown[rules.index("revocation")].endswith("not asked")
     assert f"  stands  {home / 'trust.toml'}:9" in shown
     described = data("explain", "chain.pem", "--at", NOW, "--offline", code=4)
     assert described["rules"][-1]["result"] == "refused"
-    assert described["not_asked"] == ["included", "revocation", "duplicate"]
+    assert described["not_asked"] == ["included", "revocation", "quorum", "duplicate"]
 
 
 def token(tmp_path: Path, held: Held, **parts: Any) -> str:  # noqa: ANN401  # see Held.token
@@ -610,3 +612,93 @@ def test_a_token_to_something_that_is_no_number_needs_to_be_told_where_it_went(t
     passport = Passport(orig=CALLER, dest=("911",), issued_at=int(small_pki.NOW.timestamp()))
     (tmp_path / "token").write_text(sign(passport, held.key, chain=held.chain))
     assert "--to" in run("explain", "token", "--at", NOW, "--offline", code=1).stderr
+
+
+# Quorums, several chains, records
+
+
+@pytest.fixture
+def two_believed(tmp_path: Path) -> Held:
+    """Believe two authorities, and return a number with one key that both certified, its chains in files."""
+    other = small_pki.root("Other Root", key_number=40)
+    held, again = ISSUING.number(), other.authority("Other Issuing", key_number=41).number(key_number=3)
+    (tmp_path / "other.pem").write_bytes(write_pem_chain([other.certificate]))
+    (tmp_path / "again.pem").write_bytes(write_pem_chain(again.chain))
+    run("add", "root.pem", "--sha256", SHA)
+    run("add", "other.pem", "--sha256", sha256_of(other.certificate))
+    return replace(held, chain=again.chain)
+
+
+def test_a_quorum_is_asked_for_and_met_by_both_chains(two_believed: Held) -> None:
+    """One certificate is not enough; two of one key are."""
+    members = ("--member", "example-root", "--member", "other-root")
+    shown = run("quorum", "both", "--need", "all", *members, "--prefix", "+1202", "--purpose", "call").stdout
+    assert "2 of 2 of both (example-root, other-root): asked for from now on" in shown
+    refused = data("test", "chain.pem", "--at", NOW, "--offline", code=4)
+    assert (refused["rule"], refused["source"]) == ("quorum", "trust.toml:20")
+    both = data("test", "chain.pem", "--chain", "again.pem", "--at", NOW, "--offline")
+    assert (both["verdict"], both["rule"]) == ("verified", "quorum")
+    words = "2 of 2 of both (example-root, other-root), for numbers that begin with +1202, for calls"
+    assert words in run("list").stdout
+    assert data("list")["quorums"][0] == {
+        "group": "both",
+        "asks_for": "2 of 2 of both (example-root, other-root)",
+        "prefixes": ["+1202"],
+        "purposes": ["call"],
+        "apps": None,
+        "source": "trust.toml:20",
+    }
+    run("test", "chain.pem", "--purpose", "message", "--at", NOW, "--offline")
+    assert "remove that first" in run("remove", "example-root", code=1).stderr
+    assert data("quorum", "both", "--remove")["asked"] is False
+    run("test", "chain.pem", "--at", NOW, "--offline")
+    assert two_believed.number == CALLER
+
+
+@pytest.mark.usefixtures("two_believed")
+def test_a_quorum_may_be_of_one_anchor_and_in_one_app() -> None:
+    """Without a group of its own."""
+    run("quorum", "other-root", "--app", "bank.example")
+    assert ", in bank.example" in run("list").stdout
+    assert data("list")["quorums"][0]["apps"] == ["bank.example"]
+
+
+@pytest.mark.usefixtures("two_believed")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("g", "--member", "example-root"), "--need 2"),
+        (("g", "--need", "many", "--member", "example-root"), "--need 2"),
+        (("g", "--need", "2"), "members"),
+        (("g", "--need", "2", "--member", "example-root"), "it needs 2 of 1"),
+        (("nobody",), "no anchor and no group"),
+        (("nobody", "--remove"), "no quorum of 'nobody'"),
+    ],
+)
+def test_a_quorum_that_makes_no_sense_is_told(arguments: tuple[str, ...], told: str) -> None:
+    """And nothing is written."""
+    assert told in run("quorum", *arguments, code=1).stderr
+
+
+def record(held: Held) -> str:
+    """Return a record of a number in an app."""
+    issued = int(small_pki.NOW.timestamp())
+    media = frozenset({Medium.TEXT})
+    said = Record(held.number, "chat.example", ("https://chat.example/1",), media, 1, issued, issued + 3600)
+    return sign_record(said, held.key, held.chain)
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_record_is_explained_as_one() -> None:
+    """It is never verified without the number and the app that were asked about."""
+    text = record(ISSUING.number())
+    asked = ("--from", CALLER.e164, "--app", "chat.example", "--at", NOW, "--offline")
+    found = data("explain", text, *asked)
+    assert (found["verdict"], found["rules"][2]["rule"]) == ("verified", "record")
+    alone = data("explain", text, "--at", NOW, "--offline", code=3)
+    assert (alone["verdict"], alone["rule"]) == ("unverified", "record")
+    assert "--app" in alone["reason"]
+    assert data("test", text, "--from", STRANGER.e164, *asked[2:], code=4)["rule"] == "record"
+    assert data("test", text[:-5] + "~", "--at", NOW, "--offline", code=4)["rule"] == "token"
+    call = ISSUING.number().token()
+    assert "no record" in run("test", call, "--purpose", "record", "--at", NOW, "--offline", code=1).stderr

@@ -248,8 +248,8 @@ def test_a_message_that_is_not_at_hand_is_not_compared_and_that_is_told() -> Non
 
 def test_a_certificate_for_another_number_is_refused() -> None:
     """The certificate is for the number that the call came from."""
-    assert belief.certified_number(CALLER, CALL).passed
-    found = belief.certified_number(OTHER, CALL)
+    assert belief.certified_number(CALLER, USE).passed
+    found = belief.certified_number(OTHER, USE)
     assert (found.rule, found.outcome) == (Rule.CERTIFIED_NUMBER, Outcome.REFUSED)
 
 

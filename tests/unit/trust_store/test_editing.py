@@ -21,7 +21,7 @@ from trust_store import TrustedLog, TrustHome, TrustStore, TrustStoreError
 from trust_store import editing as edit
 from trust_store.editing import _Text
 from trust_store.errors import AnchorError, LogError, TrustFileError
-from trust_store.trust_file import DenyEntry, load
+from trust_store.trust_file import DenyEntry, GroupEntry, QuorumEntry, load
 
 BY_HAND = """\
 # My own notes.
@@ -100,6 +100,63 @@ def test_a_constraint_that_allows_nothing_is_not_dropped(home: TrustHome, root: 
     with pytest.raises(TrustFileError):
         edit.add_anchor(home, root.anchor(prefixes=()))
     assert not home.trust_file.exists()
+
+
+QUORUM = QuorumEntry("pair", prefixes=("+1202",), purposes=(Purpose.CALL,), apps=("chat.example",))
+
+
+def two_anchors(home: TrustHome, root: Authority) -> None:
+    """Believe two authorities."""
+    edit.add_anchor(home, root.anchor("one"))
+    edit.add_anchor(home, small_pki.root("Two", key_number=40).anchor("two"))
+
+
+def test_a_quorum_is_added_and_removed_without_a_trace(home: TrustHome, root: Authority) -> None:
+    """With its group, or of what is there."""
+    two_anchors(home, root)
+    before = home.trust_file.read_bytes()
+    edit.add_quorum(home, QUORUM, GroupEntry("pair", 2, ("one", "two")))
+    (asked,) = load(home).quorums.quorums
+    assert (asked.prefixes, asked.purposes, asked.apps) == (
+        (NumberPrefix.parse("+1202"),),
+        (Purpose.CALL,),
+        ("chat.example",),
+    )
+    edit.add_quorum(home, QuorumEntry("pair"), None)
+    assert len(load(home).quorums.quorums) == 2
+    edit.remove_quorum(home, "pair")
+    assert home.trust_file.read_bytes() == before
+    with pytest.raises(AnchorError, match="no quorum of 'pair'"):
+        edit.remove_quorum(home, "pair")
+
+
+def test_a_quorum_that_cannot_be_is_not_written(home: TrustHome, root: Authority) -> None:
+    """The file stays one that is read."""
+    two_anchors(home, root)
+    before = home.trust_file.read_bytes()
+    with pytest.raises(TrustFileError, match="needs 3 of 2"):
+        edit.add_quorum(home, QUORUM, GroupEntry("pair", 3, ("one", "two")))
+    with pytest.raises(TrustFileError, match="no anchor and no group"):
+        edit.add_quorum(home, QUORUM, None)
+    assert home.trust_file.read_bytes() == before
+
+
+def test_what_a_quorum_needs_is_not_removed(home: TrustHome, root: Authority) -> None:
+    """The person is told what to remove first."""
+    two_anchors(home, root)
+    edit.add_quorum(home, QUORUM, GroupEntry("pair", 2, ("one", "two")))
+    edit.add_quorum(home, QuorumEntry("outer"), GroupEntry("outer", "any", ("pair",)))
+    edit.add_anchor(home, small_pki.root("Three", key_number=41).anchor("three"))
+    edit.remove_anchor(home, "three")
+    with pytest.raises(AnchorError, match="one is in the group pair"):
+        edit.remove_anchor(home, "one")
+    with pytest.raises(TrustFileError, match="'pair' is no anchor"):
+        edit.remove_quorum(home, "pair")
+    for name in ("outer", "pair"):
+        edit.remove_quorum(home, name)
+    edit.add_quorum(home, QuorumEntry("one"), None)
+    with pytest.raises(AnchorError, match="a quorum asks for one"):
+        edit.remove_anchor(home, "one")
 
 
 def test_files_are_the_users_alone(home: TrustHome, root: Authority) -> None:

@@ -22,8 +22,8 @@ from stir.telephone_number import NumberPrefix
 from tests.fakes import small_pki
 from tests.fakes.small_pki import CALLED, CALLER, CRL_URL, NOW, STRANGER, Authority, Held, reissued
 from trust_store import Call, Outcome, Purpose, Rule, TrustStore, Verdict
+from trust_store.examining import REMEMBERED_CHAINS
 from trust_store.fingerprints import _GROUP_ORDERS, _with_signature, key_sha256_of, sha256_of
-from trust_store.store import REMEMBERED_CHAINS
 
 OTHER_ROOT = small_pki.root("Another Root", key_number=50)
 
@@ -492,13 +492,13 @@ def test_a_chain_that_was_verified_is_still_held_against_the_time(store: TrustSt
 def test_memory_is_bounded(root: Authority, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of callers does not fill the memory."""
     assert REMEMBERED_CHAINS < 10_000
-    monkeypatch.setattr("trust_store.store.REMEMBERED_CHAINS", 3)
+    monkeypatch.setattr("trust_store.examining.REMEMBERED_CHAINS", 3)
     store = TrustStore([root.anchor()])
     for serial in range(1, 6):
         assert store.judge_chain(root.number(serial=serial, key_number=6).chain, NOW).outcome is Outcome.VERIFIED
-    assert len(store._remembered) == 3
+    assert len(store._examiner._remembered) == 3
     store.judge(Held(CALLER, held.key, held.chain[:1]).call())
-    assert len(store._remembered) == 3
+    assert len(store._examiner._remembered) == 3
 
 
 def test_threads_may_share_a_store(store: TrustStore, held: Held) -> None:
@@ -534,8 +534,9 @@ def test_an_explanation_ends_with_the_rule_that_decided(store: TrustStore, held:
 def test_an_explanation_of_what_is_verified_asks_every_rule(store: TrustStore, held: Held, body: bytes | None) -> None:
     """None is left out, and none is asked twice."""
     call = held.call() if body is None else held.message(body)
-    for_messages = {Rule.MESSAGE_TEXT, Rule.DUPLICATE}
-    expected = [rule for rule in Rule if body is not None or rule not in for_messages]
+    for_messages, for_records = {Rule.MESSAGE_TEXT, Rule.DUPLICATE}, {Rule.RECORD, Rule.IN_FORCE}
+    left_out = for_records if body is not None else for_records | for_messages
+    expected = [rule for rule in Rule if rule not in left_out]
     assert [finding.rule for finding in store.explain(call).findings] == expected
 
 
