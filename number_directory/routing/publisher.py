@@ -12,6 +12,7 @@ written last: a publisher that is killed on the way has published the old versio
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,7 @@ from number_directory.routing.signed_repository import (
     Signers,
     is_signer,
     role_of,
+    signers_of,
     with_signature,
     with_signatures_of,
 )
@@ -107,21 +109,26 @@ class Built:
 class NewMap:
     """A publisher to be made. `people` are those who sign, `threshold` of them; none: one key, made here.
 
-    `keys` says where the passphrase of the keys comes from; `bind` is where its server listens.
+    `keys` says where the keys' passphrase comes from later, and `passphrase` is it; `bind` is where its server listens.
     """
 
     name: str
     people: tuple[Ed25519PublicKey, ...] = ()
     threshold: int = 1
     keys: Keys = field(default_factory=Keys)
+    passphrase: bytes | None = field(default=None, repr=False)
     bind: str = "127.0.0.1:14300"
 
 
 class MapPublisher:
     """The publisher of the map in a folder."""
 
-    def __init__(self, folder: Path, clock: Clock = time.time) -> None:
-        """Use a publisher's folder; raise PublishingError where its settings cannot be used."""
+    def __init__(self, folder: Path, clock: Clock = time.time, passphrase: bytes | None = None) -> None:
+        """Use a publisher's folder; raise PublishingError where its settings cannot be used.
+
+        The keys' `passphrase` is where the settings say, unless given.
+        """
+        self._passphrase = passphrase
         self.folder = folder
         self.config: PublisherConfig = load_config(folder)
         self._clock = clock
@@ -146,12 +153,13 @@ class MapPublisher:
         except OSError as error:
             msg = f"{folder} cannot be used: {error.strerror}"
             raise PublishingError(msg) from error
-        publisher = cls(folder, clock)
+        publisher = cls(folder, clock, new.passphrase)
         keys = publisher.keys
         for name in (ONLINE_KEY,) if new.people else (ONLINE_KEY, SIGNER_KEY):
             keys.write(name, Ed25519PrivateKey.generate())
         people = new.people or (keys.ed25519(SIGNER_KEY).public_key(),)
-        publisher.rotate(people, new.threshold, keys.ed25519(ONLINE_KEY).public_key())
+        with publisher._map.changing():
+            publisher._appoint(Signers(people, new.threshold, keys.ed25519(ONLINE_KEY).public_key()))
         return publisher
 
     @property
@@ -181,7 +189,7 @@ class MapPublisher:
         keys = self.config.keys
         if keys.passphrase_file is not None:
             keys = msgspec.structs.replace(keys, passphrase_file=self.folder / keys.passphrase_file)
-        return KeyFiles(self.folder / keys.directory, passphrase_of(keys))
+        return KeyFiles(self.folder / keys.directory, self._passphrase or passphrase_of(keys))
 
     def published(self) -> Published | None:
         """Return what is published; None before anything is."""
@@ -312,20 +320,30 @@ class MapPublisher:
         return self.pending()
 
     def rotate(
-        self, people: Sequence[Ed25519PublicKey], threshold: int, online: Ed25519PublicKey
+        self, people: Sequence[Ed25519PublicKey] = (), threshold: int | None = None, *, new_online_key: bool = False
     ) -> tuple[Pending, ...]:
-        """Have other people sign from now on, or another online key: old and new signers sign the change.
+        """Have other people sign from now on, or a new online key: old and new signers sign the change.
 
-        What is published is signed anew as well, for the old signatures count no longer.
+        What is not given stays. What is published is signed anew as well, for the old signatures count no longer.
         """
         with self._map.changing():
-            now, lives = self._clock(), self.config.valid.lives
-            self._wait(ROOT, self._repository.new_root(Signers(tuple(people), threshold, online), lives, now))
-            again = self._repository.renewed_targets(lives, now)
-            if again is not None:
-                self._wait(TARGETS, again)
-            self._sign_here()
+            now = signers_of(self._repository.root)
+            online = now.online
+            if new_online_key:
+                key = Ed25519PrivateKey.generate()
+                self.keys.write(f"{ONLINE_KEY}-{secrets.token_hex(4)}", key)
+                online = key.public_key()
+            self._appoint(Signers(tuple(people) or now.people, threshold or now.threshold, online))
         return self.pending()
+
+    def _appoint(self, signers: Signers) -> None:
+        """Write down who signs from now on, and have that signed, and what is published too."""
+        now, lives = self._clock(), self.config.valid.lives
+        self._wait(ROOT, self._repository.new_root(signers, lives, now))
+        again = self._repository.renewed_targets(lives, now)
+        if again is not None:
+            self._wait(TARGETS, again)
+        self._sign_here()
 
     def renew(self) -> tuple[Pending, ...]:
         """Have the people sign what is published once more, before their signatures expire."""
@@ -341,13 +359,23 @@ class MapPublisher:
     def refresh(self) -> Published:
         """Say anew, by the online key, that what is published is the newest: the timestamp lives on."""
         with self._map.changing():
-            self._repository.refresh(self.keys.ed25519(ONLINE_KEY), self.config.valid.lives, self._clock())
+            online = self._online_key(self._repository.root)
+            if online is None:
+                msg = "the online key that the root names is not here: restore it from your backup, or rotate the keys"
+                raise PublishingError(msg)
+            self._repository.refresh(online, self.config.valid.lives, self._clock())
             return self._use()
+
+    def _online_key(self, root: bytes) -> Ed25519PrivateKey | None:
+        """Return the online key that a root names; None where it is not here."""
+        keys, wanted = self.keys, signers_of(root).online
+        here = (keys.ed25519(name) for name in keys.names() if _is_online(name))
+        return next((key for key in here if key.public_key() == wanted), None)
 
     def _sign_here(self) -> None:
         """Sign by all keys of signers that are here."""
         keys = self.keys
-        self._sign([keys.ed25519(name) for name in keys.names() if name != ONLINE_KEY], are_asked=False)
+        self._sign([keys.ed25519(name) for name in keys.names() if not _is_online(name)], are_asked=False)
 
     def _sign(self, keys: Iterable[Ed25519PrivateKey], *, are_asked: bool = True) -> None:
         waiting = self._waiting()
@@ -366,11 +394,13 @@ class MapPublisher:
 
     def _release(self) -> None:
         """Publish what waits if all of it is complete and the online key is here."""
-        waiting, keys = self._waiting(), self.keys
+        waiting, now = self._waiting(), self._clock()
         states = [self._repository.state_of(data, waiting.get(ROOT)) for data in waiting.values()]
-        if not waiting or not all(state.is_complete for state in states) or ONLINE_KEY not in keys.names():
+        if not waiting or not all(state.is_complete for state in states):
             return
-        online, now = keys.ed25519(ONLINE_KEY), self._clock()
+        online = self._online_key(waiting.get(ROOT) or self._repository.root)
+        if online is None:
+            return
         self._repository.release(waiting.get(ROOT), waiting.get(TARGETS), online, self.config.valid.lives, now)
         for role in waiting:
             self._pending_file(role).unlink()
@@ -481,6 +511,10 @@ def sign_file(path: Path, key: Ed25519PrivateKey) -> None:
         msg = f"{path} cannot be read: {error.strerror}"
         raise PublishingError(msg) from error
     write_whole(path, with_signature(pending, key))
+
+
+def _is_online(name: str) -> bool:
+    return name == ONLINE_KEY or name.startswith(f"{ONLINE_KEY}-")
 
 
 def _settings(new: NewMap) -> str:

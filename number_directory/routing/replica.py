@@ -8,7 +8,9 @@ the old one, and what was fetched already is not fetched again.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import msgspec
+import platformdirs
 
 from number_directory.routing.delta import Delta, Patch
 from number_directory.routing.errors import DamagedMapError, MapFormatError, MismatchRefused, NoMapError
@@ -26,6 +29,9 @@ from transparency.transport import HttpTransport, Transport
 
 _log = logging.getLogger(__name__)
 
+HOME_VARIABLE = "ANSWERBACK_HOME"
+"""The environment variable that names another folder than the user's own for all that Answerback keeps."""
+
 _ROOT = "root.json"
 _SOURCE = "source.json"
 _METADATA = "metadata"
@@ -35,6 +41,12 @@ WORTH = 2
 
 Progress = Callable[[int, int], None]
 """Told how many chunks are there, and how many there will be."""
+
+
+def default_folder() -> Path:
+    """Return the user's own folder for a map: in `$ANSWERBACK_HOME`, or among the user's data."""
+    named = os.environ.get(HOME_VARIABLE)
+    return (Path(named) if named else platformdirs.user_data_path("answerback", appauthor=False)) / "map"
 
 
 class Way(Enum):
@@ -79,9 +91,12 @@ class MapReplica:
 
         Raises UnsignedRefused where `root` is no root metadata.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         replica = cls(folder, url, root, transport)
-        TrustedMirror(folder / _METADATA, url, root, replica._transport)  # it is ours
+        with tempfile.TemporaryDirectory() as scratch:
+            TrustedMirror(Path(scratch), url, root, replica._transport)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / _ROOT).exists() or (folder / _ROOT).read_bytes() != root:
+            shutil.rmtree(folder / _METADATA, ignore_errors=True)  # what another root's signers said is nobody's word
         write_whole(folder / _ROOT, root)
         write_whole(folder / _SOURCE, msgspec.json.encode(_Source(url)))
         return replica

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import (
+    Key,
     Metadata,
     MetaFile,
     Role,
@@ -360,6 +361,14 @@ def role_of(pending: bytes) -> str:
     return kind
 
 
+def signers_of(root: bytes) -> Signers:
+    """Return whom the root names."""
+    signed = _read(root, Root).signed
+    people = tuple(_public(signed.keys[keyid]) for keyid in signed.roles[Root.type].keyids)
+    (online,) = signed.roles[Timestamp.type].keyids
+    return Signers(people, signed.roles[Root.type].threshold, _public(signed.keys[online]))
+
+
 def is_signer(root: bytes, key: Ed25519PublicKey) -> bool:
     """Tell whether the root names this key among those of people."""
     signed = _read(root, Root).signed
@@ -381,6 +390,10 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 def _key(key: Ed25519PublicKey) -> SSlibKey:
     return SSlibKey.from_crypto(key)
+
+
+def _public(key: Key) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.keyval["public"]))
 
 
 def _read(data: bytes, kind: type[Any]) -> Metadata[Any]:

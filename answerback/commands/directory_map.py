@@ -1,0 +1,521 @@
+"""`answerback directory map`: which resolution service has a number, for those who ask, hold or publish the map."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from answerback.failure import Failure
+from answerback.output import emit, json_option
+from answerback.serving import listening, require_clean_end
+
+if TYPE_CHECKING:
+    from number_directory.routing.publisher import Built
+    from number_directory.routing.routing_map import Freshness, Resolution
+    from number_directory.routing.signed_repository import Pending
+
+PASSPHRASE_VARIABLE = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
+
+_publisher = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+_files = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="ENTRIES..."
+)
+_signers = click.option(
+    "--signer",
+    "signers",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PUBLIC-KEY",
+    help="Somebody who signs, by a file that `map key` made. May be repeated.",
+)
+_passphrase_file = click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"The file whose first line encrypts the keys.  [default: ${PASSPHRASE_VARIABLE}, or you are asked]",
+)
+_unencrypted = click.option("--unencrypted-keys", is_flag=True, help="Leave keys open to whoever reads their files.")
+
+
+@click.group(name="map")
+def map_() -> None:
+    """Find out which resolution service has a number; hold a map of all of them, or publish one."""
+
+
+# Whoever asks
+
+
+@map_.command()
+@click.argument("number")
+@click.option("--map", "folder", type=click.Path(path_type=Path), help="The folder of the map.  [default: your own]")
+@click.option("--server", help="Ask the map server at this URL instead.")
+@click.option("--hide", type=click.IntRange(0, 14), default=4, show_default=True, help="Last digits it does not see.")
+@json_option
+def resolve(number: str, folder: Path | None, server: str | None, hide: int, as_json: bool) -> None:
+    """Show which resolution service has NUMBER, such as +12025550123."""
+    from number_directory.routing.asking import MapServer
+    from number_directory.routing.replica import default_folder
+    from number_directory.routing.routing_map import RoutingMap
+    from stir.telephone_number import TelephoneNumber
+
+    with _failing():
+        wanted = TelephoneNumber.parse(number)
+        if server is None:
+            resolution = RoutingMap.open(folder or default_folder()).resolve(wanted)
+        elif hide:
+            resolution = MapServer(server).resolve_hidden(wanted, hide)
+        else:
+            resolution = MapServer(server).resolve(wanted)
+    _show(resolution, as_json)
+
+
+# Whoever holds a map
+
+
+@map_.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option("--mirror", help="Where the map comes from, the first time: a URL.")
+@click.option(
+    "--root", type=click.Path(path_type=Path, dir_okay=False), help="Whom to believe about it: its root.json."
+)
+@json_option
+def update(folder: Path | None, mirror: str | None, root: Path | None, as_json: bool) -> None:
+    """Bring the map in FOLDER (your own, unless you name one) up to date, and mend what is damaged."""
+    from number_directory.routing.replica import MapReplica, default_folder
+
+    place = folder or default_folder()
+    if (mirror is None) != (root is None):
+        msg = "give --mirror and --root together, the first time: where the map comes from, and whom to believe"
+        raise Failure(msg)
+    with _failing(place):
+        if mirror is not None and root is not None:
+            replica = MapReplica.create(place, mirror, _content(root))
+        else:
+            replica = MapReplica.open(place)
+        with _counting("chunks", as_json) as count:
+            done = replica.update(count)
+    data = {"version": done.version, "before": done.before, "way": done.way.value, "bytes_moved": done.moved}
+    words = {"unchanged": "is the newest already", "deltas": "came by deltas", "chunks": "came in chunks"}
+    emit(
+        as_json,
+        data,
+        lambda: click.echo(f"version {done.version} {words[done.way.value]}; {done.moved:,} bytes were moved"),
+    )
+
+
+@map_.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option("--bind", help="Where to listen, such as 127.0.0.1:14300.")
+@click.option("--tls-certificate", type=click.Path(path_type=Path), help="The certificate chain to serve with.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its key.")
+@json_option
+def serve(
+    folder: Path | None, bind: str | None, tls_certificate: Path | None, tls_key: Path | None, as_json: bool
+) -> None:
+    """Answer over HTTP from the map in FOLDER, for those who hold none. A publisher's also hands out its files."""
+    from number_directory.routing.replica import default_folder
+    from number_directory.routing.serve import serve_map
+    from serving.settings import Tls
+
+    if (tls_certificate is None) != (tls_key is None):
+        msg = "give --tls-certificate and --tls-key together"
+        raise Failure(msg)
+    tls = None if tls_certificate is None or tls_key is None else Tls(tls_certificate.absolute(), tls_key.absolute())
+    with _failing():
+        code = serve_map(folder or default_folder(), listening(as_json), bind, tls)
+    require_clean_end(code)
+
+
+# Whoever publishes one
+
+
+@map_.command()
+@_publisher
+@click.option("--name", required=True, help="The map's name, for people to read.")
+@_signers
+@click.option("--threshold", type=click.IntRange(1), default=1, show_default=True, help="How many of them must sign.")
+@_passphrase_file
+@_unencrypted
+@click.option("--bind", default="127.0.0.1:14300", show_default=True, help="Where its server listens.")
+@json_option
+def init(
+    folder: Path,
+    name: str,
+    signers: tuple[Path, ...],
+    threshold: int,
+    passphrase_file: Path | None,
+    unencrypted_keys: bool,
+    bind: str,
+    as_json: bool,
+) -> None:
+    """Make a publisher of a map in FOLDER: settings, keys, and the root that says who signs."""
+    from number_directory.routing.publisher import MapPublisher, NewMap
+    from number_directory.routing.signed_repository import read_public_key
+    from serving.settings import Keys
+
+    with _failing():
+        passphrase = _passphrase(passphrase_file, unencrypted_keys, confirm=True)
+        keys = Keys(passphrase_file=passphrase_file, unencrypted=unencrypted_keys)
+        people = tuple(map(read_public_key, signers))
+        publisher = MapPublisher.create(folder, NewMap(name, people, threshold, keys, passphrase, bind))
+        waiting = publisher.pending()
+    data = {"folder": str(folder), "waiting": [_waiting(pending) for pending in waiting]}
+
+    def tell() -> None:
+        click.echo(f"{name} is made, in {folder}.")
+        _tell_waiting(waiting, folder)
+        click.echo(f"Next: name the resolution services in {folder / 'map.toml'}, then build the map.")
+
+    emit(as_json, data, tell)
+
+
+@map_.command()
+@_publisher
+@_files
+@click.option("--changes", is_flag=True, help="The files say what changes; all else stays as it is published.")
+@json_option
+def build(folder: Path, files: tuple[Path, ...], changes: bool, as_json: bool) -> None:
+    """Make a new version of the map in the publisher's FOLDER, of files that say which service has which number."""
+    from number_directory.routing.publisher import MapPublisher
+
+    with _failing():
+        publisher = MapPublisher(folder)
+        with _counting("lines", as_json) as count:
+            make = publisher.change if changes else publisher.build
+            built = make(files, lambda lines: count(lines, None))
+        waiting = publisher.pending()
+    emit(as_json, _built(built, waiting), lambda: _tell_built(built, waiting, folder))
+
+
+@map_.command()
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--key", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Your key.")
+@_passphrase_file
+@_unencrypted
+@json_option
+def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
+    """Sign what waits: PATH is a publisher's folder, or a copy of one of the files in its folder `pending`."""
+    from number_directory.routing.publisher import MapPublisher, sign_file
+    from serving.key_files import read_ed25519
+
+    with _failing():
+        passphrase = _passphrase(passphrase_file, unencrypted_keys, confirm=False)
+        opened = read_ed25519(key, passphrase, lost="restore it from your backup")
+        if path.is_dir():
+            waiting = MapPublisher(path).sign(opened)
+        else:
+            sign_file(path, opened)
+            waiting = ()
+    data = {"signed": str(path), "waiting": [_waiting(pending) for pending in waiting]}
+
+    def tell() -> None:
+        click.echo(f"signed {path}")
+        _tell_waiting(waiting, path)
+
+    emit(as_json, data, tell)
+
+
+@map_.command()
+@_publisher
+@click.argument("copies", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
+    """Take over the signatures of COPIES that were signed elsewhere, and publish what is then complete."""
+    from number_directory.routing.publisher import MapPublisher
+
+    with _failing():
+        waiting = MapPublisher(folder).merge([_content(copy) for copy in copies])
+    _show_waiting(waiting, folder, as_json)
+
+
+@map_.command()
+@_publisher
+@_signers
+@click.option("--threshold", type=click.IntRange(1), help="How many must sign from now on.  [default: as many as now]")
+@click.option(
+    "--new-online-key", is_flag=True, help="Make a new online key, because the old one may be in other hands."
+)
+@json_option
+def rotate(folder: Path, signers: tuple[Path, ...], threshold: int | None, new_online_key: bool, as_json: bool) -> None:
+    """Have other people sign from now on. Old and new signers sign that; what is not given stays as it is."""
+    from number_directory.routing.publisher import MapPublisher
+    from number_directory.routing.signed_repository import read_public_key
+
+    with _failing():
+        people = [read_public_key(signer) for signer in signers]
+        waiting = MapPublisher(folder).rotate(people, threshold, new_online_key=new_online_key)
+    _show_waiting(waiting, folder, as_json)
+
+
+@map_.command()
+@_publisher
+@json_option
+def renew(folder: Path, as_json: bool) -> None:
+    """Have what is published signed once more, before the people's signatures expire."""
+    from number_directory.routing.publisher import MapPublisher
+
+    with _failing():
+        waiting = MapPublisher(folder).renew()
+    _show_waiting(waiting, folder, as_json)
+
+
+@map_.command()
+@_publisher
+@json_option
+def timestamp(folder: Path, as_json: bool) -> None:
+    """Say anew that what is published is the newest, so that replicas do not call it stale. Run it every hour or so."""
+    from number_directory.routing.publisher import MapPublisher
+
+    with _failing():
+        published = MapPublisher(folder).refresh()
+    data = {"version": published.version, "expires": published.expires}
+    emit(
+        as_json,
+        data,
+        lambda: click.echo(f"version {published.version} is the newest, good until {_when(published.expires)}"),
+    )
+
+
+@map_.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_passphrase_file
+@_unencrypted
+@json_option
+def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
+    """Make a signer's key in FILE, such as alice.key, and beside it the public key to hand to the publisher."""
+    from number_directory.routing.publisher import key_pair
+
+    with _failing():
+        public = key_pair(file, _passphrase(passphrase_file, unencrypted_keys, confirm=True))
+    emit(as_json, {"key": str(file), "public_key": str(public)}, lambda: click.echo(f"hand {public} to the publisher"))
+
+
+@map_.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@json_option
+def status(folder: Path | None, as_json: bool) -> None:
+    """Show the version in FOLDER and how old it is; of a publisher's, also what is published and what waits."""
+    from number_directory.routing.publisher_config import CONFIG_NAME
+    from number_directory.routing.replica import default_folder
+    from number_directory.routing.routing_map import RoutingMap
+
+    place = folder or default_folder()
+    with _failing():
+        if (place / CONFIG_NAME).exists():
+            _publisher_status(place, as_json)
+            return
+        opened = RoutingMap.open(place)
+        damaged = [entry.lead.digits for entry in opened.damaged()]
+    fresh, manifest = opened.freshness, opened.manifest
+    data = _freshness(fresh) | {
+        "services": len(manifest.services),
+        "chunks": len(manifest.chunks),
+        "bytes": manifest.size,
+        "damaged": damaged,
+    }
+
+    def tell() -> None:
+        click.echo(
+            f"version {fresh.version}, {_old(fresh.age)} old: {len(manifest.services)} services, {manifest.size:,} B"
+        )
+        if damaged:
+            click.echo(f"damaged: the chunks of +{', +'.join(damaged)}; run `answerback directory map update`")
+        _warn_if_stale(fresh)
+
+    emit(as_json, data, tell)
+
+
+def _publisher_status(folder: Path, as_json: bool) -> None:
+    from number_directory.routing.publisher import MapPublisher
+
+    publisher = MapPublisher(folder)
+    published, waiting = publisher.published(), publisher.pending()
+    data: dict[str, object] = {"published": None, "waiting": [_waiting(pending) for pending in waiting]}
+    if published is not None:
+        data["published"] = {
+            "version": published.version,
+            "deltas": len(published.deltas),
+            "timestamp_expires": published.expires,
+            "map_expires": published.targets_expires,
+            "root_expires": published.root_expires,
+        }
+
+    def tell() -> None:
+        if published is None:
+            click.echo("nothing is published yet")
+        else:
+            click.echo(f"version {published.version} is published, with deltas from {len(published.deltas)} versions")
+            click.echo(f"  timestamp good until {_when(published.expires)}: answerback directory map timestamp")
+            click.echo(f"  signatures good until {_when(published.targets_expires)}: answerback directory map renew")
+            click.echo(f"  root good until {_when(published.root_expires)}: answerback directory map rotate")
+        _tell_waiting(waiting, folder)
+
+    emit(as_json, data, tell)
+
+
+# What is printed
+
+
+def _show(resolution: Resolution, as_json: bool) -> None:
+    service, fresh = resolution.service, resolution.freshness
+    data = {
+        "service": service.name,
+        "operator": service.operator,
+        "url": service.url,
+        "description_sha256": service.description,
+    } | _freshness(fresh)
+
+    def tell() -> None:
+        click.echo(f"{service.name}  {service.url}  ({service.operator})")
+        click.echo(f"by version {fresh.version} of the map, {_old(fresh.age)} old")
+        _warn_if_stale(fresh)
+
+    emit(as_json, data, tell)
+
+
+def _freshness(fresh: Freshness) -> dict[str, object]:
+    return {
+        "version": fresh.version,
+        "age_seconds": int(fresh.age.total_seconds()),
+        "expires": fresh.expires,
+        "stale": fresh.is_stale,
+    }
+
+
+def _warn_if_stale(fresh: Freshness) -> None:
+    if fresh.is_stale:
+        click.echo(
+            "Warning: the map is stale. Its publisher, or the mirror, has shown nothing newer for too long; numbers "
+            "may have moved since. Run `answerback directory map update`, or try another mirror.",
+            err=True,
+        )
+
+
+def _built(built: Built | None, waiting: Sequence[Pending]) -> dict[str, object]:
+    data: dict[str, object] = {"version": None, "waiting": [_waiting(pending) for pending in waiting]}
+    if built is not None:
+        data |= {"version": built.version, "chunks": built.chunks, "bytes": built.size, "delta_bytes": built.delta}
+    return data
+
+
+def _tell_built(built: Built | None, waiting: Sequence[Pending], folder: Path) -> None:
+    if built is None:
+        click.echo("nothing has changed: what is published stays")
+        return
+    delta = "no delta" if built.delta is None else f"a delta of {built.delta:,} bytes"
+    done = "is built" if waiting else "is published"
+    click.echo(f"version {built.version} {done}: {built.chunks} chunks, {built.size:,} bytes, {delta}")
+    _tell_waiting(waiting, folder)
+
+
+def _show_waiting(waiting: Sequence[Pending], folder: Path, as_json: bool) -> None:
+    def tell() -> None:
+        if not waiting:
+            click.echo("published")
+        _tell_waiting(waiting, folder)
+
+    emit(as_json, {"waiting": [_waiting(pending) for pending in waiting]}, tell)
+
+
+def _waiting(pending: Pending) -> dict[str, object]:
+    return {"role": pending.role, "version": pending.version, "signatures": pending.have, "needed": pending.need}
+
+
+def _tell_waiting(waiting: Sequence[Pending], folder: Path) -> None:
+    for pending in waiting:
+        click.echo(f"{pending.role} {pending.version} waits for signatures: it has {pending.have} of {pending.need}")
+    if waiting:
+        click.echo(f"Have them signed: answerback directory map sign {folder} --key KEY, or copies of {folder}/pending")
+
+
+def _old(age: timedelta) -> str:
+    seconds = int(age.total_seconds())
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"
+
+
+def _when(seconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+@contextlib.contextmanager
+def _counting(what: str, as_json: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Show on a terminal how far long work is."""
+    shown = sys.stderr.isatty() and not as_json
+
+    def count(done: int, of: int | None) -> None:
+        if shown:
+            click.echo(f"\r{done:,}{'' if of is None else f' of {of:,}'} {what}", nl=False, err=True)
+
+    try:
+        yield count
+    finally:
+        if shown:
+            click.echo(err=True)
+
+
+@contextlib.contextmanager
+def _failing(replica: Path | None = None) -> Iterator[None]:
+    """Tell the room's errors as the command's; where an update failed, say what stays in use."""
+    from number_directory.routing.errors import MirrorError, RoutingError, UpdateRefused
+    from serving.errors import ServingError
+    from stir.errors import StirError
+
+    try:
+        yield
+    except (RoutingError, ServingError, StirError) as error:
+        kept = _kept(replica) if replica is not None and isinstance(error, (MirrorError, UpdateRefused)) else ""
+        msg = f"{error}{kept}"
+        raise Failure(msg) from error
+
+
+def _kept(replica: Path) -> str:
+    from number_directory.routing.errors import RoutingError
+    from number_directory.routing.routing_map import RoutingMap
+
+    try:
+        fresh = RoutingMap.open(replica).freshness
+    except RoutingError:
+        return "; there is no earlier version here"
+    return (
+        f"; here that is version {fresh.version}, {_old(fresh.age)} old{', which is stale' if fresh.is_stale else ''}"
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise Failure(msg) from error
+
+
+def _passphrase(file: Path | None, unencrypted: bool, *, confirm: bool) -> bytes | None:
+    """Return the passphrase from the file, the environment or the person; None where keys stay unencrypted."""
+    from serving.key_files import passphrase_in
+
+    if unencrypted and file is not None:
+        msg = "give --passphrase-file or --unencrypted-keys, not both"
+        raise Failure(msg)
+    if unencrypted:
+        return None
+    if file is not None:
+        return passphrase_in(file)
+    found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
+    if not found and sys.stdin.isatty():
+        found = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm)).encode()
+    if not found:
+        msg = f"give a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
+        raise Failure(msg)
+    return found
