@@ -12,7 +12,7 @@ from pathlib import Path
 from number_directory.server.admission import Admission
 from number_directory.server.config import DirectoryConfig
 from number_directory.server.directory import Clock, Directory, RandomBytes
-from number_directory.server.metrics import Metrics
+from number_directory.server.metrics import FOLDER, Metrics
 from number_directory.server.quotas import Quotas
 from number_directory.server.record_log import published_size
 from number_directory.server.releases import Releases
@@ -66,7 +66,7 @@ def create_directory(
         quotas=Quotas(own_storage.quotas, own_storage.secret("quotas")),
         replays=_open_replays(own_storage),
         releases=Releases(lambda: published_size(own_storage, signer.name)),
-        metrics=Metrics(),
+        metrics=Metrics(config.folder / FOLDER),
         signer=signer,
         clock=clock,
         random_bytes=random_bytes,

@@ -34,3 +34,8 @@ class Directory:
     """The record log's key."""
     clock: Clock
     random_bytes: RandomBytes
+
+    def close(self) -> None:
+        """Close the database, and leave the counts to others."""
+        self.storage.close()
+        self.metrics.close()

@@ -32,7 +32,7 @@ def list_own(directory: Directory, token: str) -> OwnAnswer:
     kept = storage.numbers.find(question.number)
     if kept is None:
         return OwnAnswer()
-    refusal = against_number(kept, admitted)
+    refusal = against_number(kept, admitted.not_before)
     if refusal is not None:
         raise refusal
     entries = storage.entries.of_number(question.number)

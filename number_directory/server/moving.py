@@ -6,6 +6,7 @@ answer of the same shape; nobody else learns that the number was ever here. A la
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from number_directory.errors import MoveError
@@ -15,13 +16,14 @@ from number_directory.server.directory import Directory
 from number_directory.server.errors import Refusal, RefusalKind
 from number_directory.server.publishing import (
     Accepted,
+    Version,
     against_number,
     digest,
     meeting,
     raised,
     require_signed_by_now,
 )
-from number_directory.server.storage import MOVE, Entry, EntryState, Visibility
+from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, Visibility
 from number_directory.server.storage.grants import RECORD
 from number_directory.statement import Succession
 
@@ -49,16 +51,17 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
     now, storage = directory.clock(), directory.storage
     kept = storage.numbers.hold(signed.number)
     entries = {entry.app: entry for entry in storage.entries.of_number(signed.number)}
-    refusal = against_number(kept, admitted)
+    refusal = against_number(kept, admitted.not_before)
     if refusal is not None:
         return refusal
-    old = entries.get(MOVE)
-    if old is not None:
-        met = meeting(directory, signed.number, MOVE, signed, (old.seq, old.content, old.leaf), now)
-        if met is not None:
-            return met
     leaves = signed.move.origin == directory.config.url
-    entry = _entry_of(directory, signed, admitted, leaves=leaves)
+    issuer = Issuer.of(admitted.chain[1:], admitted.crl_urls)
+    entry = _entry_of(directory, signed, admitted, issuer, leaves=leaves)
+    old = entries.get(MOVE)
+    met = None if old is None else meeting(storage, replace(Version.of(old), is_wanted=True), entry, now)
+    if met is not None:
+        return met
+    storage.authorities.ensure(issuer)
     storage.entries.put(entry)
     storage.tree.queue(entry.leaf, now)
     if leaves:
@@ -72,7 +75,7 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
     return Accepted(Succession.NEWER, entry.leaf)
 
 
-def _entry_of(directory: Directory, signed: SignedMove, admitted: Admitted, *, leaves: bool) -> Entry:
+def _entry_of(directory: Directory, signed: SignedMove, admitted: Admitted, issuer: Issuer, *, leaves: bool) -> Entry:
     """Return a move as it is kept. It outlives its certificate: it was signed while that was good, as readers see."""
     now, records = directory.clock(), directory.config.records
     ends_at = now + timedelta(days=records.forwarding_days)
@@ -86,7 +89,7 @@ def _entry_of(directory: Directory, signed: SignedMove, admitted: Admitted, *, l
         leaf=signed.hash,
         ends_at=ends_at if leaves else now,
         state=EntryState.LIVE if leaves else EntryState.MOVED,
-        authority=directory.storage.authorities.ensure(admitted.chain[1:], admitted.crl_urls),
+        authority=issuer.id,
         serial=admitted.serial,
         accepted_at=now,
         forget_at=max(ends_at, admitted.not_after) + timedelta(days=records.remembered_days),

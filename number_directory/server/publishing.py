@@ -11,22 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from number_directory.access_list import AccessList, SignedAccessList
+from number_directory.access_list import SignedAccessList
 from number_directory.errors import StatementError
-from number_directory.move import SignedMove
 from number_directory.record import MOST_APPS, SignedRecord
-from number_directory.server.admission import Admitted
+from number_directory.server.admission import Admission, Admitted
+from number_directory.server.config import Records
 from number_directory.server.directory import Directory
 from number_directory.server.errors import Refusal, RefusalKind
-from number_directory.server.storage import MOVE, Conflict, Entry, EntryState, KeptNumber
+from number_directory.server.storage import MOVE, Conflict, Entry, EntryState, Issuer, KeptNumber, Storage
 from number_directory.server.visibility import visibilities
 from number_directory.statement import SignedStatement, Succession
 from stir.jws import encode_base64url
 from stir.telephone_number import TelephoneNumber
 
 _CLOCK_SKEW = timedelta(minutes=5)
-_COUNTING = frozenset({EntryState.LIVE, EntryState.WITHDRAWN})
-"""States that the owner wanted; what ended otherwise does not come back by being sent again."""
+_WANTED = frozenset({EntryState.LIVE, EntryState.WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,16 @@ def publish(directory: Directory, token: str) -> Accepted:
         signed = SignedRecord.parse(token)
     except StatementError as error:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
-    return take_record(directory, signed, synced=True)
+    return take_record(directory, signed)
 
 
-def take_record(directory: Directory, signed: SignedRecord, *, synced: bool) -> Accepted:
+def take_record(directory: Directory, signed: SignedRecord) -> Accepted:
     """Take a record that was read; see `publish`."""
-    admitted = admitted_record(directory, signed)
-    with directory.storage.transaction(synced=synced):
-        accepted = store_record(directory, signed, admitted)
+    now = directory.clock()
+    admitted = admitted_record(directory.admission, signed, now)
+    prepared = prepare(directory.config.records, signed, admitted, now)
+    with directory.storage.transaction():
+        accepted = store_record(directory.storage, prepared, now)
     directory.metrics.accepted("record")
     return raised(accepted)
 
@@ -61,14 +62,12 @@ def set_access_list(directory: Directory, token: str) -> Accepted:
         signed = SignedAccessList.parse(token)
     except StatementError as error:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
-    return take_access_list(directory, signed, synced=True)
-
-
-def take_access_list(directory: Directory, signed: SignedAccessList, *, synced: bool) -> Accepted:
-    """Take an access list that was read; see `set_access_list`."""
-    admitted = admitted_access_list(directory, signed)
-    with directory.storage.transaction(synced=synced):
-        accepted = store_access_list(directory, signed, admitted)
+    now = directory.clock()
+    admitted = admitted_access_list(directory.admission, signed, now)
+    with directory.storage.transaction():
+        accepted = store_access_list(
+            directory.storage, signed, admitted.not_before, forgotten_at(directory.config.records, admitted), now
+        )
     directory.metrics.accepted("access list")
     return raised(accepted)
 
@@ -76,23 +75,30 @@ def take_access_list(directory: Directory, signed: SignedAccessList, *, synced: 
 # Before the transaction: what can be told from the statement alone
 
 
-def admitted_record(directory: Directory, signed: SignedRecord) -> Admitted:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A record that may be taken as far as it tells alone: how it will be kept, and what certifies it."""
+
+    entry: Entry
+    issuer: Issuer
+    not_before: datetime
+
+
+def admitted_record(admission: Admission, signed: SignedRecord, now: datetime) -> Admitted:
     """Return the certificate of a record that may be taken, as far as it tells alone; raise Refusal."""
-    now = directory.clock()
     if not signed.is_whole:
         detail = "the record comes without the disclosure of its media; publish it whole"
         raise Refusal(RefusalKind.MALFORMED, detail)
     require_signed_by_now(signed, now)
     if signed.record.expires_at <= now.timestamp():
         raise Refusal(RefusalKind.OUTDATED, "the record has expired; sign a new one")
-    return directory.admission.admit(signed, signed.number, now)
+    return admission.admit(signed, signed.number, now)
 
 
-def admitted_access_list(directory: Directory, signed: SignedAccessList) -> Admitted:
+def admitted_access_list(admission: Admission, signed: SignedAccessList, now: datetime) -> Admitted:
     """Return the certificate of an access list that may be taken, as far as it tells alone; raise Refusal."""
-    now = directory.clock()
     require_signed_by_now(signed, now)
-    return directory.admission.admit(signed, signed.number, now)
+    return admission.admit(signed, signed.number, now)
 
 
 def require_signed_by_now(signed: SignedStatement, now: datetime) -> None:
@@ -101,79 +107,11 @@ def require_signed_by_now(signed: SignedStatement, now: datetime) -> None:
         raise Refusal(RefusalKind.NOT_FRESH, "it was signed in the future: set the clock of the device that signs")
 
 
-# Inside the transaction
-
-
-def store_record(directory: Directory, signed: SignedRecord, admitted: Admitted) -> Accepted | Refusal:
-    """Put a record in its place, in the caller's transaction; return a Refusal where that must not be.
-
-    The caller commits either way: a conflict is noted for the owner.
-    """
-    now, storage = directory.clock(), directory.storage
-    kept = storage.numbers.hold(signed.number)
-    entries = {entry.app: entry for entry in storage.entries.of_number(signed.number)}
-    old = entries.get(signed.app)
-    refusal = against_number(kept, admitted) or against_move(entries.get(MOVE), now)
-    if refusal is None and old is not None:
-        met = meeting(directory, signed.number, signed.app, signed, (old.seq, old.content, old.leaf), now)
-        if met is not None:
-            return met if old.state in _COUNTING else _older(old.seq)
-    if refusal is None and old is None and sum(app != MOVE for app in entries) >= MOST_APPS:
-        detail = f"a number has records for at most {MOST_APPS} apps here, those lately withdrawn among them"
-        refusal = Refusal(RefusalKind.TOO_MANY_APPS, detail)
-    if refusal is not None:
-        return refusal
-    entry = _entry_of(directory, signed, admitted, now)
-    storage.entries.put(entry)
-    storage.tree.queue(entry.leaf, now)
-    show(directory, kept, {**entries, entry.app: entry}, now)
-    return Accepted(Succession.NEWER, entry.leaf)
-
-
-def store_access_list(directory: Directory, signed: SignedAccessList, admitted: Admitted) -> Accepted | Refusal:
-    """Put an access list in its place, in the caller's transaction; see `store_record`."""
-    now, storage = directory.clock(), directory.storage
-    kept = storage.numbers.hold(signed.number)
-    entries = {entry.app: entry for entry in storage.entries.of_number(signed.number)}
-    refusal = against_number(kept, admitted) or against_move(entries.get(MOVE), now)
-    if refusal is not None:
-        return refusal
-    if kept.access_list is not None:
-        before = SignedAccessList.parse(kept.access_list)
-        met = meeting(directory, signed.number, MOVE, signed, (kept.access_seq, digest(before), before.hash), now)
-        if met is not None:
-            return met
-    elif signed.sequence <= kept.access_seq:
-        return _older(kept.access_seq)
-    storage.numbers.set_access_list(
-        signed.number, signed.token, signed.sequence, _forgotten_at(directory, admitted.not_after)
-    )
-    storage.tree.queue(signed.hash, now)
-    show(directory, replace(kept, access_list=signed.token), entries, now)
-    return Accepted(Succession.NEWER, signed.hash)
-
-
-def show(directory: Directory, kept: KeptNumber, entries: dict[str, Entry], now: datetime) -> None:
-    """Make anew who may see what of a number, in the caller's transaction."""
-    apps = [app for app, entry in entries.items() if app != MOVE and entry.is_shown(now)]
-    access_list = None if kept.access_list is None else SignedAccessList.parse(kept.access_list).access_list
-    directory.storage.grants.replace(kept.number, visibilities(access_list, apps))
-
-
-def access_list_of(kept: KeptNumber) -> AccessList | None:
-    """Return the access list of a number."""
-    return None if kept.access_list is None else SignedAccessList.parse(kept.access_list).access_list
-
-
-def digest(signed: SignedStatement) -> bytes:
-    """Return what stands for the content of a statement: the SHA-256 of its claims."""
-    return sha256(signed.content).digest()
-
-
-def _entry_of(directory: Directory, signed: SignedRecord, admitted: Admitted, now: datetime) -> Entry:
+def prepare(settings: Records, signed: SignedRecord, admitted: Admitted, now: datetime) -> Prepared:
+    """Return an admitted record as it will be kept."""
     record = signed.record
-    authority = directory.storage.authorities.ensure(admitted.chain[1:], admitted.crl_urls)
-    return Entry(
+    issuer = Issuer.of(admitted.chain[1:], admitted.crl_urls)
+    entry = Entry(
         number=record.number,
         app=record.app,
         seq=record.sequence,
@@ -183,20 +121,84 @@ def _entry_of(directory: Directory, signed: SignedRecord, admitted: Admitted, no
         leaf=signed.hash,
         ends_at=datetime.fromtimestamp(record.expires_at, UTC),
         state=EntryState.WITHDRAWN if record.is_withdrawn else EntryState.LIVE,
-        authority=authority,
+        authority=issuer.id,
         serial=admitted.serial,
         accepted_at=now,
-        forget_at=_forgotten_at(directory, admitted.not_after),
+        forget_at=forgotten_at(settings, admitted),
     )
+    return Prepared(entry, issuer, admitted.not_before)
 
 
-def _forgotten_at(directory: Directory, not_after: datetime) -> datetime:
-    return not_after + timedelta(days=directory.config.records.remembered_days)
+def forgotten_at(settings: Records, admitted: Admitted) -> datetime:
+    """Return when a statement is forgotten: once no signature of its certificate could bring an older one back."""
+    return admitted.not_after + timedelta(days=settings.remembered_days)
 
 
-def against_number(kept: KeptNumber, admitted: Admitted) -> Refusal | None:
+# Inside the transaction
+
+
+def store_record(storage: Storage, prepared: Prepared, now: datetime) -> Accepted | Refusal:
+    """Put a record in its place, in the caller's transaction; return a Refusal where that must not be.
+
+    The caller commits either way: a conflict is noted for the owner.
+    """
+    new = prepared.entry
+    kept = storage.numbers.hold(new.number)
+    entries = {entry.app: entry for entry in storage.entries.of_number(new.number)}
+    old = entries.get(new.app)
+    refusal = against_number(kept, prepared.not_before) or against_move(entries.get(MOVE), now)
+    if refusal is not None:
+        return refusal
+    met = None if old is None else meeting(storage, Version.of(old), new, now)
+    if met is not None:
+        return met
+    if old is None and sum(app != MOVE for app in entries) >= MOST_APPS:
+        detail = f"a number has records for at most {MOST_APPS} apps here, those lately withdrawn among them"
+        return Refusal(RefusalKind.TOO_MANY_APPS, detail)
+    storage.authorities.ensure(prepared.issuer)
+    storage.entries.put(new)
+    storage.tree.queue(new.leaf, now)
+    show(storage, kept, {**entries, new.app: new}, now)
+    return Accepted(Succession.NEWER, new.leaf)
+
+
+def store_access_list(
+    storage: Storage, signed: SignedAccessList, not_before: datetime, forget_at: datetime, now: datetime
+) -> Accepted | Refusal:
+    """Put an access list in its place, in the caller's transaction; see `store_record`."""
+    kept = storage.numbers.hold(signed.number)
+    entries = {entry.app: entry for entry in storage.entries.of_number(signed.number)}
+    refusal = against_number(kept, not_before) or against_move(entries.get(MOVE), now)
+    if refusal is not None:
+        return refusal
+    if kept.access_list is not None:
+        old, new = SignedAccessList.parse(kept.access_list), Version.of_statement(signed)
+        met = meeting(storage, Version.of_statement(old), new, now)
+        if met is not None:
+            return met
+    elif signed.sequence <= kept.access_seq:
+        return _older(kept.access_seq)
+    storage.numbers.set_access_list(signed.number, signed.token, signed.sequence, forget_at)
+    storage.tree.queue(signed.hash, now)
+    show(storage, replace(kept, access_list=signed.token), entries, now)
+    return Accepted(Succession.NEWER, signed.hash)
+
+
+def show(storage: Storage, kept: KeptNumber, entries: dict[str, Entry], now: datetime) -> None:
+    """Make anew who may see what of a number, in the caller's transaction."""
+    apps = [app for app, entry in entries.items() if app != MOVE and entry.is_shown(now)]
+    access_list = None if kept.access_list is None else SignedAccessList.parse(kept.access_list).access_list
+    storage.grants.replace(kept.number, visibilities(access_list, apps))
+
+
+def digest(signed: SignedStatement) -> bytes:
+    """Return what stands for the content of a statement: the SHA-256 of its claims."""
+    return sha256(signed.content).digest()
+
+
+def against_number(kept: KeptNumber, not_before: datetime) -> Refusal | None:
     """Return what speaks against a certificate from before the number's last port or reassignment."""
-    if admitted.not_before > kept.certified_after:
+    if not_before > kept.certified_after:
         return None
     what = kept.event or "reassigned"
     detail = f"the number was {what} after this certificate began: enrol again, and sign with the new one"
@@ -211,32 +213,43 @@ def against_move(move: Entry | None, now: datetime) -> Refusal | None:
     return Refusal(RefusalKind.MOVED, detail)
 
 
-def meeting(
-    directory: Directory,
-    number: TelephoneNumber,
-    app: str,
-    new: SignedRecord | SignedAccessList | SignedMove,
-    old: tuple[int, bytes, bytes],
-    now: datetime,
-) -> Accepted | Refusal | None:
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What two statements about one thing are compared by. `app` is empty where they are no records."""
+
+    number: TelephoneNumber
+    app: str
+    seq: int
+    content: bytes
+    leaf: bytes
+    is_wanted: bool = True
+    """Whether the owner wanted it to be as it is: what ended otherwise does not come back by being sent again."""
+
+    @classmethod
+    def of(cls, entry: Entry) -> Version:
+        """Return an entry's."""
+        return cls(entry.number, entry.app, entry.seq, entry.content, entry.leaf, entry.state in _WANTED)
+
+    @classmethod
+    def of_statement(cls, signed: SignedAccessList) -> Version:
+        """Return an access list's."""
+        return cls(signed.number, MOVE, signed.sequence, digest(signed), signed.hash)
+
+
+def meeting(storage: Storage, old: Version, new: Version | Entry, now: datetime) -> Accepted | Refusal | None:
     """Compare a statement with the one that counts; return None where it takes the place of that."""
-    seq, content, leaf = old
-    if new.sequence > seq:
+    if new.seq > old.seq:
         return None
-    if new.sequence < seq:
-        return _older(seq)
-    if digest(new) == content:
-        return Accepted(Succession.SAME, leaf)
-    directory.storage.conflicts.add(number, Conflict(app, seq, leaf, new.hash, now))
+    if new.seq < old.seq:
+        return _older(old.seq)
+    if new.content == old.content:
+        return Accepted(Succession.SAME, old.leaf) if old.is_wanted else _older(old.seq)
+    storage.conflicts.add(old.number, Conflict(old.app, old.seq, old.leaf, new.leaf, now))
     detail = (
         "another statement with this seq was accepted before, and counts: sign the newest state with a higher seq; "
         "if you did not sign both, somebody else has your key"
     )
-    members: dict[str, str | int] = {
-        "seq": seq,
-        "accepted": encode_base64url(leaf),
-        "refused": encode_base64url(new.hash),
-    }
+    members = {"seq": old.seq, "accepted": encode_base64url(old.leaf), "refused": encode_base64url(new.leaf)}
     return Refusal(RefusalKind.CONFLICT, detail, members=members)
 
 

@@ -72,6 +72,13 @@ class Sequencer:
             self._publish(tree)
         self._edge = edge
 
+    def examine(self) -> int:
+        """Return the tree's size, having held its tiles and its history together; raise HistoryError."""
+        tree = self._storage.tree.tree(self._signer.name)
+        self._require_one_history(tree)
+        _load(self._storage, tree)
+        return tree.size
+
     def step(self) -> int:
         """Give a pool of queued hashes their places, and show the tree; return how many they were.
 

@@ -18,11 +18,10 @@ from number_directory.move import Move
 from number_directory.own_listing import OwnAnswer, OwnListing
 from number_directory.receipt import Acceptance
 from number_directory.record import Medium, Record, sign_record
-from number_directory.server.app import KEY_NAME, create_app, create_directory, key_files
+from number_directory.server.app import KEY_NAME, create_directory, key_files
 from number_directory.server.config import DirectoryConfig, Keys, RecordLog
 from number_directory.server.directory import Directory
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
-from number_directory.server.storage import Storage
 from number_directory.server.web import build_web
 from number_directory.statement import statement_body
 from policies.terms import Terms
@@ -92,7 +91,7 @@ class DirectoryWorld:
     client: falcon.testing.TestClient
     _held: dict[TelephoneNumber, Held] = field(default_factory=dict)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    _more: list[Storage] = field(default_factory=list)
+    _more: list[Directory] = field(default_factory=list)
 
     @classmethod
     def make(cls, folder: Path, database: str | None = None, **settings: object) -> DirectoryWorld:
@@ -104,9 +103,9 @@ class DirectoryWorld:
 
     def front_end(self) -> falcon.testing.TestClient:
         """Return another front end on the same database."""
-        storage = Storage.open(self.config.database)
-        self._more.append(storage)
-        return falcon.testing.TestClient(create_app(self.config, clock=self.clock, storage=storage))
+        other = create_directory(self.config, clock=self.clock)
+        self._more.append(other)
+        return falcon.testing.TestClient(build_web(other))
 
     def held(self, number: TelephoneNumber = OWNER) -> Held:
         """Return a number with its certificate, the same each time."""
@@ -227,8 +226,8 @@ class DirectoryWorld:
 
     def close(self) -> None:
         """Close the database."""
-        for storage in (self.directory.storage, *self._more):
-            storage.close()
+        for directory in (self.directory, *self._more):
+            directory.close()
 
 
 def accepted(result: falcon.testing.Result) -> Acceptance:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from number_directory.server.storage.authorities import Authorities, KeptAuthority
+from number_directory.server.storage.authorities import Authorities, Issuer, KeptAuthority
 from number_directory.server.storage.conflicts import Conflict, Conflicts
 from number_directory.server.storage.entries import MOVE, Entries, Entry, EntryState
 from number_directory.server.storage.feeds import Feeds
@@ -25,6 +25,7 @@ __all__ = [
     "Conflict",
     "Entry",
     "EntryState",
+    "Issuer",
     "KeptAuthority",
     "KeptNumber",
     "KeptTree",

@@ -13,6 +13,21 @@ from stir.certificate import read_pem_chain, write_pem_chain
 
 
 @dataclass(frozen=True, slots=True)
+class Issuer:
+    """The chain above a number's certificate in PEM, named by its SHA-256, and the URLs that the certificate names."""
+
+    id: bytes
+    pem: str
+    crl_urls: tuple[str, ...]
+
+    @classmethod
+    def of(cls, chain: Sequence[x509.Certificate], crl_urls: Sequence[str]) -> Issuer:
+        """Return what stands above a certificate, given the chain from its issuer upwards."""
+        pem = write_pem_chain(chain)
+        return cls(sha256(pem).digest(), pem.decode("ascii"), tuple(crl_urls))
+
+
+@dataclass(frozen=True, slots=True)
 class KeptAuthority:
     """The chain from the authority that issued certificates upwards, and where those say its list is."""
 
@@ -27,20 +42,19 @@ class Authorities:
 
     database: Database
 
-    def ensure(self, chain: Sequence[x509.Certificate], crl_urls: Sequence[str]) -> bytes:
-        """Keep a chain above a number's certificate, and its URLs, in the caller's transaction; return its name."""
-        pem = write_pem_chain(chain)
-        id_ = sha256(pem).digest()
+    def ensure(self, issuer: Issuer) -> None:
+        """Keep a chain above a number's certificate, and its URLs, in the caller's transaction."""
         self.database.run(
-            "INSERT INTO directory_authorities (id, chain) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", id_, pem.decode()
+            "INSERT INTO directory_authorities (id, chain) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+            issuer.id,
+            issuer.pem,
         )
-        for url in crl_urls:
+        for url in issuer.crl_urls:
             self.database.run(
                 "INSERT INTO directory_crls (authority, url) VALUES (?, ?) ON CONFLICT (authority, url) DO NOTHING",
-                id_,
+                issuer.id,
                 url,
             )
-        return id_
 
     def all(self) -> list[KeptAuthority]:
         """Return all authorities."""

@@ -109,6 +109,17 @@ class Entries:
         ends_at = min(to_column(now), to_column(entry.ends_at))
         self.database.run(_END, state.value, ends_at, int(entry.number.digits), entry.app, entry.seq)
 
+    def rest_on(self, entry: Entry, authority: bytes, serial: bytes) -> None:
+        """Note that an entry stands by another of its certificates, unless another has taken its place."""
+        self.database.run(
+            "UPDATE directory_entries SET authority = ?, serial = ? WHERE number = ? AND app = ? AND seq = ?",
+            authority,
+            serial,
+            int(entry.number.digits),
+            entry.app,
+            entry.seq,
+        )
+
     def of_certificates(self, authority: bytes, serials: Sequence[bytes]) -> list[Entry]:
         """Return the live entries whose certificates have these serial numbers."""
         places = ", ".join("?" * len(serials))

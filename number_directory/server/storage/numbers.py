@@ -22,7 +22,7 @@ _SET_ACCESS = """
 """
 _NOTE_EVENT = """
     UPDATE directory_numbers
-    SET certified_after = ?, event = ?, access_list = NULL,
+    SET certified_after = ?, event = ?, access_list = ?,
         forget_at = CASE WHEN forget_at > ? THEN forget_at ELSE ? END
     WHERE number = ?
 """
@@ -59,10 +59,12 @@ class Numbers:
         until = to_column(forget_at)
         self.database.run(_SET_ACCESS, statement, seq, until, until, int(number.digits))
 
-    def note_event(self, number: TelephoneNumber, event: str, at: datetime, forget_at: datetime) -> None:
-        """Note that certificates from before a time say nothing more about a number, nor its access list."""
+    def note_event(
+        self, number: TelephoneNumber, event: str, at: datetime, access_list: str | None, forget_at: datetime
+    ) -> None:
+        """Note that certificates from before a time say nothing more about a number, and which access list is left."""
         until = to_column(forget_at)
-        self.database.run(_NOTE_EVENT, to_column(at), event, until, until, int(number.digits))
+        self.database.run(_NOTE_EVENT, to_column(at), event, access_list, until, until, int(number.digits))
 
     def forget(self, now: datetime) -> int:
         """Forget the numbers that have nothing here any more, and return how many."""

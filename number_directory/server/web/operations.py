@@ -11,11 +11,11 @@ from typing import Any, Final
 import falcon
 
 from number_directory.access_list import LARGEST_ACCESS_LIST
-from number_directory.description import DirectoryDescription, Limits
 from number_directory.errors import StatementError
 from number_directory.lookup import LARGEST_QUESTION
 from number_directory.receipt import Acceptance, PublishReceipt
 from number_directory.server import listing, looking_up, moving, publishing, record_log
+from number_directory.server.describing import describe
 from number_directory.server.directory import Directory
 from number_directory.server.errors import ConfigurationError, Refusal, RefusalKind
 from number_directory.server.metrics import CONTENT_TYPE as METRICS_TYPE
@@ -180,7 +180,7 @@ def _of_the_record_log(directory: Directory) -> tuple[Operation, ...]:
 
 
 def _of_the_operator(directory: Directory) -> tuple[Operation, ...]:
-    description = describe(directory).to_json()
+    description = describe(directory.config, directory.signer).to_json()
     may_read = metrics_door(directory.config.metrics.access, directory.config.metrics.token_file)
     return (
         Operation(
@@ -206,18 +206,6 @@ def _of_the_operator(directory: Directory) -> tuple[Operation, ...]:
             refuses=(RefusalKind.UNAUTHORIZED,),
             needs_authorization=True,
         ),
-    )
-
-
-def describe(directory: Directory) -> DirectoryDescription:
-    """Return what others are told about the directory."""
-    config = directory.config
-    return DirectoryDescription(
-        name=config.name,
-        operator=config.operator,
-        url=config.url,
-        record_log=directory.signer.verifier,
-        limits=Limits(forwarding_days=config.records.forwarding_days),
     )
 
 

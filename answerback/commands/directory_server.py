@@ -1,0 +1,211 @@
+"""`answerback directory init | serve | worker | import | check`: for whoever runs a directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from answerback.failure import Failure
+from answerback.output import emit, json_option
+from answerback.serving import announce, listening, require_clean_end
+
+CONFIG_VARIABLE = "ANSWERBACK_DIRECTORY_CONFIG"
+
+_DEFAULT_BIND = "127.0.0.1:15000"
+
+_config = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("directory.toml"),
+    show_default=True,
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    help="The directory's settings.",
+)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="The directory's name, for people to read.")
+@click.option("--operator", required=True, help="Who runs the directory.")
+@click.option("--url", required=True, help="Where it will be reached, such as https://rs.example. It never changes.")
+@click.option(
+    "--admit",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CA.PEM",
+    help="Take what this authority's numbers sign. May be repeated.",
+)
+@click.option("--passphrase-file", type=click.Path(path_type=Path), help="The file whose first line encrypts the key.")
+@click.option("--unencrypted-keys", is_flag=True, help="Leave the key open to whoever reads its file.")
+@click.option("--bind", help=f"Where the server listens.  [default: the URL's own address, or {_DEFAULT_BIND}]")
+@json_option
+def init(  # an argument for each option
+    folder: Path,
+    name: str,
+    operator: str,
+    url: str,
+    admit: tuple[Path, ...],
+    passphrase_file: Path | None,
+    unencrypted_keys: bool,
+    bind: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new directory in FOLDER: key, admission list, settings, database and directory.json."""
+    from number_directory.server.initialise import NewDirectory, initialise
+
+    if unencrypted_keys and passphrase_file is not None:
+        msg = "give --passphrase-file or --unencrypted-keys, not both"
+        raise Failure(msg)
+    with _failing():
+        new = NewDirectory(
+            name=name,
+            operator=operator,
+            url=url,
+            admit=admit,
+            passphrase=None if unencrypted_keys else _passphrase(passphrase_file),
+            passphrase_file=passphrase_file,
+            bind=bind or _default_bind(url),
+        )
+        made = initialise(folder, new)
+    data = {"config": str(made.config), "description": str(made.description_file), "admitted": len(admit)}
+
+    def tell() -> None:
+        click.echo(f"{name} is made, in {made.config.parent}.")
+        click.echo("Next:")
+        steps = _next_steps(made.config, made.description_file, new.passphrase is None, bool(admit))
+        for number, step in enumerate(steps, start=1):
+            click.echo(f"  {number}. {step}")
+
+    emit(as_json, data, tell)
+
+
+@click.command()
+@_config
+@click.option("--with-worker", is_flag=True, help="Work too: everything that a small directory needs.")
+@json_option
+def serve(path: Path, with_worker: bool, as_json: bool) -> None:
+    """Serve owners and callers until it is stopped."""
+    from number_directory.server import serve as program
+    from number_directory.server.loading import load_config
+
+    with _failing():
+        code = program.serve(load_config(path), listening(as_json), with_worker=with_worker)
+    require_clean_end(code)
+
+
+@click.command()
+@_config
+@json_option
+def worker(path: Path, as_json: bool) -> None:
+    """Keep the record log, end what was revoked or ported, and forget what has served, until it is stopped.
+
+    One worker is at work on a database at a time; another one stands by.
+    """
+    from number_directory.server import serve as program
+    from number_directory.server.loading import load_config
+
+    with _failing():
+        program.work(load_config(path), lambda: announce(as_json, {"working": True}, "working"))
+
+
+@click.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_config
+@click.option("--processes", type=click.IntRange(1, 256), help="How many verify.  [default: one for each processor]")
+@json_option
+def import_(file: Path, path: Path, processes: int | None, as_json: bool) -> None:
+    """Take the signed records and access lists in FILE, one a line. Each is verified as if its owner had sent it.
+
+    To import a file again does no harm: what counts already stays.
+    """
+    from number_directory.server.importing import import_file
+    from number_directory.server.loading import load_config
+
+    with _failing(), click.progressbar(length=file.stat().st_size, label="importing", file=sys.stderr) as progress:
+        done = import_file(load_config(path), file, processes or os.cpu_count() or 1, progress.update)
+
+    def tell() -> None:
+        click.echo(f"{done.taken} taken, {done.known} known before, {done.refused} refused")
+        for reason, count in done.reasons.items():
+            click.echo(f"  {count} times: {reason}")
+
+    data = {"taken": done.taken, "known": done.known, "refused": done.refused, "reasons": dict(done.reasons)}
+    emit(as_json, data, tell)
+
+
+@click.command()
+@_config
+@json_option
+def check(path: Path, as_json: bool) -> None:
+    """Try everything that the directory needs, without serving."""
+    from number_directory.server.checkup import examine
+    from number_directory.server.loading import load_config
+
+    with _failing():
+        config = load_config(path)
+    findings = examine(config)
+
+    def tell() -> None:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.what}: {finding.told}")
+
+    emit(as_json, {"findings": [{"what": one.what, "good": one.is_good, "told": one.told} for one in findings]}, tell)
+    if not all(finding.is_good for finding in findings):
+        msg = "the directory cannot be served as it is; mend what failed"
+        raise Failure(msg)
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Tell the server's errors as the command's."""
+    from serving.errors import ServingError
+
+    try:
+        yield
+    except ServingError as error:
+        raise Failure(str(error)) from error
+
+
+def _passphrase(file: Path | None) -> bytes:
+    """Return the passphrase from the file, the environment, or the person."""
+    from number_directory.server.config import PASSPHRASE_VARIABLE
+    from serving.key_files import passphrase_in
+
+    if file is not None:
+        return passphrase_in(file)
+    found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
+    if not found and sys.stdin.isatty():
+        answer: str = click.prompt("Passphrase for the key", hide_input=True, confirmation_prompt=True, err=True)
+        found = answer.encode()
+    if not found:
+        msg = f"give the key a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
+        raise Failure(msg)
+    return found
+
+
+def _default_bind(url: str) -> str:
+    """Return where a directory listens whose URL is on this machine: there; else where a proxy finds it."""
+    scheme, _, rest = url.partition("://")
+    place = rest.partition("/")[0]
+    on_this_machine = place.startswith(("127.", "localhost:", "[::1]:"))
+    return place if scheme == "http" and on_this_machine and place.rpartition(":")[2].isdigit() else _DEFAULT_BIND
+
+
+def _next_steps(config: Path, description: Path, is_unencrypted: bool, admits: bool) -> Iterator[str]:
+    if is_unencrypted:
+        yield "The key is NOT encrypted: let nobody else read this folder, nor its backups."
+    else:
+        yield "Keep the passphrase safe, and the folder `keys` too: without either, the record log cannot go on."
+    if not admits:
+        home = config.parent / "admission"
+        yield f"Admit authorities: ANSWERBACK_HOME={home} answerback trust add CA.PEM. There are none yet."
+    yield f"Check: answerback directory check --config {config}"
+    yield f"Serve: answerback directory serve --with-worker --config {config}"
+    yield f"Give {description} to owners and callers, and to whoever makes the map of numbers."

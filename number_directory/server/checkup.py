@@ -1,0 +1,80 @@
+"""What an operator looks at before serving: whether everything that the directory needs is there and fits together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from number_directory.server.app import open_signer, open_storage
+from number_directory.server.config import DirectoryConfig
+from number_directory.server.errors import ServingError
+from number_directory.server.number_events import JsonLinesFeed
+from number_directory.server.upkeep import sequencer_of
+from number_directory.server.web.operations import metrics_door
+from trust_store import TrustStore
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, whether it will do, and what to say of it."""
+
+    what: str
+    is_good: bool
+    told: str
+
+
+def examine(config: DirectoryConfig) -> list[Finding]:
+    """Look at everything, and return what was found; nothing is changed but the database brought to this version."""
+    looks: list[tuple[str, Callable[[DirectoryConfig], str]]] = [
+        ("key", _key),
+        ("admission", _admission),
+        ("database", _database),
+        ("record log", _record_log),
+        ("metrics", _metrics),
+        ("number events", _number_events),
+    ]
+    return [_finding(what, look, config) for what, look in looks]
+
+
+def _finding(what: str, look: Callable[[DirectoryConfig], str], config: DirectoryConfig) -> Finding:
+    try:
+        return Finding(what, is_good=True, told=look(config))
+    except ServingError as error:
+        return Finding(what, is_good=False, told=str(error))
+
+
+def _key(config: DirectoryConfig) -> str:
+    return f"opens, and signs for {open_signer(config).name}"
+
+
+def _admission(config: DirectoryConfig) -> str:
+    names = [anchor.terms.name for anchor in TrustStore.load(config.admission).anchors]
+    return f"admits {', '.join(names)}" if names else "admits nobody yet: add authorities, else nothing is taken"
+
+
+def _database(config: DirectoryConfig) -> str:
+    storage = open_storage(config)
+    try:
+        storage.ping()
+    finally:
+        storage.close()
+    return "answers, and has the tables of this version"
+
+
+def _record_log(config: DirectoryConfig) -> str:
+    storage = open_storage(config)
+    try:
+        size = sequencer_of(config, storage, open_signer(config)).examine()
+    finally:
+        storage.close()
+    return f"has {size} entries, and its tiles lead to its root"
+
+
+def _metrics(config: DirectoryConfig) -> str:
+    metrics_door(config.metrics.access, config.metrics.token_file)
+    return f"shown to: {config.metrics.access}"
+
+
+def _number_events(config: DirectoryConfig) -> str:
+    count = sum(len(JsonLinesFeed(one.name, one.file).after("")[0]) for one in config.number_events)
+    return f"{len(config.number_events)} feeds, {count} events in their beginnings"

@@ -1,0 +1,147 @@
+"""Ports and reassignments: what a number's former holder signed ends when the number goes to somebody else.
+
+Numbering databases tell of them in feeds. A feed is a `NumberFeed`; `JsonLinesFeed` reads a file that something else
+appends to, one event a line: `{"number": "+12025550123", "event": "ported", "at": "2026-06-01T12:00:00Z"}`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from number_directory.access_list import SignedAccessList
+from number_directory.move import SignedMove
+from number_directory.record import SignedRecord
+from number_directory.server.directory import Directory
+from number_directory.server.errors import EventsFailure
+from number_directory.server.number_event import EventKind, NumberEvent
+from number_directory.server.publishing import show
+from number_directory.server.storage import MOVE, Entry, EntryState
+from number_directory.statement import SignedStatement
+from stir.errors import TelephoneNumberError
+from stir.telephone_number import TelephoneNumber
+
+_READ_AT_ONCE = 4 * 1024 * 1024
+_LONGEST_LIFE = timedelta(days=366)
+"""How long an event is remembered at least: no number's certificate from before it lives longer."""
+
+
+class NumberFeed(Protocol):
+    """Somebody who tells of number events, in an order."""
+
+    @property
+    def name(self) -> str:
+        """Under which name the directory remembers how far it has read."""
+        ...
+
+    def after(self, position: str) -> tuple[list[NumberEvent], str]:
+        """Return events behind a position, '' for the beginning, and the position behind them.
+
+        Raises EventsFailure.
+        """
+        ...
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """An event as it stands in a line; other members are passed over."""
+
+    number: str
+    event: EventKind
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLinesFeed:
+    """A file of JSON lines that only grows. A position is how many bytes were read, and of which file."""
+
+    name: str
+    path: Path
+
+    def after(self, position: str) -> tuple[list[NumberEvent], str]:
+        """Return the events of whole lines behind a position; a file that was replaced is read from its beginning."""
+        try:
+            with self.path.open("rb") as file:
+                identity = str(os.fstat(file.fileno()).st_ino)
+                former, _, offset = position.partition(":")
+                start = int(offset) if former == identity else 0
+                file.seek(start)
+                data = file.read(_READ_AT_ONCE)
+        except FileNotFoundError:
+            return [], position
+        except OSError as error:
+            msg = f"{self.path} cannot be read: {error.strerror}"
+            raise EventsFailure(msg) from error
+        whole = data[: data.rfind(b"\n") + 1]
+        return list(self._events(whole)), f"{identity}:{start + len(whole)}"
+
+    def _events(self, data: bytes) -> Iterator[NumberEvent]:
+        for line in filter(bytes.strip, data.splitlines()):
+            try:
+                read = msgspec.json.decode(line, type=_Line)
+                at = read.at if read.at.tzinfo else read.at.replace(tzinfo=UTC)
+                yield NumberEvent(TelephoneNumber.parse(read.number), read.event, at)
+            except (msgspec.DecodeError, UnicodeDecodeError, TelephoneNumberError) as error:
+                msg = (
+                    f'{self.path} has a line that is no event such as {{"number": "+12025550123", "event": "ported", '
+                    '"at": "2026-06-01T12:00:00Z"}; mend or remove it'
+                )
+                raise EventsFailure(msg) from error
+
+
+def follow(directory: Directory, feed: NumberFeed) -> int:
+    """Obey what a feed tells that is new, and return how many events that were. Raises EventsFailure."""
+    count = 0
+    while True:
+        position = directory.storage.feeds.position(feed.name)
+        events, behind = feed.after(position)
+        if behind == position:
+            return count
+        for event in events:
+            obey(directory, event)
+        directory.storage.feeds.advance(feed.name, behind)  # to obey again what a crash left unnoted does no harm
+        count += len(events)
+
+
+def obey(directory: Directory, event: NumberEvent) -> int:
+    """End what certificates from before an event say of its number, durably; return how many records that were."""
+    now, storage = directory.clock(), directory.storage
+    with storage.transaction():
+        kept = storage.numbers.hold(event.number)
+        if event.at <= kept.certified_after:
+            return 0
+        access_list = kept.access_list
+        if access_list is not None and _is_from_before(SignedAccessList.parse(access_list), event):
+            access_list = None
+        storage.numbers.note_event(event.number, event.kind, event.at, access_list, now + _LONGEST_LIFE)
+        entries = {entry.app: entry for entry in storage.entries.of_number(event.number)}
+        ended = list(_ended(entries.values(), event, now))
+        for entry in ended:
+            storage.entries.end(entry, EntryState.REASSIGNED, now)
+            entries[entry.app] = replace(entry, state=EntryState.REASSIGNED)
+        if not (MOVE in entries and entries[MOVE].is_shown(now)):
+            show(storage, replace(kept, access_list=access_list), entries, now)
+    directory.metrics.ended(event.kind, len(ended))
+    return len(ended)
+
+
+def _ended(entries: Iterable[Entry], event: NumberEvent, now: datetime) -> Iterator[Entry]:
+    for entry in entries:
+        if entry.is_shown(now) and _is_from_before(statement_of(entry), event):
+            yield entry
+
+
+def statement_of(entry: Entry) -> SignedRecord | SignedMove:
+    """Return what an entry's owner signed."""
+    if entry.app == MOVE:
+        return SignedMove.parse(entry.statement)
+    return SignedRecord.parse(entry.statement + (entry.media or ""))
+
+
+def _is_from_before(signed: SignedStatement, event: NumberEvent) -> bool:
+    return all(chain[0].not_valid_before_utc <= event.at for chain in signed.chains)

@@ -1,0 +1,106 @@
+"""Records whose certificates were revoked end: the worker asks for the lists, and looks for what they name.
+
+Front ends use the lists that the worker has put beside the admission list, so that a revoked certificate publishes
+nothing new. On each host that has front ends, a worker or a shared folder keeps them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+
+from number_directory.server.directory import Directory
+from number_directory.server.errors import Refusal
+from number_directory.server.number_events import statement_of
+from number_directory.server.publishing import show
+from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, KeptAuthority
+from policies.facts import RevocationState
+from serving.log import facts
+from stir.certificate import AuthorityCertificate
+from stir.errors import CertificateProfileError
+from trust_store.revocation_lists import RevocationLists
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 200
+
+
+def end_revoked(directory: Directory, lists: RevocationLists) -> int:
+    """End the records whose certificates are on a newest list, or those of an authority above; return how many."""
+    ended = 0
+    for authority in directory.storage.authorities.all():
+        for entries in _affected(directory, authority, lists, directory.clock()):
+            ended += sum(_end(directory, entry) for entry in entries)
+    directory.metrics.ended("revoked", ended)
+    if ended:
+        _log.info("records_revoked", extra=facts(records=ended))
+    return ended
+
+
+def _affected(
+    directory: Directory, authority: KeptAuthority, lists: RevocationLists, now: datetime
+) -> Iterator[Sequence[Entry]]:
+    """Yield the live entries under an authority that a list names, some at a time."""
+    entries = directory.storage.entries
+    if _is_revoked(authority, lists, now):
+        while some := entries.of_authority(authority.id, _AT_ONCE):
+            yield some
+        return
+    for url in authority.crl_urls:
+        found = lists.newest(url, authority.chain[0], now)
+        serials = [] if found is None else [_written(one.serial_number) for one in found.crl]
+        for start in range(0, len(serials), _AT_ONCE):
+            yield entries.of_certificates(authority.id, serials[start : start + _AT_ONCE])
+
+
+def _written(serial: int) -> bytes:
+    return serial.to_bytes((serial.bit_length() + 7) // 8, "big")
+
+
+def _is_revoked(authority: KeptAuthority, lists: RevocationLists, now: datetime) -> bool:
+    """Tell whether an authority of the chain was revoked by the next one."""
+    for certificate, issuer in pairwise(authority.chain):
+        try:
+            urls = AuthorityCertificate.read(certificate).crl_urls
+        except CertificateProfileError:
+            continue
+        if urls and lists.status(certificate, issuer, urls, now).state is RevocationState.REVOKED:
+            return True
+    return False
+
+
+def _end(directory: Directory, found: Entry) -> bool:
+    """End an entry, unless it stands by another of its certificates; tell whether it ended."""
+    now, storage = directory.clock(), directory.storage
+    with storage.transaction():
+        kept = storage.numbers.hold(found.number)
+        entries = {entry.app: entry for entry in storage.entries.of_number(found.number)}
+        entry = entries.get(found.app)
+        if entry is None or (entry.seq, entry.authority, entry.serial) != (found.seq, found.authority, found.serial):
+            return False
+        other = _other_certificate(directory, entry, now)
+        if other is not None:
+            storage.entries.rest_on(entry, *other)
+            return False
+        storage.entries.end(entry, EntryState.REVOKED, now)
+        entries[entry.app] = replace(entry, state=EntryState.REVOKED)
+        if not (MOVE in entries and entries[MOVE].is_shown(now)):
+            show(storage, kept, entries, now)
+    return True
+
+
+def _other_certificate(directory: Directory, entry: Entry, now: datetime) -> tuple[bytes, bytes] | None:
+    """Return authority and serial of another certificate by which an entry is still admitted."""
+    signed = statement_of(entry)
+    try:
+        admitted = directory.admission.admit(signed, signed.number, now)
+    except Refusal:
+        return None
+    issuer = Issuer.of(admitted.chain[1:], admitted.crl_urls)
+    if issuer.id == entry.authority:  # the list knows more than the admission has seen yet
+        return None
+    directory.storage.authorities.ensure(issuer)
+    return issuer.id, admitted.serial

@@ -1,0 +1,151 @@
+"""The worker: it sequences the record log, follows feeds and revocation lists, and forgets what has served.
+
+One worker is at work on a database at a time. Another one stands by, and takes its place when it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from number_directory.server.app import create_directory
+from number_directory.server.config import DirectoryConfig
+from number_directory.server.directory import Directory
+from number_directory.server.errors import HistoryError, ServingError
+from number_directory.server.number_events import JsonLinesFeed, follow
+from number_directory.server.record_log import WITNESS_NAME, Sequencer
+from number_directory.server.revocation import end_revoked
+from number_directory.server.storage import Storage
+from serving.log import facts
+from transparency.signed_note import Ed25519Signer
+from trust_store import TrustHome
+from trust_store.fetching import fetch
+from trust_store.revocation_lists import Fetch, RevocationLists
+
+_log = logging.getLogger(__name__)
+
+HOUSE_SECONDS = 60.0
+"""How often the house is looked after; revocation lists are asked for when they are due."""
+STAND_BY_SECONDS = 2.0
+"""How often a worker that stands by looks whether the other is still there."""
+
+_LONGEST_PAUSE = 30.0
+_FORGOTTEN_AT_ONCE = 500
+_CONFLICTS_KEPT = timedelta(days=365)
+
+
+def run_worker(
+    config: DirectoryConfig, stop: threading.Event, *, announce: Callable[[], object] = lambda: None
+) -> None:
+    """Work until `stop` is set, then finish what is under way. Call it after a fork.
+
+    Raises a ServingError that says what to mend, HistoryError where a person must look.
+    """
+    directory = create_directory(config)
+    try:
+        announce()
+        while not stop.is_set():
+            with directory.storage.working() as held:
+                if held:
+                    _work(directory, stop)
+                    return
+            stop.wait(STAND_BY_SECONDS)
+    finally:
+        directory.close()
+
+
+def create_sequencer(directory: Directory) -> Sequencer:
+    """Return the sequencer of a directory's record log."""
+    return sequencer_of(directory.config, directory.storage, directory.signer)
+
+
+def sequencer_of(config: DirectoryConfig, storage: Storage, signer: Ed25519Signer) -> Sequencer:
+    """Return the sequencer of the record log in a database."""
+    return Sequencer(storage, signer, config.folder / WITNESS_NAME, config.record_log.largest_pool)
+
+
+def _work(directory: Directory, stop: threading.Event) -> None:
+    sequencer = create_sequencer(directory)
+    sequencer.recover()
+    house = threading.Thread(target=_keep_up, args=(House(directory), stop), name="house")
+    house.start()
+    try:
+        _sequence(sequencer, directory.config.record_log.pool_milliseconds / 1000, stop)
+    finally:
+        stop.set()
+        house.join()
+
+
+def _sequence(sequencer: Sequencer, period: float, stop: threading.Event) -> None:
+    """Sequence pools at a steady pace; what may pass by itself is tried again ever more slowly."""
+    due, pause = time.monotonic(), 0.0
+    while True:
+        due = max(due + period, time.monotonic() + pause)
+        if stop.wait(due - time.monotonic()):
+            return
+        try:
+            sequencer.step()
+            pause = 0.0
+        except HistoryError:
+            raise
+        except ServingError as error:
+            pause = min(_LONGEST_PAUSE, max(1.0, 2 * pause))
+            _log.error("nothing_sequenced", extra=facts(reason=str(error), seconds=int(pause)))
+
+
+@dataclass(frozen=True)
+class House:
+    """What a worker does beside sequencing, each a job of its own, so that one that fails keeps no other waiting."""
+
+    directory: Directory
+    fetch: Fetch = fetch
+
+    def jobs(self) -> list[tuple[str, Callable[[], object]]]:
+        """Return the jobs, by name."""
+        config = self.directory.config
+        lists = RevocationLists(TrustHome.beside(config.admission).revocation_lists, self.fetch)
+        feeds = [JsonLinesFeed(one.name, one.file) for one in config.number_events]
+        return [
+            *((f"events:{feed.name}", lambda feed=feed: follow(self.directory, feed)) for feed in feeds),
+            ("revocation", lambda: end_revoked(self.directory, lists)),
+            ("forgetting", lambda: forget(self.directory)),
+        ]
+
+
+def _keep_up(house: House, stop: threading.Event) -> None:
+    jobs, wait = house.jobs(), 0.0
+    while not stop.wait(wait):
+        wait = HOUSE_SECONDS
+        for name, job in jobs:
+            try:
+                job()
+            except ServingError as error:
+                _log.error("upkeep_failed", extra=facts(job=name, reason=str(error)))
+            except Exception:  # noqa: BLE001 - the next turn comes: without this thread revoked records would stay
+                _log.exception("upkeep_failed", extra=facts(job=name))
+
+
+def forget(directory: Directory) -> int:
+    """Forget what has served, and return how many entries that were.
+
+    An entry is forgotten once no signature that could bring back an older one is valid any more.
+    """
+    now, storage = directory.clock(), directory.storage
+    count = 0
+    while numbers := storage.entries.ended_numbers(now, _FORGOTTEN_AT_ONCE):
+        for number in numbers:
+            with storage.transaction(synced=False):
+                storage.numbers.hold(number)
+                count += storage.entries.forget(number, now)
+    storage.numbers.forget(now)
+    storage.conflicts.forget(now - _CONFLICTS_KEPT)
+    storage.replays.forget(now)
+    storage.quotas.forget(now - timedelta(days=1))
+    before = now - timedelta(days=directory.config.record_log.receipt_days)
+    while storage.tree.forget(before, _FORGOTTEN_AT_ONCE):
+        pass
+    return count
