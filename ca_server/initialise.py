@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.resources
-import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +18,7 @@ from ca_server.loading import load_config
 from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.storage import Storage
 from policies.issuance import Country
+from serving.initialising import filled, passphrase_settings, proxy_setting, quoted, staged
 from stir.certificate import (
     AuthorityCertificate,
     AuthorityFields,
@@ -40,8 +36,6 @@ BACKDATE = timedelta(days=1)
 
 CONFIG_NAME = "ca.toml"
 _ROOT_KEY, _ISSUING_KEY = "root", "issuing"
-_HARMLESS = frozenset({"lost+found"})
-"""What a new file system holds."""
 _OUTBOX = """\
 # NO REAL SMS: `outbox` writes each message to a file in the folder `outbox-development` and no phone gets it. It is for
 # trying things out. Whoever reads the folder can prove any number: replace it before you certify anybody.
@@ -106,7 +100,7 @@ def initialise(folder: Path, new: NewAuthority, clock: Callable[[], datetime]) -
     An interruption leaves no half-made authority behind. Raises a ServingError that says what to do.
     """
     folder = folder.absolute()
-    with _staged(folder) as draft:
+    with staged(folder, last=CONFIG_NAME) as draft:
         root, issuing = _write_authorities(draft, new, clock())
         (draft / CONFIG_NAME).write_text(settings(new), encoding="utf-8")
         _prepare(draft / CONFIG_NAME)
@@ -116,40 +110,21 @@ def initialise(folder: Path, new: NewAuthority, clock: Callable[[], datetime]) -
 def settings(new: NewAuthority) -> str:
     """Return the commented settings of a new authority, in TOML."""
     parts = {
-        "public_url": _quote(new.public_url),
-        "name": _quote(new.name),
-        "operator": _quote(new.operator),
-        "passphrase": _passphrase_settings(new),
-        "bind": _quote(new.bind),
-        "trusted_proxies": f'{"" if new.public_url.startswith("https:") else "#"}trusted_proxies = ["127.0.0.1"]',
-        "countries": f"[{', '.join(map(_quote, new.countries))}]",
-        "gateway": Template(_OUTBOX if new.gateway == "outbox" else _SMPP).substitute(sender=_quote(new.sender)),
+        "public_url": quoted(new.public_url),
+        "name": quoted(new.name),
+        "operator": quoted(new.operator),
+        "passphrase": passphrase_settings(
+            new.passphrase,
+            new.passphrase_file,
+            variable=PASSPHRASE_VARIABLE,
+            warning="can issue certificates",
+        ),
+        "bind": quoted(new.bind),
+        "trusted_proxies": proxy_setting(new.public_url),
+        "countries": f"[{', '.join(map(quoted, new.countries))}]",
+        "gateway": Template(_OUTBOX if new.gateway == "outbox" else _SMPP).substitute(sender=quoted(new.sender)),
     }
-    template = importlib.resources.files("ca_server").joinpath(CONFIG_NAME).read_text(encoding="utf-8")
-    return Template(template).substitute(parts)
-
-
-def _passphrase_settings(new: NewAuthority) -> str:
-    file = '#passphrase_file = "passphrase"'
-    unencrypted = "# Keys in open files, which whoever reads them can issue with.\n#unencrypted = false"
-    if new.passphrase is None:
-        unencrypted = (
-            "# THE KEYS ARE NOT ENCRYPTED: whoever reads their files can issue certificates.\nunencrypted = true"
-        )
-    elif new.passphrase_file is not None:
-        file = f"passphrase_file = {_quote(str(new.passphrase_file.absolute()))}"
-    return (
-        "# The passphrase of the keys: the first line of a file, else the value of an environment variable.\n"
-        f'{file}\n#passphrase_variable = "{PASSPHRASE_VARIABLE}"\n\n{unencrypted}'
-    )
-
-
-def _quote(text: str) -> str:
-    """Return the text as a TOML string; raise ConfigurationError for one with control characters."""
-    if not text.isprintable():
-        msg = f"{text!r} has characters that cannot be printed; leave them out"
-        raise ConfigurationError(msg)
-    return json.dumps(text, ensure_ascii=False)
+    return filled("ca_server", CONFIG_NAME, parts)
 
 
 def _write_authorities(
@@ -204,48 +179,3 @@ def _prepare(path: Path) -> None:
     storage = Storage.open(config.database)
     storage.migrate()
     storage.close()
-
-
-@contextlib.contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
-    """Give a folder to work in, and put what was made there in its place at the end, or throw it away."""
-    exists = _require_empty(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".init-", dir=folder if exists else folder.parent))
-    except OSError as error:
-        msg = f"{folder} cannot be made: {error.strerror}"
-        raise ConfigurationError(msg) from error
-    try:
-        yield draft
-        if exists:
-            _move_into(draft, folder)
-        else:
-            draft.rename(folder)
-    except OSError as error:
-        msg = f"{folder} cannot be written: {error.strerror}"
-        raise ConfigurationError(msg) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _require_empty(folder: Path) -> bool:
-    """Tell whether the folder exists; raise ConfigurationError where there is something in it."""
-    try:
-        found = sorted(entry.name for entry in folder.iterdir())
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        msg = f"{folder} is no folder to make an authority in: {error.strerror}"
-        raise ConfigurationError(msg) from error
-    in_the_way = [name for name in found if name not in _HARMLESS and not name.startswith(".init-")]
-    if in_the_way:
-        msg = f"{folder} is not empty ({in_the_way[0]}), and nothing is overwritten; choose a new folder"
-        raise ConfigurationError(msg)
-    return True
-
-
-def _move_into(draft: Path, folder: Path) -> None:
-    """Move everything into a folder that was there before, such as a mounted volume: the settings last."""
-    for entry in sorted(draft.iterdir(), key=lambda entry: entry.name == CONFIG_NAME):
-        entry.rename(folder / entry.name)

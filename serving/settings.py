@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import msgspec
 
@@ -69,6 +69,10 @@ class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graceful_seconds: Annotated[int, msgspec.Meta(ge=1, le=600)] = 30
     tls: Tls | None = None
 
+    def resolved(self, base: Path) -> Self:
+        """Return it with absolute paths, given the folder that relative ones start from."""
+        return msgspec.structs.replace(self, tls=self.tls and self.tls.resolved(base))
+
     @property
     def address(self) -> Address:
         """`bind`, read. Raises ConfigurationError."""
@@ -106,6 +110,11 @@ class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passphrase_file: Path | None = None
     passphrase_variable: str = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
     unencrypted: bool = False
+
+    def resolved(self, base: Path) -> Self:
+        """Return it with absolute paths, given the folder that relative ones start from."""
+        file = self.passphrase_file
+        return msgspec.structs.replace(self, directory=base / self.directory, passphrase_file=file and base / file)
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,17 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
-from answerback.serving import announce, listening, require_clean_end
+from answerback.serving import (
+    announce,
+    asked,
+    config_option,
+    default_bind,
+    failing,
+    key_options,
+    listening,
+    new_passphrase,
+    require_clean_end,
+)
 
 if TYPE_CHECKING:
     from ca_server.checkup import AuthorityKey, LogsReport
@@ -34,16 +43,7 @@ _REASONS = {
     "privilege-withdrawn": 9,
 }
 
-_config = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("ca.toml"),
-    show_default=True,
-    envvar=CONFIG_VARIABLE,
-    show_envvar=True,
-    help="The authority's settings.",
-)
+_config = config_option("ca.toml", CONFIG_VARIABLE, "The authority's")
 _limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many to show.")
 _after = click.option("--after", metavar="ID", help="Show those after this one.")
 
@@ -67,8 +67,7 @@ def ca() -> None:
 @click.option(
     "--country", "countries", multiple=True, metavar="US", help="Certify this country's numbers. May be repeated."
 )
-@click.option("--passphrase-file", type=click.Path(path_type=Path), help="The file whose first line encrypts the keys.")
-@click.option("--unencrypted-keys", is_flag=True, help="Leave the keys open to whoever reads their files.")
+@key_options
 @click.option(
     "--gateway",
     type=click.Choice(["smpp", "outbox"]),
@@ -94,24 +93,22 @@ def init(  # an argument for each option
     as_json: bool,
 ) -> None:
     """Make a new authority in FOLDER: keys, certificates, settings and database."""
+    from ca_server.config import PASSPHRASE_VARIABLE
     from ca_server.initialise import NewAuthority, initialise
     from stir.telephone_number import NumberPrefix
 
-    if unencrypted_keys and passphrase_file is not None:
-        msg = "give --passphrase-file or --unencrypted-keys, not both"
-        raise Failure(msg)
     with _failing():
         new = NewAuthority(
-            name=_asked(name, "--name", "Name of the authority, for people to read"),
-            operator=_asked(operator, "--operator", "Operator of the authority"),
-            public_url=(url := _asked(public_url, "--public-url", "Public URL, such as https://ca.example")),
+            name=asked(name, "--name", "Name of the authority, for people to read"),
+            operator=asked(operator, "--operator", "Operator of the authority"),
+            public_url=(url := asked(public_url, "--public-url", "Public URL, such as https://ca.example")),
             prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
             countries=countries,
-            passphrase=None if unencrypted_keys else _passphrase(passphrase_file),
+            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
             passphrase_file=passphrase_file,
             gateway=gateway,
             sender=sender,
-            bind=bind or _default_bind(url),
+            bind=bind or default_bind(url, "127.0.0.1:14000"),
         )
         made = initialise(folder, new, _now)
     data = {"config": str(made.config), "keys": str(made.keys), "anchor": _authority_data(made.anchor)}
@@ -385,13 +382,12 @@ def _failing() -> Iterator[None]:
     from serving.errors import ServingError
     from stir.errors import StirError
 
-    try:
-        yield
-    except Refusal as refusal:
-        detail = refusal.detail.partition(";")[0] if refusal.kind is RefusalKind.NOT_FOUND else refusal.detail
-        raise Failure(detail) from refusal
-    except (ServingError, StirError) as error:
-        raise Failure(str(error)) from error
+    with failing(ServingError, StirError):
+        try:
+            yield
+        except Refusal as refusal:
+            detail = refusal.detail.partition(";")[0] if refusal.kind == RefusalKind.NOT_FOUND else refusal.detail
+            raise Failure(detail) from refusal
 
 
 @contextlib.contextmanager
@@ -408,46 +404,6 @@ def _authority(path: Path) -> Iterator[CertificateAuthority]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _asked(value: str | None, option: str, question: str) -> str:
-    if value is not None:
-        return value
-    if not _at_terminal():
-        msg = f"give {option}, or run this at a terminal to be asked"
-        raise Failure(msg)
-    answer: str = click.prompt(question, err=True)
-    return answer
-
-
-def _at_terminal() -> bool:
-    return sys.stdin.isatty()
-
-
-def _passphrase(file: Path | None) -> bytes:
-    from ca_server.config import PASSPHRASE_VARIABLE
-    from serving.key_files import passphrase_in
-
-    if file is not None:
-        return passphrase_in(file)
-    if os.environ.get(PASSPHRASE_VARIABLE):
-        return os.environb[PASSPHRASE_VARIABLE.encode()]
-    if not _at_terminal():
-        msg = (
-            f"give --passphrase-file, or set {PASSPHRASE_VARIABLE}; "
-            "--unencrypted-keys goes without, and leaves the keys open to whoever reads their files"
-        )
-        raise Failure(msg)
-    answer: str = click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=True, err=True)
-    return answer.encode()
-
-
-def _default_bind(public_url: str) -> str:
-    """Return where a server of a local URL listens: there; behind a proxy: anywhere on this machine."""
-    scheme, _, host = public_url.partition("://")
-    if scheme != "http":
-        return "127.0.0.1:14000"
-    return host if host.rpartition(":")[2].isdigit() and not host.endswith("]") else f"{host}:80"
 
 
 def _serial(text: str) -> int:

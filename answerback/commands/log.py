@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +16,16 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
-from answerback.serving import announce, listening, require_clean_end
+from answerback.serving import (
+    announce,
+    config_option,
+    default_bind,
+    failing,
+    key_options,
+    listening,
+    new_passphrase,
+    require_clean_end,
+)
 
 CONFIG_VARIABLE = "ANSWERBACK_LOG_CONFIG"
 
@@ -30,16 +37,7 @@ ELSEWHERE: dict[str, tuple[str, str, str]] = {
 }
 """Sub-commands by name: the module and the attribute that hold each, and its line in `--help`."""
 
-_config = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("log.toml"),
-    show_default=True,
-    envvar=CONFIG_VARIABLE,
-    show_envvar=True,
-    help="The log's settings.",
-)
+_config = config_option("log.toml", CONFIG_VARIABLE, "The log's")
 
 
 class _LogGroup(click.Group):
@@ -84,8 +82,7 @@ def log() -> None:
     metavar="ISSUER.PEM",
     help="Take the precertificates of this authority. May be repeated.",
 )
-@click.option("--passphrase-file", type=click.Path(path_type=Path), help="The file whose first line encrypts the keys.")
-@click.option("--unencrypted-keys", is_flag=True, help="Leave the keys open to whoever reads their files.")
+@key_options
 @click.option("--bind", help="Where the server listens.  [default: the URL's own address, or 127.0.0.1:14100]")
 @json_option
 def init(  # an argument for each option
@@ -100,20 +97,18 @@ def init(  # an argument for each option
     as_json: bool,
 ) -> None:
     """Make a new log in FOLDER: keys, shards for the coming 12 months, settings, database and log.json."""
+    from transparency.server.config import PASSPHRASE_VARIABLE
     from transparency.server.initialise import NewLog, initialise
 
-    if unencrypted_keys and passphrase_file is not None:
-        msg = "give --passphrase-file or --unencrypted-keys, not both"
-        raise Failure(msg)
     with _failing():
         new = NewLog(
             name=name,
             operator=operator,
             url=url,
             admit=admit,
-            passphrase=None if unencrypted_keys else _passphrase(passphrase_file),
+            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
             passphrase_file=passphrase_file,
-            bind=bind or _default_bind(url),
+            bind=bind or default_bind(url, "127.0.0.1:14100"),
         )
         made = initialise(folder, new, datetime.now(UTC))
     data = {
@@ -256,40 +251,8 @@ def _failing() -> Iterator[None]:
     from serving.errors import ServingError
     from transparency.errors import TransparencyError
 
-    try:
+    with failing(ServingError, TransparencyError):
         yield
-    except (ServingError, TransparencyError) as error:
-        raise Failure(str(error)) from error
-
-
-def _passphrase(file: Path | None) -> bytes:
-    """Return the passphrase from the file, the environment, or the person."""
-    from serving.key_files import passphrase_in
-    from transparency.server.config import PASSPHRASE_VARIABLE
-
-    if file is not None:
-        return passphrase_in(file)
-    found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
-    if not found and _at_terminal():
-        answer: str = click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=True, err=True)
-        found = answer.encode()
-    if not found:
-        msg = f"give the keys a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
-        raise Failure(msg)
-    return found
-
-
-def _at_terminal() -> bool:
-    """Tell whether somebody is there to be asked."""
-    return sys.stdin.isatty()
-
-
-def _default_bind(url: str) -> str:
-    """Return where a log listens whose URL is on this machine: there; else where a proxy finds it."""
-    scheme, _, rest = url.partition("://")
-    place = rest.partition("/")[0]
-    on_this_machine = place.startswith(("127.", "localhost:", "[::1]:"))
-    return place if scheme == "http" and on_this_machine and place.rpartition(":")[2].isdigit() else "127.0.0.1:14100"
 
 
 def _next_steps(config: Path, description: Path, is_unencrypted: bool, admits: bool) -> Iterator[str]:

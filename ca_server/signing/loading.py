@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from ca_server.config import Config, Keys
+from ca_server.config import Config
 from ca_server.errors import ConfigurationError
 from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.signing.issuer import Issuer
 from ca_server.signing.key_store import KeyStore
 from serving.key_files import passphrase_of
+from serving.loading import import_named
 from stir.certificate import AuthorityCertificate, read_pem_chain
 from stir.errors import CertificateProfileError
 
@@ -59,7 +59,8 @@ def open_key_store(config: Config) -> KeyStore:
     keys = config.keys
     if keys.store == "file":
         return FileKeyStore(keys.directory, passphrase_of(keys))
-    return _foreign_store(keys)(keys.options, config.folder)
+    factory: KeyStoreFactory = import_named("keys.store", keys.store)
+    return factory(keys.options, config.folder)
 
 
 def _read_authority(key: str, path: Path) -> x509.Certificate:
@@ -76,16 +77,3 @@ def _read_authority(key: str, path: Path) -> x509.Certificate:
         msg = f"{key}: {path} is no certificate of an authority: {error}"
         raise ConfigurationError(msg) from error
     return chain[0]
-
-
-def _foreign_store(keys: Keys) -> KeyStoreFactory:
-    module, _, attribute = keys.store.partition(":")
-    try:
-        factory: KeyStoreFactory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        msg = (
-            f"keys.store: {keys.store!r} cannot be imported ({error}); write module:attribute, "
-            "and install the module where answerback is installed"
-        )
-        raise ConfigurationError(msg) from error
-    return factory

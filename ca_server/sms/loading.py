@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ca_server.config import Gateway
 from ca_server.errors import ConfigurationError
 from ca_server.sms.gateway import SmsGateway
 from ca_server.sms.outbox_gateway import DevelopmentOutbox
 from ca_server.sms.smpp_gateway import SmppGateway
+from serving.loading import import_named
 
 GatewayFactory = Callable[[Gateway, Path], SmsGateway]
 """Makes a gateway of its table in the configuration and the folder that relative paths start from.
@@ -46,22 +45,7 @@ def open_gateways(gateways: Sequence[Gateway], base: Path) -> tuple[SmsGateway, 
 
 
 def _import_factory(settings: Gateway) -> GatewayFactory:
-    module_name, colon, attribute = settings.type.partition(":")
-    if not (module_name and colon and attribute):
+    if not all(settings.type.partition(":")):
         msg = f"gateway {settings.name!r}: there is no type {settings.type!r}; the types are: {_ALLOWED}"
         raise ConfigurationError(msg)
-    try:
-        factory: Any = importlib.import_module(module_name)
-        for step in attribute.split("."):
-            factory = getattr(factory, step)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        msg = (
-            f"gateway {settings.name!r}: type {settings.type!r} cannot be imported: {error}; "
-            "is its package installed beside answerback?"
-        )
-        raise ConfigurationError(msg) from error
-    if not callable(factory):
-        msg = f"gateway {settings.name!r}: {settings.type!r} is not callable; name the gateway's class or a function"
-        raise ConfigurationError(msg)
-    checked: GatewayFactory = factory
-    return checked
+    return import_named(f"gateway {settings.name!r}: type", settings.type)

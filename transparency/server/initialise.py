@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.resources
-import json
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from string import Template
 
+from serving.initialising import (
+    filled,
+    passphrase_settings,
+    proxy_setting,
+    quoted,
+    staged,
+    write_synced,
+)
 from stir.certificate import AuthorityCertificate, read_pem_chain, write_pem_chain
 from stir.errors import CertificateProfileError
 from transparency.errors import LogDescriptionError
@@ -30,8 +30,6 @@ DESCRIPTION_NAME = "log.json"
 _ADMITTED = "admitted"
 _HALVES = {1: (1, 7), 2: (7, 1)}
 _SHARD = re.compile(r"(?P<year>20[0-9]{2})h(?P<half>[12])", re.ASCII)
-_HARMLESS = frozenset({"lost+found"})
-"""What a new file system holds."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def initialise(folder: Path, new: NewLog, now: datetime) -> Initialised:
     An interruption leaves no half-made log behind. Raises a ServingError that says what to do.
     """
     folder = folder.absolute()
-    with _staged(folder) as draft:
+    with staged(folder, last=CONFIG_NAME) as draft:
         admitted = _copy_admitted(draft, new.admit)
         shards = halves_of_year_from(now)
         (draft / CONFIG_NAME).write_text(settings(new, admitted, shards), encoding="utf-8")
@@ -75,7 +73,7 @@ def initialise(folder: Path, new: NewLog, now: datetime) -> Initialised:
         for shard in shards:
             store.create(shard.name, config.origin(shard))
         description = _describe(config, store)
-        _write_synced(draft / DESCRIPTION_NAME, description.to_json())
+        write_synced(draft / DESCRIPTION_NAME, description.to_json())
         storage = Storage.open(config.database)
         storage.migrate()
         storage.close()
@@ -93,9 +91,9 @@ def add_shard(path: Path, name: str) -> LogDescription:
         raise ConfigurationError(msg)
     open_key_store(config.keys).create(name, config.origin(shard))
     text = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" + _shard_settings(shard)
-    _write_synced(path, text.encode())
+    write_synced(path, text.encode())
     description = describe(load_config(path))
-    _write_synced(path.parent / DESCRIPTION_NAME, description.to_json())
+    write_synced(path.parent / DESCRIPTION_NAME, description.to_json())
     return description
 
 
@@ -124,17 +122,21 @@ def halves_of_year_from(now: datetime) -> tuple[Shard, ...]:
 def settings(new: NewLog, admitted: tuple[str, ...], shards: tuple[Shard, ...]) -> str:
     """Return the commented settings of a new log, in TOML."""
     parts = {
-        "name": _quote(new.name),
-        "operator": _quote(new.operator),
-        "url": _quote(new.url),
-        "admit": f"[{', '.join(map(_quote, admitted))}]",
-        "bind": _quote(new.bind),
-        "trusted_proxies": f'{"" if new.url.startswith("https:") else "#"}trusted_proxies = ["127.0.0.1"]',
-        "passphrase": _passphrase_settings(new),
+        "name": quoted(new.name),
+        "operator": quoted(new.operator),
+        "url": quoted(new.url),
+        "admit": f"[{', '.join(map(quoted, admitted))}]",
+        "bind": quoted(new.bind),
+        "trusted_proxies": proxy_setting(new.url),
+        "passphrase": passphrase_settings(
+            new.passphrase,
+            new.passphrase_file,
+            variable=PASSPHRASE_VARIABLE,
+            warning="can speak for the log, and find its numbers",
+        ),
         "shards": "\n".join(map(_shard_settings, shards)).rstrip("\n"),
     }
-    template = importlib.resources.files("transparency.server").joinpath(CONFIG_NAME).read_text(encoding="utf-8")
-    return Template(template).substitute(parts)
+    return filled("transparency.server", CONFIG_NAME, parts)
 
 
 def _describe(config: LogConfig, store: KeyStore) -> LogDescription:
@@ -153,31 +155,7 @@ def _describe(config: LogConfig, store: KeyStore) -> LogDescription:
 
 def _shard_settings(shard: Shard) -> str:
     start, limit = (f"{date:%Y-%m-%dT%H:%M:%SZ}" for date in (shard.not_after_start, shard.not_after_limit))
-    return f"[[shards]]\nname = {_quote(shard.name)}\nnot_after_start = {start}\nnot_after_limit = {limit}\n"
-
-
-def _passphrase_settings(new: NewLog) -> str:
-    file = '#passphrase_file = "passphrase"'
-    unencrypted = "# Keys in open files.\n#unencrypted = false"
-    if new.passphrase is None:
-        unencrypted = (
-            "# THE KEYS ARE NOT ENCRYPTED: whoever reads their files can speak for the log, and find its numbers.\n"
-            "unencrypted = true"
-        )
-    elif new.passphrase_file is not None:
-        file = f"passphrase_file = {_quote(str(new.passphrase_file.absolute()))}"
-    return (
-        "# Where the passphrase stands: the first line of a file, else an environment variable.\n"
-        f'{file}\n#passphrase_variable = "{PASSPHRASE_VARIABLE}"\n\n{unencrypted}'
-    )
-
-
-def _quote(text: str) -> str:
-    """Return the text as a TOML string; raise ConfigurationError for one with control characters."""
-    if not text.isprintable():
-        msg = f"{text!r} has characters that cannot be printed; leave them out"
-        raise ConfigurationError(msg)
-    return json.dumps(text, ensure_ascii=False)
+    return f"[[shards]]\nname = {quoted(shard.name)}\nnot_after_start = {start}\nnot_after_limit = {limit}\n"
 
 
 def _copy_admitted(draft: Path, files: tuple[Path, ...]) -> tuple[str, ...]:
@@ -198,45 +176,3 @@ def _copy_admitted(draft: Path, files: tuple[Path, ...]) -> tuple[str, ...]:
         (draft / name).write_bytes(write_pem_chain((certificate,)))
         names.append(name)
     return tuple(dict.fromkeys(names))
-
-
-@contextlib.contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
-    """Give a folder to work in, and put what was made there in its place at the end, or throw it away."""
-    try:
-        found = sorted(entry.name for entry in folder.iterdir() if entry.name not in _HARMLESS)
-        exists = True
-    except FileNotFoundError:
-        found, exists = [], False
-    except OSError as error:
-        msg = f"{folder} is no folder to make a log in: {error.strerror}"
-        raise ConfigurationError(msg) from error
-    if found:
-        msg = f"{folder} is not empty ({found[0]}), and nothing is overwritten; choose a new folder"
-        raise ConfigurationError(msg)
-    draft = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".init-", dir=folder if exists else folder.parent))
-        yield draft
-        if exists:
-            for entry in sorted(draft.iterdir(), key=lambda entry: entry.name == CONFIG_NAME):  # the settings last
-                entry.rename(folder / entry.name)
-        else:
-            draft.rename(folder)
-    except OSError as error:
-        msg = f"{folder} cannot be written: {error.strerror}"
-        raise ConfigurationError(msg) from error
-    finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    """Write a file whole, over what was there."""
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)

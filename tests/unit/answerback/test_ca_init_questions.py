@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from answerback import serving
 from answerback.commands import ca as module
 from ca_server import audit
 from ca_server.loading import load_config
@@ -20,7 +21,7 @@ def no_log(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the command believe that somebody is there to be asked."""
-    monkeypatch.setattr(module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(serving, "at_terminal", lambda: True)
     monkeypatch.delenv("ANSWERBACK_PASSPHRASE", raising=False)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from answerback import serving
 from answerback.commands import log as module
 from transparency.server.config import PASSPHRASE_VARIABLE
 from transparency.server.keys import open_key_store
@@ -14,7 +15,7 @@ from transparency.server.loading import load_config
 
 def test_the_passphrase_is_asked_for_where_it_spoils_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person may answer while a program reads the JSON: the question goes to standard error."""
-    monkeypatch.setattr(module, "_at_terminal", lambda: True)
+    monkeypatch.setattr(serving, "at_terminal", lambda: True)
     monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
     names = ["--name", "A", "--operator", "B", "--url", "http://127.0.0.1:14100"]
     answers = "correct horse\ncorrect horse\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.M
     def fail(**_options: object) -> str:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(module.tempfile, "mkdtemp", fail)
+    monkeypatch.setattr(tempfile, "mkdtemp", fail)
     with pytest.raises(ConfigurationError, match="cannot be made: Read-only file system"):
         initialise(tmp_path / "ca", NEW, lambda: NOW)
 

@@ -50,7 +50,7 @@ def test_each_type_opens_its_gateway_in_the_order_of_the_configuration(tmp_path:
         ("no.such.module:Gateway", r"cannot be imported: No module named 'no'; is its package installed"),
         (f"{__name__}:missing", r"cannot be imported: .* has no attribute 'missing'"),
         ("..relative:thing", r"cannot be imported"),
-        (f"{__name__}:NO_FACTORY", r"is not callable; name the gateway's class or a function"),
+        (f"{__name__}:NO_FACTORY", r"is not callable; name a class or a function"),
     ],
 )
 def test_a_type_that_cannot_be_opened_is_named(type_: str, message: str, tmp_path: Path) -> None:
