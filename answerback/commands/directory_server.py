@@ -12,22 +12,21 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
-from answerback.serving import announce, listening, require_clean_end
+from answerback.serving import (
+    announce,
+    config_option,
+    default_bind,
+    failing,
+    key_options,
+    listening,
+    new_passphrase,
+    require_clean_end,
+)
 
 CONFIG_VARIABLE = "ANSWERBACK_DIRECTORY_CONFIG"
 
 _DEFAULT_BIND = "127.0.0.1:15000"
-
-_config = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("directory.toml"),
-    show_default=True,
-    envvar=CONFIG_VARIABLE,
-    show_envvar=True,
-    help="The directory's settings.",
-)
+_config = config_option("directory.toml", CONFIG_VARIABLE, "The directory's")
 
 
 @click.command()
@@ -42,8 +41,7 @@ _config = click.option(
     metavar="CA.PEM",
     help="Take what this authority's numbers sign. May be repeated.",
 )
-@click.option("--passphrase-file", type=click.Path(path_type=Path), help="The file whose first line encrypts the key.")
-@click.option("--unencrypted-keys", is_flag=True, help="Leave the key open to whoever reads its file.")
+@key_options
 @click.option("--bind", help=f"Where the server listens.  [default: the URL's own address, or {_DEFAULT_BIND}]")
 @json_option
 def init(  # an argument for each option
@@ -58,20 +56,18 @@ def init(  # an argument for each option
     as_json: bool,
 ) -> None:
     """Make a new directory in FOLDER: key, admission list, settings, database and directory.json."""
+    from number_directory.server.config import PASSPHRASE_VARIABLE
     from number_directory.server.initialise import NewDirectory, initialise
 
-    if unencrypted_keys and passphrase_file is not None:
-        msg = "give --passphrase-file or --unencrypted-keys, not both"
-        raise Failure(msg)
     with _failing():
         new = NewDirectory(
             name=name,
             operator=operator,
             url=url,
             admit=admit,
-            passphrase=None if unencrypted_keys else _passphrase(passphrase_file),
+            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
             passphrase_file=passphrase_file,
-            bind=bind or _default_bind(url),
+            bind=bind or default_bind(url, _DEFAULT_BIND),
         )
         made = initialise(folder, new)
     data = {"config": str(made.config), "description": str(made.description_file), "admitted": len(admit)}
@@ -167,35 +163,8 @@ def _failing() -> Iterator[None]:
     """Tell the server's errors as the command's."""
     from serving.errors import ServingError
 
-    try:
+    with failing(ServingError):
         yield
-    except ServingError as error:
-        raise Failure(str(error)) from error
-
-
-def _passphrase(file: Path | None) -> bytes:
-    """Return the passphrase from the file, the environment, or the person."""
-    from number_directory.server.config import PASSPHRASE_VARIABLE
-    from serving.key_files import passphrase_in
-
-    if file is not None:
-        return passphrase_in(file)
-    found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
-    if not found and sys.stdin.isatty():
-        answer: str = click.prompt("Passphrase for the key", hide_input=True, confirmation_prompt=True, err=True)
-        found = answer.encode()
-    if not found:
-        msg = f"give the key a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
-        raise Failure(msg)
-    return found
-
-
-def _default_bind(url: str) -> str:
-    """Return where a directory listens whose URL is on this machine: there; else where a proxy finds it."""
-    scheme, _, rest = url.partition("://")
-    place = rest.partition("/")[0]
-    on_this_machine = place.startswith(("127.", "localhost:", "[::1]:"))
-    return place if scheme == "http" and on_this_machine and place.rpartition(":")[2].isdigit() else _DEFAULT_BIND
 
 
 def _next_steps(config: Path, description: Path, is_unencrypted: bool, admits: bool) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,24 +16,26 @@ from ca_server.storage.orders import Orders
 from ca_server.storage.shared_secrets import Secrets
 from ca_server.storage.timestamps import KeptTimestamp, Timestamps
 from serving.database import Database
-from serving.migrations import migrate
+from serving.storage import ProgramStorage
 
 __all__ = ["Ask", "Code", "Evidence", "IssuedCertificate", "KeptTimestamp", "NewList", "QueuedSms", "Storage"]
 
-_STEPS = Path(__file__).parent / "migrations"
-_HISTORY = "migrations"
 _LATEST_RECEIPT = timedelta(days=2)
 
 
-class Storage:
+class Storage(ProgramStorage):
     """One authority's database. Any number of threads and processes may share it, each with a Storage of its own.
 
-    Methods that change something are durable when they return, inside `transaction` when its block is left.
+    Methods that change something are durable when they return, inside `transaction` when its block is left, unless
+    their docstring says otherwise.
     """
+
+    steps = Path(__file__).parent / "migrations"
+    history = "migrations"
 
     def __init__(self, database: Database) -> None:
         """Use a database; nothing connects yet."""
-        self._database = database
+        super().__init__(database)
         self._secrets = Secrets(database)
         self.accounts = Accounts(database)
         self.authorizations = Authorizations(database)
@@ -46,25 +47,6 @@ class Storage:
         self.sms = Messages(database)
         self.nonces = Nonces(database)
         self.buckets = Buckets(database)
-
-    @classmethod
-    def open(cls, url: str) -> Storage:
-        """Return the storage at `sqlite:///path` or `postgresql://…`; raise StorageError for any other URL.
-
-        The connection is made when it is first used, by each thread for itself, so that a server may fork after this.
-        """
-        return cls(Database.at(url))
-
-    def migrate(self) -> tuple[str, ...]:
-        """Bring the tables to this version, and return the names of the steps that were missing.
-
-        Several processes may do so at once. Raises StorageError where the database is newer than this version.
-        """
-        return migrate(self._database, _STEPS, _HISTORY)
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Do what follows wholly or not at all."""
-        return self._database.transaction()
 
     def secret(self, name: str) -> bytes:
         """Return the 32 random bytes of this name, the same for every front end and for good."""
@@ -81,7 +63,3 @@ class Storage:
         self.nonces.forget(now)
         self.buckets.forget_full(now)
         self.sms.forget_handovers(now - _LATEST_RECEIPT)
-
-    def close(self) -> None:
-        """Close the connections of all threads."""
-        self._database.close()

@@ -144,7 +144,7 @@ def test_a_step_that_fails_changes_nothing(empty_url: str, monkeypatch: pytest.M
     )
     storage = Storage.open(empty_url)
     with monkeypatch.context() as patch:
-        patch.setattr("ca_server.storage._STEPS", tmp_path / "steps")
+        patch.setattr(Storage, "steps", tmp_path / "steps")
         with pytest.raises(StorageError, match="cannot be brought to this version"):
             storage.migrate()
     with pytest.raises(StorageError):
