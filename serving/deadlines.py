@@ -1,8 +1,10 @@
-"""An end to patience: no slow client keeps a thread of a web server."""
+"""How long a web server's thread stays with a client: never for long, and a moment longer where it is not missed."""
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,9 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+_FOLLOWING_MS = 100
+"""How long a thread stays with a client that it answered: a program's next request comes sooner, a person's later."""
 
 
 class Deadlines:
@@ -44,6 +49,15 @@ class Deadlines:
             self.enforce()
 
 
+def has_data(connection: socket.socket, milliseconds: int) -> bool:
+    """Tell whether something can be read from a connection, or its end, within so many milliseconds."""
+    if isinstance(connection, ssl.SSLSocket) and connection.pending():
+        return True
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(milliseconds))
+
+
 def web_worker(longest: float) -> type[ThreadWorker]:
     """Return gunicorn's threads, none of which a client keeps for more than `longest` seconds over one request."""
 
@@ -55,12 +69,32 @@ def web_worker(longest: float) -> type[ThreadWorker]:
         def init_process(self) -> None:
             """Begin to watch, in the process that serves."""
             self.deadlines = Deadlines(self.longest_seconds)
+            self.held: set[Any] = set()
             threading.Thread(target=self.deadlines.keep, name="deadlines", daemon=True).start()
             super().init_process()
 
         def handle(self, conn: Any) -> Any:  # noqa: ANN401  # gunicorn is untyped
-            """Serve one request, as long as that may take."""
-            with self.deadlines.on(conn):
-                return super().handle(conn)
+            """Serve one request, as long as that may take, and those that follow it at once.
+
+            To give a connection back and get it again for the next request costs as much as to read that request.
+            """
+            self.held.add(conn)
+            try:
+                while True:
+                    with self.deadlines.on(conn):
+                        stays = super().handle(conn)
+                    if stays is not True or not self._follows(conn):
+                        return stays
+            finally:
+                self.held.discard(conn)
+
+        def _follows(self, conn: Any) -> bool:  # noqa: ANN401  # gunicorn is untyped
+            """Tell whether the client's next request is there within a moment, unless the thread may be missed.
+
+            Gunicorn sees to a request that it has read in part.
+            """
+            if not self.alive or 2 * len(self.held) > self.cfg.threads or conn.parser.unreader.buf.getvalue():
+                return False
+            return has_data(conn.sock, _FOLLOWING_MS)
 
     return WebWorker

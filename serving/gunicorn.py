@@ -69,7 +69,7 @@ def listen(server: Listener) -> socket.socket:
     address = server.address
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         reasons = {
             errno.EADDRINUSE: "is in use by another program; stop that one, or choose another port",
@@ -79,6 +79,10 @@ def listen(server: Listener) -> socket.socket:
         reason = reasons.get(error.errno or 0, f"cannot be opened: {error.strerror}")
         msg = f"server.bind: {server.bind} {reason}"
         raise ConfigurationError(msg) from error
+    # Gunicorn sets this, too, but not for connections that were made before it ran: each answer on those, which goes
+    # out in two parts, would wait 40 ms for the client to acknowledge the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _serve_web(program: WebProgram, listener: socket.socket, announce: Announce) -> int:

@@ -52,7 +52,9 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
     request = _request(csr_der, found)
     key_hash = key_hash_of(request.public_key)
     _require_fresh_key(ca, request, key_hash)
-    with ca.storage.transaction():
+    # Logs are shown it before it is kept, so that must be on the disk. Otherwise it leaves this process only once it is
+    # kept, and what was fixed for it is on the disk with it.
+    with ca.storage.transaction(synced=ca.config.policy.scts > 0):
         found = _ready(ca, account, ca.storage.orders.locked(order_id))
         issuance = _issuance(ca, found, csr_der)
         due_at = ca.clock() + _lease(ca)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -33,7 +32,8 @@ class DevelopmentOutbox:
     """Writes what a real gateway would send, where anybody who can read the folder can read the codes.
 
     A file is named after the message and appears whole. A message that is sent again replaces its file, so that there
-    is one file for each message however often its worker was killed.
+    is one file for each message however often its worker was killed. It need not survive a lost power supply: no SMS
+    that was sent does.
     """
 
     def __init__(self, settings: Gateway, base: Path, *, clock: Callable[[], datetime] | None = None) -> None:
@@ -91,11 +91,7 @@ class DevelopmentOutbox:
     def _write(self, sms: OutgoingSms) -> None:
         path = self._folder / f"{sms.id}.txt"
         draft = path.with_suffix(".draft")
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY_FILE)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _OWNER_ONLY_FILE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(f"From: {self.sender}\nTo: {sms.to.e164}\nDate: {self._clock().isoformat()}\n\n{sms.text}\n")
-            file.flush()
-            os.fsync(file.fileno())
         draft.replace(path)

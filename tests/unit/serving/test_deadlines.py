@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import multiprocessing
 import os
 import socket
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from serving.deadlines import Deadlines
+from serving.deadlines import Deadlines, has_data
 from serving.gunicorn import _Gunicorn
 from tests.fakes.log_world import Authority, make_config
 from transparency.server import serve as log_serve
@@ -41,6 +42,43 @@ def test_who_sends_half_a_request_is_cut_off() -> None:
                 there.sendall(b"more")
             assert here.recv(4) == expected
         deadlines.enforce()
+
+
+def test_a_request_that_follows_at_once_is_seen() -> None:
+    """What a client sends next, and that it leaves, is seen within the time; silence is not taken for either."""
+    here, there = socket.socketpair()
+    with here:
+        with there:
+            assert not has_data(here, 0)
+            there.sendall(b"G")
+            assert has_data(here, 60_000)
+            here.recv(1)
+            assert not has_data(here, 1)
+        assert has_data(here, 60_000)
+
+
+def test_a_client_that_stays_silent_is_given_back(tmp_path: Path) -> None:
+    """With more clients than threads, each of them keeping its connection, all are served, time and again."""
+    made = initialise(tmp_path / "w", "witness.example/w1", None)
+    config = msgspec.structs.replace(WitnessConfig.load(made.config), server=Server(bind="127.0.0.1:0", threads=2))
+    fork = multiprocessing.get_context("fork")
+    told, tell = fork.Pipe(duplex=False)
+    server = fork.Process(target=lambda: witness_serve.serve(config, None, tell.send))
+    server.start()
+    try:
+        assert told.poll(TIMEOUT)
+        url = urlsplit(told.recv())
+        clients = [http.client.HTTPConnection(str(url.hostname), url.port, timeout=TIMEOUT) for _ in range(5)]
+        for client in clients * 3:
+            client.request("GET", "/no-such-thing")
+            with client.getresponse() as response:
+                response.read()
+        for client in clients:
+            client.close()
+    finally:
+        server.terminate()
+        server.join(TIMEOUT)
+    assert server.exitcode == 0
 
 
 def test_a_witness_cuts_off_a_slow_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

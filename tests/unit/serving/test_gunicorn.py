@@ -19,6 +19,14 @@ def test_the_server_listens_where_it_is_told(host: str) -> None:
         assert listener.getsockname()[0] in {"127.0.0.1", "::1"}
 
 
+def test_an_answer_waits_for_no_acknowledgement_however_early_the_client_connected() -> None:
+    """A connection that is made before the web has started sends the second part of an answer at once, too."""
+    with listen(Listener(bind="127.0.0.1:0")) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_port_in_use_is_told_with_its_setting() -> None:
     """The message names `server.bind` and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
