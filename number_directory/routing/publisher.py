@@ -50,6 +50,7 @@ from number_directory.routing.signed_repository import (
     with_signatures_of,
 )
 from number_directory.routing.trusted_mirror import MANIFEST_TARGET, chunk_path
+from serving.initialising import quoted, staged
 from serving.key_files import KeyFiles, passphrase_of, write_key
 from serving.settings import Keys, Listener
 from stir.telephone_number import TelephoneNumber
@@ -137,30 +138,28 @@ class MapPublisher:
 
     @classmethod
     def create(cls, folder: Path, new: NewMap, clock: Clock = time.time) -> Self:
-        """Make a publisher in a folder that has none: settings, keys, and the first root, which waits for signatures.
+        """Make a publisher in a new folder: settings, keys, and the first root, which waits for signatures.
 
-        Without public keys of signers, the publisher signs alone, with a key that is made here.
+        Without public keys of signers, the publisher signs alone, with a key that is made here. Raises PublishingError
+        or ConfigurationError, and makes nothing, where that cannot be.
         """
-        if (folder / CONFIG_NAME).exists():
-            msg = f"{folder / CONFIG_NAME} exists: there is a publisher already"
-            raise PublishingError(msg)
         if not new.people and new.threshold != 1:
             msg = "name the signers, each by a file with a public key, or let the threshold be 1"
             raise PublishingError(msg)
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(folder / CONFIG_NAME, _settings(new).encode())
-        except OSError as error:
-            msg = f"{folder} cannot be used: {error.strerror}"
-            raise PublishingError(msg) from error
-        publisher = cls(folder, clock, new.passphrase)
-        keys = publisher.keys
+        settings = _settings(new)
+        with staged(folder, last=CONFIG_NAME) as draft:
+            write_whole(draft / CONFIG_NAME, settings.encode())
+            cls(draft, clock, new.passphrase)._begin(new)  # noqa: SLF001  # it is ours
+        return cls(folder, clock, new.passphrase)
+
+    def _begin(self, new: NewMap) -> None:
+        """Make the keys, and the first root."""
+        keys = self.keys
         for name in (ONLINE_KEY,) if new.people else (ONLINE_KEY, SIGNER_KEY):
             keys.write(name, Ed25519PrivateKey.generate())
         people = new.people or (keys.ed25519(SIGNER_KEY).public_key(),)
-        with publisher._map.changing():
-            publisher._appoint(Signers(people, new.threshold, keys.ed25519(ONLINE_KEY).public_key()))
-        return publisher
+        with self._map.changing():
+            self._appoint(Signers(people, new.threshold, keys.ed25519(ONLINE_KEY).public_key()))
 
     @property
     def root(self) -> bytes:
@@ -521,12 +520,8 @@ def _settings(new: NewMap) -> str:
     """Write the settings of a new publisher."""
     keys = ["unencrypted = true" if new.keys.unencrypted else "unencrypted = false"]
     if new.keys.passphrase_file is not None:
-        keys.append(f"passphrase_file = {_quoted(str(new.keys.passphrase_file.absolute()))}")
-    return _SETTINGS.format(name=_quoted(new.name), bind=_quoted(new.bind), keys="\n".join(keys))
-
-
-def _quoted(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+        keys.append(f"passphrase_file = {quoted(str(new.keys.passphrase_file.absolute()))}")
+    return _SETTINGS.format(name=quoted(new.name), bind=quoted(new.bind), keys="\n".join(keys))
 
 
 def _changes(entries: Iterable[Entry]) -> dict[int, list[Change]]:
