@@ -33,13 +33,12 @@ def start_up_rows() -> Iterator[Row]:
 
 
 def long_rows(plotted: Path | None) -> Iterator[Row]:
-    """Measure what takes minutes: proofs in trees of three sizes, the index in files, a log of a million entries."""
+    """Measure what takes minutes: proofs in trees of three sizes, a log of a million entries."""
     costs = [sealed.proof_cost(leaves) for leaves in sealed.MORE_LEAVES]
     for cost in costs:
         yield from sealed.proof_rows(cost)
     if plotted is not None:
         plotted.write_text(plot.proof_costs(costs))
-    yield from sealed.disk_rows(sealed.LABELS)
     yield from million.measure()
 
 

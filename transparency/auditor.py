@@ -7,7 +7,7 @@ the index or filed under another label: it reads every entry. It learns labels a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Protocol
@@ -15,10 +15,12 @@ from typing import Final, Protocol
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
-from transparency.errors import LabelIndexError, TileError, TileMissingError, TransparencyError
+from transparency.errors import LabelIndexError, TileError, TransparencyError
 from transparency.following import Seen, Shard
-from transparency.label_index import Bucket, Fetch, LabelIndex, MapCheckpoint, path_of
-from transparency.merkle import HASH_SIZE, leaf_hash
+from transparency.index_growth import LabelIndex
+from transparency.label_bucket import Bucket
+from transparency.label_index import MapCheckpoint, path_of
+from transparency.merkle import leaf_hash
 from transparency.signed_note import Ed25519Signer, Note, NoteSignature
 from transparency.tiles import TILE_WIDTH, Frontier
 from transparency.transport import Unreachable
@@ -39,18 +41,22 @@ class OwnIndexDamaged(Exception):
 
 
 class IndexFiles(Protocol):
-    """Where the auditor keeps the files of its own index."""
+    """Where the auditor keeps the segments of its own index."""
 
-    def fetch(self, path: str) -> bytes:
-        """Return a file; raise TileMissingError where there is none."""
+    def sizes(self) -> Mapping[bytes, int]:
+        """Return the names of the segments that are there, and how many bytes each has."""
         ...
 
-    def put(self, files: dict[str, bytes]) -> None:
-        """Keep files, durably."""
+    def read(self, path: str, parts: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        """Return parts of a file: from which byte on, and how many; raise TileMissingError where there is none."""
         ...
 
-    def drop(self, paths: frozenset[str]) -> None:
-        """Forget files that are not needed any longer."""
+    def put(self, path: str, data: bytes) -> None:
+        """Keep a file, durably."""
+        ...
+
+    def drop(self, path: str) -> None:
+        """Forget a file that is not needed any longer."""
         ...
 
 
@@ -127,18 +133,22 @@ def _read(shard: Shard, files: IndexFiles, found: Audit, map_: MapCheckpoint, tr
     """Read the entries of a tree up to those that a map covers, and extend our own index by them, step by step."""
     state = found.state
     with _own_files():
-        index = LabelIndex.empty() if state.index is None else LabelIndex.load(state.index, files.fetch)
+        sizes = files.sizes()
+        index = LabelIndex.empty() if state.index is None else LabelIndex.load(state.index, files.read, sizes)
+    for name in sizes.keys() - index.segments.keys():  # left by an audit that was interrupted, and not told of
+        files.drop(path_of(name))
+    needed = index.segments.keys()
     frontier = state.frontier
     while frontier.size < map_.log.size:
         entries = list(_entries(shard, tree, frontier.size, min(frontier.size + STEP, map_.log.size)))
         frontier = frontier.append([leaf_hash(one.to_bytes()) for one in entries]).frontier
         with _own_files():
-            growth = index.extend([one.label for one in entries], files.fetch)
-        index = growth.index
-        files.put(growth.files)
-        own = index.checkpoint(Checkpoint(map_.log.origin, frontier.size, frontier.root))
+            grown = index.extend([one.label for one in entries], files.read, files.put)
+        own = grown.checkpoint(Checkpoint(map_.log.origin, frontier.size, frontier.root))
         found.state = Audited(frontier, own, state.checkpoint, state.confirmed)
-        files.drop(growth.obsolete - growth.files.keys())
+        for name in index.segments.keys() - grown.segments.keys() - needed:  # what is kept needs these no longer
+            files.drop(path_of(name))
+        index = grown
     return index
 
 
@@ -174,8 +184,7 @@ def _differences(
     if map_.depth != ours.depth:
         return
     try:
-        theirs = LabelIndex.load(map_, shard.files.fetch)
-        pairs = _differing_buckets(shard, files, ours, theirs)
+        pairs = _differing_buckets(shard, files, ours, map_)
         named = [one for our, their, data in pairs for one in _compared(shard, our, their, evidence, data)]
     except (LabelIndexError, TileError) as error:
         text = f"the index that the log signed cannot be read: {error}"
@@ -185,36 +194,16 @@ def _differences(
 
 
 def _differing_buckets(
-    shard: Shard, files: IndexFiles, ours: LabelIndex, theirs: LabelIndex
-) -> Iterator[tuple[Bucket | None, Bucket | None, bytes]]:
-    """Yield our and their bucket wherever they differ, with the bytes of theirs; None stands for an empty one."""
-    for start in range(0, len(ours.rows[0]), HASH_SIZE):
-        our, their = (rows[0][start : start + HASH_SIZE] for rows in (ours.rows, theirs.rows))
-        if our != their:
-            with _own_files():
-                own = _decoded(_file(files.fetch, our))
-            data = _file(shard.files.fetch, their)
-            yield own, _decoded(data), data
+    shard: Shard, files: IndexFiles, ours: LabelIndex, map_: MapCheckpoint
+) -> Iterator[tuple[Bucket, Bucket, bytes]]:
+    """Yield our and their bucket wherever they differ, with the bytes of theirs."""
+    for number, their in ours.differing(map_, shard.files.fetch_part):
+        with _own_files():
+            our = ours.bucket(number, lambda path, start, length: files.read(path, [(start, length)])[0])
+        yield Bucket.decode(our), Bucket.decode(their), their
 
 
-def _file(fetch: Fetch, name: bytes) -> bytes:
-    try:
-        data = fetch(path_of(name))
-    except TileMissingError:
-        return b""  # an empty bucket has no file
-    if leaf_hash(data) != name:
-        msg = f"the bucket {path_of(name)} is not what its name says"
-        raise LabelIndexError(msg)
-    return data
-
-
-def _decoded(data: bytes) -> Bucket | None:
-    return Bucket.decode(data) if data else None
-
-
-def _compared(
-    shard: Shard, ours: Bucket | None, theirs: Bucket | None, evidence: dict[str, bytes], data: bytes
-) -> Iterator[Alarm]:
+def _compared(shard: Shard, ours: Bucket, theirs: Bucket, evidence: dict[str, bytes], data: bytes) -> Iterator[Alarm]:
     our, their = _leaves(ours), _leaves(theirs)
     kept = evidence | {"bucket": data}
     for label, index in sorted(our - their, key=lambda one: one[1]):
@@ -225,9 +214,7 @@ def _compared(
         yield shard.fault(AlarmKind.MISPLACED, text, kept | {"label": label}, str(index)).alarm
 
 
-def _leaves(bucket: Bucket | None) -> set[tuple[bytes, int]]:
-    if bucket is None:
-        return set()
+def _leaves(bucket: Bucket) -> set[tuple[bytes, int]]:
     return {(label, index) for label, indices in bucket.leaves.items() for index in indices}
 
 

@@ -27,7 +27,6 @@ from transparency.auditor import confirmed_path
 from transparency.cosignature import CosignatureVerifier
 from transparency.errors import LogDescriptionError, NoteError, SctError, TileMissingError, TransparencyError
 from transparency.following import Shard
-from transparency.label_index import LARGEST_BUCKET
 from transparency.log_description import LARGEST_DESCRIPTION, LogDescription, ShardDescription
 from transparency.owner import OwnLabel, ShownCertificate
 from transparency.owner_request import MEDIA_TYPE, Action, OwnerRequest
@@ -40,7 +39,14 @@ LARGEST_REFUSAL: Final = 1000
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
-_MISSING = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN})  # S3 says 403
+_MISSING = frozenset(
+    {
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.GONE,
+        HTTPStatus.FORBIDDEN,  # S3's
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    }
+)
 _REQUEST_ID_BYTES = 16
 _WITNESS_TRIES = 3
 
@@ -87,11 +93,19 @@ class HttpShardFiles:
 
     def fetch(self, path: str) -> bytes:
         """Return a file; raise TileMissingError where there is none, Unreachable where nobody answers."""
-        answer = self.transport.ask(Question(f"{self.prefix}/{path}", largest=LARGEST_BUCKET, patience=self.patience))
+        return self._found(path, Question(f"{self.prefix}/{path}", patience=self.patience))
+
+    def fetch_part(self, path: str, start: int, length: int) -> bytes:
+        """Return a part of a file; raise as `fetch` does."""
+        url, part = f"{self.prefix}/{path}", (start, length)
+        return self._found(path, Question(url, largest=length, patience=self.patience, part=part))
+
+    def _found(self, path: str, question: Question) -> bytes:
+        answer = self.transport.ask(question)
         if answer.is_ok:
             return answer.body
         if answer.status in _MISSING:
-            msg = f"the log has no {path}"
+            msg = f"the log has no {path}" if question.part is None else f"the log has no such part of {path}"
             raise TileMissingError(msg)
         msg = f"the log answered with HTTP status {answer.status}"
         raise Unreachable(msg)

@@ -23,7 +23,8 @@ from transparency.errors import (
     TileMissingError,
     TransparencyError,
 )
-from transparency.label_index import MAP_CHECKPOINT_PATH, Bucket, MapCheckpoint, read_bucket
+from transparency.label_bucket import Bucket
+from transparency.label_index import MAP_CHECKPOINT_PATH, MapCheckpoint, read_bucket
 from transparency.log_description import LogDescription, ShardDescription
 from transparency.merkle import consistency_proof, verify_consistency
 from transparency.signed_note import Note, encode_base64
@@ -43,6 +44,10 @@ class ShardFiles(Protocol):
         """Return a file; raise TileMissingError where there is none, Unreachable where nobody answers."""
         ...
 
+    def fetch_part(self, path: str, start: int, length: int) -> bytes:
+        """Return a part of a file: from which byte on, and how many; raise as `fetch` does."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
@@ -55,6 +60,12 @@ class Recorder:
         """Return a file, and remember it."""
         self.seen[path] = self.files.fetch(path)
         return self.seen[path]
+
+    def fetch_part(self, path: str, start: int, length: int) -> bytes:
+        """Return a part of a file, and remember it."""
+        name = f"{path} from byte {start}"
+        self.seen[name] = self.files.fetch_part(path, start, length)
+        return self.seen[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +170,7 @@ class Shard:
     def bucket(self, note: Note, map_: MapCheckpoint, label: bytes) -> Bucket:
         """Return the whole bucket that a label falls into, held to the map checkpoint."""
         try:
-            return read_bucket(map_, label, self.files.fetch)
+            return read_bucket(map_, label, self.files.fetch_part)
         except (LabelIndexError, TileError) as error:
             raise self._false_files(error, {"map-checkpoint": note.to_bytes()}) from error
 

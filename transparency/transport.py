@@ -37,7 +37,8 @@ class Unreachable(Exception):
 class Question:
     """What is asked: a GET, or a POST where there is a `body`, of which `media_type` is the type.
 
-    `largest` is the most bytes of an answer, `patience` the seconds until it must be there.
+    `largest` is the most bytes of an answer, `patience` the seconds until it must be there. With `part`, that part of
+    the file is asked for: from which byte on, and how many (RFC 9110 §14); an answer with the whole of it is none.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Question:
     media_type: str = "application/octet-stream"
     largest: int = LARGEST_ANSWER
     patience: float = PATIENCE
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Answer:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the status is 200."""
-        return self.status == HTTPStatus.OK
+        """Whether the status is 200, or 206 for a part."""
+        return self.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}
 
     @property
     def media_type(self) -> str:
@@ -123,6 +125,9 @@ class HttpTransport:
     def _answer(self, session: requests.Session, question: Question) -> Answer:
         ends = _now() + question.patience
         headers = {"Content-Type": question.media_type} if question.body is not None else {}
+        if question.part is not None:
+            start, length = question.part
+            headers |= {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
         with session.request(
             "GET" if question.body is None else "POST",
             question.url,
@@ -132,6 +137,9 @@ class HttpTransport:
             stream=True,
             allow_redirects=False,
         ) as response:
+            if question.part is not None and response.status_code == HTTPStatus.OK:
+                msg = f"{_host(question.url)} does not answer requests for a part of a file (Range, RFC 9110 §14)"
+                raise Unreachable(msg)
             content = bytearray()
             for chunk in response.iter_content(_CHUNK):
                 content += chunk

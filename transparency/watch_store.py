@@ -16,7 +16,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +29,7 @@ from stir.telephone_number import TelephoneNumber
 from transparency.alarms import Alarm, AlarmKind
 from transparency.auditor import Audited
 from transparency.errors import TileMissingError
+from transparency.label_index import SEGMENTS_PATH, segment_at
 from transparency.monitor import Memory
 
 HOME_VARIABLE = "ANSWERBACK_HOME"
@@ -152,27 +153,35 @@ class WatchStore:
 
 @dataclass(frozen=True, slots=True)
 class DiskIndexFiles:
-    """The files of an auditor's own index, in a folder."""
+    """The segments of an auditor's own index, in a folder."""
 
     folder: Path
 
-    def fetch(self, path: str) -> bytes:
-        """Return a file; raise TileMissingError where there is none."""
+    def sizes(self) -> dict[bytes, int]:
+        """Return the names of the segments that are there, and how many bytes each has."""
+        with _explained(self.folder):
+            found = {
+                segment_at(path.relative_to(self.folder).as_posix()): path.stat().st_size
+                for path in self.folder.glob(f"{SEGMENTS_PATH}*")
+            }
+        return {name: size for name, size in found.items() if name is not None}
+
+    def read(self, path: str, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a file; raise TileMissingError where there is none."""
         try:
-            return (self.folder / path).read_bytes()
+            with (self.folder / path).open("rb") as file:
+                return [os.pread(file.fileno(), length, start) for start, length in parts]
         except OSError as error:
             msg = f"{self.folder / path} is missing: delete the folder {self.folder}, and audit from the start"
             raise TileMissingError(msg) from error
 
-    def put(self, files: dict[str, bytes]) -> None:
-        """Keep files."""
-        for path, data in files.items():
-            _write(self.folder / path, data)
+    def put(self, path: str, data: bytes) -> None:
+        """Keep a file."""
+        _write(self.folder / path, data)
 
-    def drop(self, paths: frozenset[str]) -> None:
-        """Forget files."""
-        for path in paths:
-            (self.folder / path).unlink(missing_ok=True)
+    def drop(self, path: str) -> None:
+        """Forget a file."""
+        (self.folder / path).unlink(missing_ok=True)
 
 
 def _slug(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.index_files import built
 from tests.peers import require, require_go_package
 from tests.vectors.make_transparency_vectors import (
     BUNDLES,
@@ -27,7 +28,6 @@ from tests.vectors.make_transparency_vectors import (
 )
 from transparency.checkpoint import Checkpoint
 from transparency.errors import NoteError
-from transparency.label_index import LabelIndex
 from transparency.merkle import (
     consistency_proof,
     inclusion_proof,
@@ -190,7 +190,7 @@ def test_go_takes_the_proof_in_our_offline_proof(program: Path) -> None:
 
 def test_go_takes_a_bucket_of_our_label_index(program: Path) -> None:
     """The label index is a tree of RFC 6962 over its buckets, though its files are ours alone."""
-    index = LabelIndex.build([leaf[9:41] for leaf in LEAVES]).index
+    index, _ = built([leaf[9:41] for leaf in LEAVES])
     buckets = [index.rows[0][start : start + 32] for start in range(0, len(index.rows[0]), 32)]
     grown = Frontier().append(buckets)
     assert grown.frontier.root == index.root

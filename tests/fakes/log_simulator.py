@@ -26,12 +26,13 @@ from stir.certificate import (
     signature_hash,
 )
 from stir.telephone_number import TelephoneNumber
+from tests.fakes.index_files import built
 from tests.fakes.small_pki import CRL_URL, NOW, Authority, Held, key
 from transparency import entry
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry, rounded_timestamp, vrf_input
 from transparency.errors import TileMissingError
-from transparency.label_index import MAP_CHECKPOINT_PATH, LabelIndex
+from transparency.label_index import MAP_CHECKPOINT_PATH
 from transparency.log_description import LogDescription, ShardDescription
 from transparency.merkle import leaf_hash
 from transparency.owner_request import SignedOwnerRequest
@@ -156,9 +157,9 @@ class LogSimulator:
         """Show an index of all entries but the last `index_behind`."""
         covered = self.entries[: max(len(self.entries) - self.index_behind, 0)]
         labels = [self.indexed_under.get(index, one.label) for index, one in enumerate(covered)]
-        growth = LabelIndex.build(labels)
-        self.files.update(growth.files)
-        map_ = growth.index.checkpoint(Checkpoint(ORIGIN, len(covered), _root(covered)))
+        index, segments = built(labels)
+        self.files.update(segments)
+        map_ = index.checkpoint(Checkpoint(ORIGIN, len(covered), _root(covered)))
         self.files[MAP_CHECKPOINT_PATH] = map_.to_note([self.signer])
 
     def checkpoint(self) -> Checkpoint:
@@ -222,6 +223,10 @@ class LogSimulator:
             msg = f"the log has no {path}"
             raise TileMissingError(msg) from None
 
+    def fetch_part(self, path: str, start: int, length: int) -> bytes:
+        """Return a part of a file of the shard."""
+        return self.fetch(path)[start : start + length]
+
     def ask(self, question: Question) -> Answer:
         """Answer as the log's HTTP server does."""
         if self.unreachable:
@@ -235,9 +240,13 @@ class LogSimulator:
         if path == "owner" and question.body is not None:
             return Answer(200, json.dumps(self._open_door(question.body.decode())).encode())
         try:
-            return Answer(200, self.fetch(path))
+            return Answer(200, self.fetch(path)) if question.part is None else self._answer_part(path, question.part)
         except TileMissingError:
             return Answer(404)
+
+    def _answer_part(self, path: str, part: tuple[int, int]) -> Answer:
+        found = self.fetch_part(path, *part)
+        return Answer(206, found) if found else Answer(416)
 
     def _open_door(self, token: str) -> dict[str, object]:
         """Tell the owner of the number that a request is signed for what stands under its label."""

@@ -6,7 +6,7 @@ Keys are made from small numbers: fixtures need many, and none of them is secret
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -260,9 +260,18 @@ class FailingPublisher:
         self.failure("delete")
         self.inner.delete(paths)
 
-    def paths(self, folder: str) -> Iterator[str]:
+    def read_parts(self, path: str, parts: Sequence[tuple[int, int]]) -> list[bytes] | None:
         """See Publisher."""
-        return self.inner.paths(folder)
+        self.failure("read")
+        return self.inner.read_parts(path, parts)
+
+    def size(self, path: str) -> int | None:
+        """See Publisher."""
+        return self.inner.size(path)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """See Publisher."""
+        return self.inner.sizes(folder)
 
     def stage(self, name: str, data: bytes) -> None:
         """See Publisher."""

@@ -27,9 +27,10 @@ from stir.certificate import (
     write_pem_chain,
 )
 from stir.telephone_number import TelephoneNumber
+from tests.fakes.index_files import built
 from tests.fakes.small_pki import Authority, key
 from transparency.client import LogClient
-from transparency.label_index import MAP_CHECKPOINT_PATH, LabelIndex, MapCheckpoint
+from transparency.label_index import MAP_CHECKPOINT_PATH, MapCheckpoint
 from transparency.log_description import LogDescription, ShardDescription
 from transparency.sct import encode_sct_list
 from transparency.server.keys import KeyStore
@@ -142,11 +143,11 @@ class RunningLog:
     def show_index_of(self, labels: list[bytes]) -> None:
         """Show, under the log's own signature, an index of other labels than its entries have."""
         keys = KeyStore(self.folder / "keys", None).open(self.shard.name, self.shard.origin)
-        growth = LabelIndex.build(labels)
-        for path, data in growth.files.items():
+        index, segments = built(labels)
+        for path, data in segments.items():
             self.file(path).parent.mkdir(parents=True, exist_ok=True)
             self.file(path).write_bytes(data)
-        map_ = growth.index.checkpoint(self.map_checkpoint().log)
+        map_ = index.checkpoint(self.map_checkpoint().log)
         self.file(MAP_CHECKPOINT_PATH).write_bytes(map_.to_note([keys.checkpoint]))
 
 

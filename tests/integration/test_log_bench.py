@@ -29,14 +29,19 @@ def test_the_bench_makes_the_proofs_that_a_stranger_makes() -> None:
 
 
 def test_the_bench_updates_an_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A small index is updated in memory and in files, and lookups in it count every byte that they fetch."""
+    """A small index is updated in files until its buckets are split, and lookups in it count every byte they fetch."""
     monkeypatch.setattr(sealed, "NEW_LABELS", 50)
-    monkeypatch.setattr(sealed, "ROUNDS", 2)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    update, mean, largest = sealed.index_rows(2000)
-    assert update.ours > 0
+    *updates, mean, largest = sealed.index_rows(1700)
+    assert [row.what.partition(": ")[2] for row in updates] == [
+        "50 more, median",
+        "50 more, longest of 5",
+        "50 more, of that CPU",
+        "50 more, all buckets split",
+        "restart",
+    ]
+    assert all(row.ours > 0 for row in updates)
     assert 500 < mean.ours <= largest.ours <= sealed.LOOKUP_TARGET_BYTES
-    assert all(row.ours > 0 for row in sealed.disk_rows(2000))
 
 
 @pytest.mark.slow

@@ -17,11 +17,12 @@ import pytest
 
 from acme_client import AuthorityAddress, Store
 from stir.certificate import write_pem_chain
+from tests.fakes.index_files import built
 from tests.fakes.running_log import PATIENCE, RunningLog, RunningWitness, run, running_log, running_witness
 from tests.fakes.small_pki import CALLER, STRANGER, Authority, key, root
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
-from transparency.label_index import MAP_CHECKPOINT_PATH, LabelIndex
+from transparency.label_index import MAP_CHECKPOINT_PATH
 from transparency.merkle import leaf_hash
 from transparency.server.keys import KeyStore
 from transparency.signed_note import Note
@@ -156,12 +157,12 @@ def _forked(log: RunningLog, other: RunningLog) -> RunningLog:
     false = SealedEntry(0, bytes(32), bytes(32), bytes(32))
     growth = Frontier().append([leaf_hash(false.to_bytes())])
     checkpoint = Checkpoint(log.shard.origin, 1, growth.frontier.root)
-    index = LabelIndex.build([false.label])
+    index, segments = built([false.label])
     files = {
         **{tile.path: data for tile, data in growth.tiles.items()},
-        **index.files,
+        **segments,
         TileCoordinates(ENTRIES, 0, 1).path: encode_bundle([false.to_bytes()]),
-        MAP_CHECKPOINT_PATH: index.index.checkpoint(checkpoint).to_note([keys.checkpoint]),
+        MAP_CHECKPOINT_PATH: index.checkpoint(checkpoint).to_note([keys.checkpoint]),
         "checkpoint": checkpoint.to_note([keys.checkpoint]),
     }
     for path, data in files.items():

@@ -27,13 +27,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from stir.certificate import NumberCertificate, load_certificate, number_certificate, precertificate
 from stir.telephone_number import TelephoneNumber
 from tests.fakes import plain_tree
+from tests.fakes.index_files import built
 from tests.vectors.make_stir_vectors import ISSUING, ISSUING_KEY, NUMBER, NUMBER_FIELDS, OTHER_NUMBER, key, signed
 from transparency import entry, merkle
 from transparency.checkpoint import Checkpoint
 from transparency.cosignature import Ed25519Cosigner
 from transparency.entry import SealedEntry, rounded_timestamp, vrf_input
 from transparency.errors import TransparencyError
-from transparency.label_index import Bucket, LabelIndex, MapCheckpoint, bucket_of
+from transparency.index_growth import LabelIndex
+from transparency.label_bucket import Bucket, bucket_of
+from transparency.label_index import MapCheckpoint
 from transparency.log_description import LogDescription, ShardDescription
 from transparency.proof import TlogProof, WitnessPolicy
 from transparency.sct import (
@@ -120,14 +123,12 @@ BUNDLES = {
 }
 CHECKPOINT = Checkpoint(ORIGIN, SIZE, GROWTH.frontier.root)
 NOTE = Note.parse(CHECKPOINT.to_note([LOG])).with_signatures([WITNESS.cosign(CHECKPOINT, NOW_MS // 1000)])
-INDEX = LabelIndex.build([leaf.label for leaf in LOG_ENTRIES])
-MAP_CHECKPOINT = INDEX.index.checkpoint(CHECKPOINT)
+INDEX, SEGMENTS = built([leaf.label for leaf in LOG_ENTRIES])
+MAP_CHECKPOINT = INDEX.checkpoint(CHECKPOINT)
 
 
 PROOF = TlogProof(PLACE, tuple(plain_tree.path(PLACE, LEAVES)), NOTE)
-BUCKET = next(
-    data for data in INDEX.files.values() if data[2:6] == bucket_of(LABEL, INDEX.index.depth).to_bytes(4, "big")
-)
+BUCKET = INDEX.bucket(bucket_of(LABEL, INDEX.depth), lambda path, start, length: SEGMENTS[path][start : start + length])
 
 
 # What is read, and what is not
@@ -384,19 +385,27 @@ def _bucket(depth: int, number: int, leaves: list[tuple[bytes, list[int]]]) -> b
 def map_checkpoints() -> Iterator[tuple[str, str, str]]:
     """Yield texts of map checkpoints."""
     good = MAP_CHECKPOINT.text
-    format_, origin, size, log_root, depth, labels, root = good.splitlines()
+    format_, origin, size, log_root, depth, labels, root, top = good.splitlines()
+    segment, _, at = top.partition(" ")
     yield "a map checkpoint", "log-formats", good
     yield "of an empty log", "log-formats", LabelIndex.empty().checkpoint(Checkpoint(ORIGIN, 0, merkle.EMPTY_ROOT)).text
     for name, lines in {
-        "another format": ("answerback label-index v2", origin, size, log_root, depth, labels, root),
-        "more labels than entries": (format_, origin, size, log_root, depth, "601", root),
-        "no labels": (format_, origin, size, log_root, "1", "0", root),
-        "another depth": (format_, origin, size, log_root, "3", labels, root),
-        "a leading zero": (format_, origin, size, log_root, depth, f"0{labels}", root),
-        "a short root": (format_, origin, size, log_root, depth, labels, "AAAA"),
-        "no root": (format_, origin, size, log_root, depth, labels),
-        "a line too many": (format_, origin, size, log_root, depth, labels, root, "more"),
-        "no origin": (format_, "", size, log_root, depth, labels, root),
+        "another format": ("answerback label-index v2", origin, size, log_root, depth, labels, root, top),
+        "more labels than entries": (format_, origin, size, log_root, depth, "601", root, top),
+        "no labels": (format_, origin, size, log_root, "1", "0", root, top),
+        "another depth": (format_, origin, size, log_root, "3", labels, root, top),
+        "a leading zero": (format_, origin, size, log_root, depth, f"0{labels}", root, top),
+        "a short root": (format_, origin, size, log_root, depth, labels, "AAAA", top),
+        "no root": (format_, origin, size, log_root, depth, labels, top),
+        "no place": (format_, origin, size, log_root, depth, labels, root),
+        "a place in capitals": (format_, origin, size, log_root, depth, labels, root, top.upper()),
+        "a place with a leading zero": (format_, origin, size, log_root, depth, labels, root, f"{segment} 0{at}"),
+        "a place without a length": (format_, origin, size, log_root, depth, labels, root, segment),
+        "a page of another length": (format_, origin, size, log_root, depth, labels, root, f"{top}0"),
+        "a page nowhere": (format_, origin, size, log_root, depth, labels, root, f"{'0' * 16} {at}"),
+        "a place beyond all segments": (format_, origin, size, log_root, depth, labels, root, f"{segment} 9{top[17:]}"),
+        "a line too many": (format_, origin, size, log_root, depth, labels, root, top, "more"),
+        "no origin": (format_, "", size, log_root, depth, labels, root, top),
     }.items():
         yield name, "log-formats", "".join(f"{line}\n" for line in lines)
     yield "no newline at the end", "log-formats", good[:-1]
@@ -612,7 +621,7 @@ def numbers() -> list[Json]:
 
 def files() -> list[Json]:
     """Return the paths and hashes of everything that the log publishes."""
-    published = TILES | BUNDLES | INDEX.files | {"checkpoint": NOTE.to_bytes()}
+    published = TILES | BUNDLES | SEGMENTS | {"checkpoint": NOTE.to_bytes()}
     published["index/checkpoint"] = MAP_CHECKPOINT.to_note([LOG])
     return [
         {"path": path, "sha256": sha256(data).hexdigest(), "size": len(data)}

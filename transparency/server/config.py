@@ -39,12 +39,14 @@ class Publishing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where tiles, checkpoints and buckets go: files in `directory`, or objects in the S3 bucket `bucket`.
 
     `staging` is where files wait until the tree has moved; it is not served. With S3, `prefix` stands before each
-    object's name, and credentials come from where boto3 looks for them.
+    object's name, credentials come from where boto3 looks for them, and `index_copy` is where this machine keeps what
+    an update of the label index reads.
     """
 
     type: Literal["files", "s3"] = "files"
     directory: Path = Path("public")
     staging: Path = Path("staging")
+    index_copy: Path = Path("index-copy")
     bucket: str | None = None
     prefix: str = ""
     endpoint_url: str | None = None

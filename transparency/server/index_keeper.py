@@ -1,21 +1,21 @@
-"""Keeps the label index of a shard up with its tree: buckets and nodes first, then the map checkpoint that names them.
+"""Keeps the label index of a shard up with its tree: segments first, then the map checkpoint that names the newest.
 
-The index holds nothing that the tree does not: whatever is lost or damaged is made again from the entry bundles.
+The index holds nothing that the tree does not: whatever is lost or damaged is made again from the entry bundles. A
+crash before the map checkpoint leaves segments that nothing leads to, and the next start tells them to be deleted.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
 from transparency.errors import CheckpointError, EntryError, LabelIndexError, NoteError, TileError
-from transparency.label_index import MAP_CHECKPOINT_PATH, LabelIndex, MapCheckpoint, path_of
-from transparency.merkle import HASH_SIZE
+from transparency.index_growth import LabelIndex
+from transparency.label_index import MAP_CHECKPOINT_PATH, SEGMENTS_PATH, MapCheckpoint, path_of, segment_at
 from transparency.server.errors import HistoryError
 from transparency.server.log import Log, LogShard
 from transparency.tiles import ENTRIES, TILE_WIDTH, decode_bundle, tile_of
@@ -23,8 +23,7 @@ from transparency.tiles import ENTRIES, TILE_WIDTH, decode_bundle, tile_of
 _log = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(minutes=2)
-"""How long a file that the index needs no longer stays for those who are just reading it."""
-_NAMED = re.compile(r"index/([0-9a-f]{2})/([0-9a-f]{62})", re.ASCII)
+"""How long a segment that the index needs no longer stays for those who are just reading it."""
 _AT_ONCE = 1024 * TILE_WIDTH
 """Entries that are added to the index at once, so that its memory does not grow with what it has missed."""
 
@@ -38,10 +37,10 @@ class IndexKeeper:
         self._shard = shard
         self._index: LabelIndex | None = None
         self._signed_size: int | None = None
-        self._obsolete: deque[tuple[datetime, bytes]] = deque()  # until when, and the names side by side
+        self._obsolete: deque[tuple[datetime, frozenset[bytes]]] = deque()  # from when on, and the segments' names
 
     def step(self) -> int:
-        """Bring the index to the published tree, and return how many entries were added; raise a ServingError."""
+        """Bring the index to the published tree, and return how many entries were added; raise a LogServerError."""
         checkpoint = self._published()
         if checkpoint is None:
             return 0
@@ -54,29 +53,28 @@ class IndexKeeper:
             except LabelIndexError as error:
                 index, before = self._rebuild(checkpoint, error), 0
         self._index = index
-        self._delete_obsolete()
+        self._delete_obsolete(index)
         return index.size - before
 
     def _extend(self, index: LabelIndex, checkpoint: Checkpoint) -> LabelIndex:
         """Add the entries that the index lacks, then sign and publish the map checkpoint."""
-        until = self._log.clock() + KEPT_FOR
+        shown = index.segments.keys()
         for labels in self._labels(index.size, checkpoint.size):
-            growth = index.extend(labels, self._fetch)
-            self._log.publisher.write({self._shard.files.at(path): data for path, data in growth.files.items()})
-            self._obsolete.append((until, _names(growth.obsolete - growth.files.keys())))
-            index = growth.index
+            grown = index.extend(labels, self._read, self._put)
+            gone = frozenset(index.segments.keys() - grown.segments.keys())
+            self._forget(gone & shown)
+            self._delete(gone - shown)  # nobody was told of them
+            index = grown
         note = index.checkpoint(checkpoint).to_note([self._shard.keys.checkpoint])
         self._log.publisher.write({self._shard.files.at(MAP_CHECKPOINT_PATH): note})
         self._signed_size = checkpoint.size
         return index
 
     def _rebuild(self, checkpoint: Checkpoint, reason: LabelIndexError) -> LabelIndex:
-        """Make the index again from the first entry on. Files that were to be deleted may be needed again."""
+        """Make the index again from the first entry on."""
         _log.error("shard %s: the label index is damaged (%s); making it again", self._shard.name, reason)
-        self._obsolete.clear()
         index = self._extend(LabelIndex.empty(), checkpoint)
-        self._obsolete.clear()
-        self._obsolete.append((self._log.clock() + KEPT_FOR, self._strays(index)))
+        self._forget(frozenset(self._segments().keys() - index.segments.keys()))
         return index
 
     def _published(self) -> Checkpoint | None:
@@ -90,29 +88,62 @@ class IndexKeeper:
 
     def _load(self, checkpoint: Checkpoint) -> LabelIndex:
         """Return the published index, or the empty one where none is good; arrange for the end of what is not its."""
-        index = LabelIndex.empty()
+        index, segments = LabelIndex.empty(), self._segments()
         note = self._log.publisher.read(self._shard.files.at(MAP_CHECKPOINT_PATH))
         if note is not None:
             try:
                 found = MapCheckpoint.from_note(note, self._shard.keys.checkpoint.verifier)
-                if found.log.size <= checkpoint.size:
-                    index = LabelIndex.load(found, self._fetch)
-                    self._signed_size = index.size
+                self._require_not_ahead(found, checkpoint)
+                index = LabelIndex.load(found, self._read, segments)
+                self._signed_size = index.size
             except (CheckpointError, LabelIndexError, NoteError) as error:
                 _log.error("shard %s: the label index is damaged (%s); making it again", self._shard.name, error)
-        self._obsolete.append((self._log.clock() + KEPT_FOR, self._strays(index)))
+        self._forget(frozenset(segments.keys() - index.segments.keys()))
         return index
 
-    def _strays(self, index: LabelIndex) -> bytes:
-        """Return the names of the files that are there and not of this index."""
-        needed = {
-            self._shard.files.at(path_of(row[start : start + HASH_SIZE]))
-            for row in index.rows
-            for start in range(0, len(row), HASH_SIZE)
-        } | {self._shard.files.at(MAP_CHECKPOINT_PATH)}
+    def _require_not_ahead(self, found: MapCheckpoint, checkpoint: Checkpoint) -> None:
+        """Refuse to show an older index than was shown before, or one of another tree."""
+        size = checkpoint.size
+        if found.log.size > size or (found.log.size == size and found.log.root != checkpoint.root):
+            msg = (
+                f"shard {self._shard.name}: the label index was made from a tree of {found.log.size} entries, and the "
+                f"published tree of {size} is not that one or goes on from it: the published files are no one copy; "
+                "restore their newest copy"
+            )
+            raise HistoryError(msg)
+
+    def _segments(self) -> dict[bytes, int]:
+        """Return the names and sizes of all segments that are there."""
         prefix = self._shard.files.at("")
-        found = self._log.publisher.paths(self._shard.files.at("index/"))
-        return _names(path.removeprefix(prefix) for path in found if path not in needed)
+        found = self._log.publisher.sizes(self._shard.files.at(SEGMENTS_PATH))
+        named = {segment_at(path.removeprefix(prefix)): size for path, size in found.items()}
+        return {name: size for name, size in named.items() if name is not None}
+
+    def _read(self, path: str, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        found = self._log.publisher.read_parts(self._shard.files.at(path), parts)
+        if found is None:
+            msg = f"{path} is missing"
+            raise LabelIndexError(msg)
+        return found
+
+    def _put(self, path: str, data: bytes) -> None:
+        self._log.publisher.write({self._shard.files.at(path): data})
+
+    def _forget(self, segments: frozenset[bytes]) -> None:
+        """Have segments deleted once nobody reads them any longer."""
+        if segments:
+            self._obsolete.append((self._log.clock() + KEPT_FOR, segments))
+
+    def _delete_obsolete(self, index: LabelIndex) -> None:
+        """Delete what was replaced some time ago, and has not become needed again."""
+        now = self._log.clock()
+        while self._obsolete and self._obsolete[0][0] <= now:
+            _, segments = self._obsolete.popleft()
+            self._delete(segments - index.segments.keys())
+
+    def _delete(self, segments: Collection[bytes]) -> None:
+        if segments:
+            self._log.publisher.delete(self._shard.files.at(path_of(name)) for name in sorted(segments))
 
     def _labels(self, start: int, end: int) -> Iterator[list[bytes]]:
         """Yield the labels of the leaves `start` to `end - 1`, some at a time."""
@@ -136,28 +167,3 @@ class IndexKeeper:
         except (EntryError, TileError) as error:
             msg = f"shard {self._shard.name}: the entry bundle {tile.path} is missing or damaged; restore the files"
             raise HistoryError(msg) from error
-
-    def _fetch(self, path: str) -> bytes:
-        data = self._log.publisher.read(self._shard.files.at(path))
-        if data is None:
-            msg = f"{path} is missing"
-            raise LabelIndexError(msg)
-        return data
-
-    def _delete_obsolete(self) -> None:
-        """Delete what was replaced some time ago; what has become needed again meanwhile stays."""
-        now = self._log.clock()
-        while self._obsolete and self._obsolete[0][0] <= now:
-            _, names = self._obsolete.popleft()
-            self._log.publisher.delete(
-                self._shard.files.at(path_of(names[start : start + HASH_SIZE]))
-                for start in range(0, len(names), HASH_SIZE)
-            )
-
-
-def _names(paths: Iterable[str]) -> bytes:
-    """Return the hashes that files of the index are named after, side by side: a fifth of the paths' memory.
-
-    They are sorted, so that they are deleted folder by folder, which a file system does in half the time.
-    """
-    return b"".join(bytes.fromhex(match[1] + match[2]) for match in map(_NAMED.fullmatch, sorted(paths)) if match)

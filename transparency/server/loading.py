@@ -75,7 +75,12 @@ def _resolve(config: LogConfig, folder: Path) -> LogConfig:
         shards=tuple(_in_utc(shard) for shard in config.shards),
         server=config.server.resolved(base),
         keys=config.keys.resolved(base),
-        publishing=replace(publishing, directory=base / publishing.directory, staging=base / publishing.staging),
+        publishing=replace(
+            publishing,
+            directory=base / publishing.directory,
+            staging=base / publishing.staging,
+            index_copy=base / publishing.index_copy,
+        ),
         database=resolved_database(config.database, base),
     )
 

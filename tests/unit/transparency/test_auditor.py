@@ -8,39 +8,18 @@ from hashlib import sha256
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tests.fakes.index_files import IndexFiles, built
 from tests.fakes.log_simulator import LogSimulator, random_label
 from tests.fakes.small_pki import CALLER, root
 from transparency.alarms import AlarmKind
 from transparency.auditor import STEP, Audit, Audited, OwnIndexDamaged, audit
 from transparency.checkpoint import Checkpoint
-from transparency.errors import TileMissingError
 from transparency.following import Shard
-from transparency.label_index import MAP_CHECKPOINT_PATH, LabelIndex, MapCheckpoint
+from transparency.index_growth import LabelIndex
+from transparency.label_index import MAP_CHECKPOINT_PATH, MapCheckpoint
 from transparency.signed_note import Ed25519Signer, Note
 
 SIGNER = Ed25519Signer("auditor.example", Ed25519PrivateKey.from_private_bytes(sha256(b"auditor").digest()))
-
-
-@dataclass
-class Files:
-    """An auditor's files in memory."""
-
-    kept: dict[str, bytes] = field(default_factory=dict)
-
-    def fetch(self, path: str) -> bytes:
-        """Return a file."""
-        if path not in self.kept:
-            raise TileMissingError(path)
-        return self.kept[path]
-
-    def put(self, files: dict[str, bytes]) -> None:
-        """Keep files."""
-        self.kept.update(files)
-
-    def drop(self, paths: frozenset[str]) -> None:
-        """Forget files."""
-        for path in paths:
-            self.kept.pop(path, None)
 
 
 @dataclass
@@ -49,7 +28,7 @@ class Auditor:
 
     log: LogSimulator
     state: Audited = field(default_factory=Audited)
-    files: Files = field(default_factory=Files)
+    files: IndexFiles = field(default_factory=IndexFiles)
 
     def audit(self) -> Audit:
         """Audit once, and remember."""
@@ -106,13 +85,32 @@ def test_an_audit_goes_on_from_the_last(auditor: Auditor, log: LogSimulator) -> 
     assert auditor.state.frontier.size == 1601
 
 
-def test_the_auditors_files_are_those_of_the_index(auditor: Auditor, log: LogSimulator) -> None:
-    """What an index needs no longer is dropped."""
-    auditor.audit()
-    for _ in range(3):
-        grow(log, 300)
+def test_the_auditors_files_are_those_of_its_index(auditor: Auditor, log: LogSimulator) -> None:
+    """What neither the index needs nor the state that was kept before is dropped, by the next audit at the latest."""
+    needed = []
+    for _ in range(4):
+        before = auditor.state
         auditor.audit()
-    assert auditor.files.kept == LabelIndex.build([one.label for one in log.entries]).files
+        needed.append(segments(auditor.state, auditor.files))
+        assert auditor.files.sizes().keys() == needed[-1] | (segments(before, auditor.files) if before.index else set())
+        grow(log, 300)
+    assert not needed[0] & needed[-1]
+
+
+def segments(state: Audited, files: IndexFiles) -> set[bytes]:
+    """Return the segments that a state's index needs."""
+    assert state.index is not None
+    return set(LabelIndex.load(state.index, files.read, files.sizes()).segments)
+
+
+def test_an_audit_that_is_cut_off_leaves_what_was_kept(auditor: Auditor, log: LogSimulator) -> None:
+    """Whoever is killed before the new state is kept goes on from the old one, whose files are all there."""
+    auditor.audit()
+    kept = auditor.state
+    grow(log, 900)
+    auditor.audit()
+    auditor.state = kept
+    assert auditor.audit().note is not None
 
 
 def test_many_entries_are_read_in_steps(auditor: Auditor, log: LogSimulator) -> None:
@@ -214,7 +212,7 @@ def test_a_damage_of_ones_own_is_not_blamed_on_the_log(auditor: Auditor, log: Lo
         if lost == "file":
             del auditor.files.kept[path]
         elif lost == "changed":
-            auditor.files.kept[path] += b"."
+            auditor.files.kept[path] = bytes(byte ^ 1 for byte in auditor.files.kept[path])
     if lost == "edge":
         edge = (bytes(len(auditor.state.frontier.edge[0])), *auditor.state.frontier.edge[1:])
         auditor.state = replace(auditor.state, frontier=replace(auditor.state.frontier, edge=edge))
@@ -231,7 +229,7 @@ def test_a_log_out_of_reach_is_trouble(auditor: Auditor, log: LogSimulator) -> N
 
 def test_an_index_that_names_another_tree_is_found(auditor: Auditor, log: LogSimulator) -> None:
     """A map checkpoint that names a root which the log's tree never had is a fork."""
-    growth = LabelIndex.build([one.label for one in log.entries])
-    forged = MapCheckpoint(Checkpoint(log.shard.origin, 701, bytes(32)), growth.index.labels, growth.index.root)
+    index, _ = built([one.label for one in log.entries])
+    forged = index.checkpoint(Checkpoint(log.shard.origin, 701, bytes(32)))
     log.files[MAP_CHECKPOINT_PATH] = forged.to_note([log.signer])
     assert kinds(auditor.audit()) == [AlarmKind.FORK]

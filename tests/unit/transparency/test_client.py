@@ -134,6 +134,15 @@ def test_files_are_fetched_below_the_shard(log: LogSimulator) -> None:
         broken.files.fetch("checkpoint")
 
 
+def test_parts_of_files_are_fetched(log: LogSimulator) -> None:
+    """A part is there, or lies beyond the file's end, or in no file."""
+    files = LogClient.of(log.description, log).shard(log.shard).files
+    assert files.fetch_part("checkpoint", 4, 7) == log.files["checkpoint"][4:11]
+    for path, start in (("checkpoint", 9999), ("index/segment/0123456789abcdef", 0)):
+        with pytest.raises(TileMissingError, match="no"):
+            files.fetch_part(path, start, 1)
+
+
 def test_the_owners_door_shows_what_is_under_the_label(log: LogSimulator) -> None:
     """With the number's certificate, the certificates under its label open their entries."""
     held = log.certify(root(), CALLER)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.vectors.make_transparency_vectors import DESCRIPTION, MAP_CHECKPOINT
-from transparency import cosignature, label_index, sct, signed_note, vrf
+from transparency import cosignature, index_growth, label_bucket, label_index, sct, signed_note, vrf
 from transparency.entry import ENTRY_SIZE, OPENING_SIZE, TIMESTAMP_GRAIN_MS
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -28,7 +28,11 @@ REFERENCE = " ".join((DOCS / "reference" / "log-formats.md").read_text(encoding=
         f"Ed25519 (0x{cosignature.ED25519:02x}) or ML-DSA-44 (0x{cosignature.ML_DSA_44:02x})",
         f"at most {signed_note.LARGEST_NOTE // 1024} KiB with {signed_note.MOST_SIGNATURES} signatures",
         f"size <= {label_index.MEAN_BUCKET} * 2^d",
-        f"0 to {label_index.GREATEST_DEPTH}, for which",
+        f"0 to {label_bucket.GREATEST_DEPTH}, for which",
+        f"{label_index.page_size(4)} of a page over 16 subtrees",
+        f"{label_bucket.EMPTY_SIZE + 1} to {label_bucket.LARGEST_BUCKET >> 20} MiB of a bucket",
+        f"{index_growth.SEGMENT_SIZE >> 20} MiB at most",
+        f"`{label_index.SEGMENTS_PATH}`",
         f"`{label_index.MAP_CHECKPOINT_PATH}` is the **map checkpoint**",
         label_index.FORMAT,
     ],
@@ -46,8 +50,8 @@ def test_the_reference_names_every_field_of_a_log() -> None:
 
 def test_the_reference_shows_all_lines_of_a_map_checkpoint() -> None:
     """Its example has as many lines as a map checkpoint has."""
-    assert "Seven lines" in REFERENCE
-    assert MAP_CHECKPOINT.text.count("\n") == 7
+    assert "Eight lines" in REFERENCE
+    assert MAP_CHECKPOINT.text.count("\n") == 8
 
 
 def test_the_example_of_a_map_checkpoint_has_its_depth() -> None:

@@ -10,7 +10,8 @@ from tests.vectors.make_transparency_vectors import BUCKET, LOG, NOTE, PROOF, SC
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
 from transparency.errors import TransparencyError
-from transparency.label_index import LARGEST_BUCKET, Bucket, MapCheckpoint
+from transparency.label_bucket import LARGEST_BUCKET, Bucket
+from transparency.label_index import MapCheckpoint, decode_page, page_size
 from transparency.log_description import LARGEST_DESCRIPTION, LogDescription
 from transparency.merkle import LARGEST_TREE, verify_consistency, verify_inclusion
 from transparency.proof import LARGEST_PROOF, TlogProof
@@ -48,6 +49,8 @@ def hostile() -> list[object]:
         "many extensions": (SctExtensions.decode, b"\x07\x00\x00" * 20_000),
         "a bucket of labels": (Bucket.decode, many_labels + bytes(labels * 41)),
         "a bucket of one label": (Bucket.decode, BUCKET[:10] + bytes(LARGEST_BUCKET - 10)),
+        "a page": (lambda data: decode_page(data, 4, bytes(32)), bytes(page_size(4))),
+        "a large page": (lambda data: decode_page(data, 4, bytes(32)), bytes(LARGE)),
         "nested JSON": (LogDescription.from_json, b"[" * LARGE),
         "nested objects": (LogDescription.from_json, b'{"a":' * (LARGEST_DESCRIPTION // 5)),
         "a long path": (lambda data: TileCoordinates.parse(data.decode()), b"tile/0/" + b"x000/" * 20_000 + b"000"),

@@ -35,6 +35,8 @@ class _Server(http.server.BaseHTTPRequestHandler):
                         self.wfile.write(bytes(65536))
             case "/password":
                 self._send(200, self.headers.get("Authorization", "none").encode())
+            case "/part":
+                self._send(206, self.headers["Range"].encode())
             case "/slow":
                 self.send_response(200)
                 self.end_headers()
@@ -90,6 +92,18 @@ def test_an_answer_that_is_too_large_is_none(url: str) -> None:
     """No more is read than the question allows."""
     with pytest.raises(Unreachable, match="sent more than 2 KiB"):
         HttpTransport().ask(Question(f"{url}/much", largest=2048))
+
+
+def test_a_part_of_a_file_is_asked_for(url: str) -> None:
+    """First and last byte are named, both of the part (RFC 9110 §14.1.2)."""
+    answer = HttpTransport().ask(Question(f"{url}/part", part=(100, 768)))
+    assert (answer.is_ok, answer.body) == (True, b"bytes=100-867")
+
+
+def test_a_server_that_sends_the_whole_file_instead_is_told_of(url: str) -> None:
+    """A server that knows no ranges cannot show a log's index, and nobody downloads all of it."""
+    with pytest.raises(Unreachable, match="does not answer requests for a part"):
+        HttpTransport().ask(Question(f"{url}/good", part=(0, 2)))
 
 
 def test_a_redirect_is_not_followed(url: str) -> None:

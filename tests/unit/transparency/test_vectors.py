@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from stir.telephone_number import TelephoneNumber
+from tests.fakes.index_files import IndexFiles
 from tests.vectors import make_transparency_vectors as maker
 from transparency import entry, merkle
 from transparency.entry import vrf_input
-from transparency.label_index import LabelIndex, read_bucket
+from transparency.index_growth import LabelIndex
+from transparency.label_index import read_bucket
 from transparency.tiles import Frontier, TileReader
 from transparency.vrf import VrfPublicKey
 
@@ -95,7 +97,7 @@ def test_the_vectors_consistency_proofs_verify(case: dict[str, Any]) -> None:
 
 def published() -> dict[str, bytes]:
     """Return every file of the vectors' log."""
-    files = maker.TILES | maker.BUNDLES | maker.INDEX.files
+    files = maker.TILES | maker.BUNDLES | maker.SEGMENTS
     return files | {
         "checkpoint": maker.NOTE.to_bytes(),
         "index/checkpoint": maker.MAP_CHECKPOINT.to_note([maker.LOG]),
@@ -114,5 +116,6 @@ def test_the_vectors_log_holds_together() -> None:
     reader = TileReader(files.__getitem__, maker.SIZE, maker.CHECKPOINT.root)
     assert [leaf for bundle in range(3) for leaf in reader.read_bundle(bundle)] == LEAVES
     assert reader.read_entry(maker.PLACE) == maker.ENTRY.to_bytes()
-    assert maker.PLACE in read_bucket(maker.MAP_CHECKPOINT, maker.LABEL, files.__getitem__).indices_of(maker.LABEL)
-    assert LabelIndex.load(maker.MAP_CHECKPOINT, files.__getitem__) == maker.INDEX.index
+    index = IndexFiles(files)
+    assert maker.PLACE in read_bucket(maker.MAP_CHECKPOINT, maker.LABEL, index.fetch_part).indices_of(maker.LABEL)
+    assert LabelIndex.load(maker.MAP_CHECKPOINT, index.read, index.sizes()) == maker.INDEX

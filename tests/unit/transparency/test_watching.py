@@ -372,7 +372,7 @@ def test_an_audit_goes_on_in_another_process(log: LogSimulator, store: WatchStor
     log.publish()
     assert audit(shard, store.audited(ORIGIN), files, None, log.clock).note is not None
     with pytest.raises(TileMissingError):
-        files.fetch("index/00/00")
+        files.read("index/segment/0000000000000000", [(0, 1)])
 
 
 # Telling

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,6 @@ from transparency.server.publishing.publisher import is_tile
 _READABLE = 0o644
 _OWNER_ONLY_FOLDER = 0o700
 _DRAFT = ".draft-"
-_MANY = 64
-_MOST = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +30,31 @@ class FilePublisher:
         with _publishing_errors(path):
             return _read(self._place(path))
 
+    def read_parts(self, path: str, parts: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """Return parts of a file, None where there is none."""
+        with _publishing_errors(path):
+            try:
+                descriptor = os.open(self._place(path), os.O_RDONLY | os.O_CLOEXEC)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            try:
+                return [os.pread(descriptor, length, start) for start, length in parts]
+            finally:
+                os.close(descriptor)
+
+    def size(self, path: str) -> int | None:
+        """Return how many bytes a file has, None where there is none."""
+        place = self._place(path)
+        with _publishing_errors(path):
+            return place.stat().st_size if place.is_file() else None
+
     def write(self, files: Mapping[str, bytes]) -> None:
         """Write files, each by way of a draft that is synced and then renamed; see Publisher."""
         for path, data in files.items():
             if is_tile(path):
                 self._require_same(path, data)
-        # One sync of everything costs a sixth of thousands, but tells of no error: only for what can be made again.
-        at_once = len(files) >= _MANY and not any(map(is_tile, files))
         with _publishing_errors("files"):
-            # Folder by folder: jumping between hundreds of them costs twice the time. And some at a time: the places of
-            # a large index take more memory than what is in its files.
-            paths = sorted(files)
-            for start in range(0, len(paths), _MOST):
-                part = paths[start : start + _MOST]
-                _write_all({self._place(path): files[path] for path in part}, at_once=at_once)
+            _write_all({self._place(path): data for path, data in files.items()})
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files, or with `/` at the end of the path the folder."""
@@ -57,14 +66,16 @@ class FilePublisher:
                 else:
                     place.unlink()
 
-    def paths(self, folder: str) -> Iterator[str]:
-        """Yield the paths of all files below a folder; drafts that a crash left are deleted on the way."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return how many bytes each file below a folder has; drafts that a crash left are deleted on the way."""
+        sizes = {}
         with _publishing_errors(folder):
             for place in self._place(folder.rstrip("/")).rglob("*"):
                 if place.name.startswith(_DRAFT):
                     place.unlink(missing_ok=True)
                 elif place.is_file():
-                    yield place.relative_to(self.directory).as_posix()
+                    sizes[place.relative_to(self.directory).as_posix()] = place.stat().st_size
+        return sizes
 
     def stage(self, name: str, data: bytes) -> None:
         """Keep data in a file of the staging folder."""
@@ -114,42 +125,32 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _write_all(files: Mapping[Path, bytes], *, at_once: bool = False) -> None:
-    """Write drafts, sync them, give them their names, and sync the folders that have new names in them.
-
-    With `at_once`, sync by asking the system to sync all that it has.
-    """
+def _write_all(files: Mapping[Path, bytes]) -> None:
+    """Write drafts, sync them, give them their names, and sync the folders that have new names in them."""
     drafts: dict[Path, Path] = {}
     changed: set[Path] = set()
-    for folder in {path.parent for path in files}:
-        changed.update(_make_folder(folder))
     try:
         for path, data in files.items():
-            drafts[path] = _write_draft(path, data, synced=not at_once)
-        if at_once:
-            os.sync()
+            changed.update(_make_folder(path.parent))
+            drafts[path] = _write_draft(path, data)
         for path in list(drafts):
             drafts.pop(path).rename(path)
             changed.add(path.parent)
-        if at_once:
-            os.sync()
-        else:
-            for folder in changed:
-                _sync(folder)
+        for folder in changed:
+            _sync(folder)
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
 
 
-def _write_draft(path: Path, data: bytes, *, synced: bool) -> Path:
+def _write_draft(path: Path, data: bytes) -> Path:
     draft = path.with_name(f"{_DRAFT}{path.name}-{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READABLE)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            if synced:
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ _FOR_GOOD = "public, max-age=31536000, immutable"
 _FOR_A_MOMENT = "public, max-age=1"
 _TILES = "/tile/"
 _INDEX = "/index/"
+_SEGMENTS = "/index/segment/"
 _CHECKPOINT = "checkpoint"
 
 
@@ -28,7 +29,7 @@ def delivery_of(path: str) -> Delivery:
     """Return how the file at a path such as `2027h1/tile/0/000` is served (C2SP tlog-tiles, static-ct-api).
 
     Tiles and entry bundles are immutable, partial ones too: a wider one stands at another path. So are the files of the
-    label index, which are named after their content.
+    label index but for its checkpoint: segments are named after their content.
     """
     if path.endswith(_CHECKPOINT):
         return Delivery(TEXT, _FOR_A_MOMENT)
@@ -40,6 +41,11 @@ def is_tile(path: str) -> bool:
     return _TILES in path
 
 
+def is_segment(path: str) -> bool:
+    """Tell whether a path is that of a segment of the label index."""
+    return _SEGMENTS in path
+
+
 class Publisher(Protocol):
     """A place for files. What a method wrote is synced when it returns, and each file is there wholly or not at all.
 
@@ -49,14 +55,23 @@ class Publisher(Protocol):
     def read(self, path: str) -> bytes | None:
         """Return the file at a path, None where there is none."""
 
+    def read_parts(self, path: str, parts: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """Return parts of a file that never changes, None where there is none: from which byte on, and how many, each.
+
+        What is beyond the file's end is left out.
+        """
+
+    def size(self, path: str) -> int | None:
+        """Return how many bytes a file has, None where there is none."""
+
     def write(self, files: Mapping[str, bytes]) -> None:
         """Write files, over what is there; raise HistoryError where a tile is there with other content."""
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files, those that are there, and of a path that ends in `/` all below it."""
 
-    def paths(self, folder: str) -> Iterator[str]:
-        """Yield the paths of all files below a folder, whose path ends in `/`."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return how many bytes each file below a folder has, whose path ends in `/`."""
 
     def stage(self, name: str, data: bytes) -> None:
         """Keep data under a name, out of the readers' sight where that is possible."""

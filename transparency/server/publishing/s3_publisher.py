@@ -1,9 +1,13 @@
-"""Objects in an S3 bucket, with the headers that a CDN in front needs. boto3 is imported here only."""
+"""Objects in an S3 bucket, with the headers that a CDN in front needs. boto3 is imported here only.
+
+The label index is read with each update, some thousand small parts of it. So this machine keeps a copy of its segments.
+What is missing there is fetched; what is damaged there is noticed by whoever reads it, as it would be anywhere.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +17,8 @@ import botocore.exceptions  # type: ignore[import-untyped]  # as boto3
 
 from transparency.server.config import Publishing
 from transparency.server.errors import HistoryError, PublishingError
-from transparency.server.publishing.publisher import BINARY, delivery_of, is_tile
+from transparency.server.publishing.file_publisher import FilePublisher
+from transparency.server.publishing.publisher import BINARY, delivery_of, is_segment, is_tile
 
 _STAGING = "staging/"
 _AT_ONCE = 16
@@ -23,12 +28,16 @@ _THERE_ALREADY = frozenset({"PreconditionFailed", "412"})
 
 
 class S3Publisher:
-    """Publishes below `prefix` in a bucket, and stages there too, below `staging/`: what waits there is public soon."""
+    """Publishes below `prefix` in a bucket, and stages there too, below `staging/`: what waits there is public soon.
+
+    Copies of the index's segments are in the folder `index_copy`.
+    """
 
     def __init__(self, settings: Publishing) -> None:
         """Connect; credentials come from where boto3 looks for them."""
         self._bucket = settings.bucket or ""
         self._prefix = settings.prefix
+        self._copies = FilePublisher(settings.index_copy, settings.index_copy)
         retries = botocore.config.Config(
             retries={"mode": "standard", "max_attempts": 4},
             connect_timeout=5,
@@ -52,24 +61,49 @@ class S3Publisher:
                 raise
             return content
 
+    def read_parts(self, path: str, parts: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """Return parts of an object that never changes, from this machine's copy, which is made where there is none."""
+        found = self._copies.read_parts(path, parts)
+        if found is not None:
+            return found
+        data = self.read(path)
+        if data is None:
+            return None
+        self._copies.write({path: data})
+        return [data[start : start + length] for start, length in parts]
+
+    def size(self, path: str) -> int | None:
+        """Return how many bytes an object has, None where there is none."""
+        with _publishing_errors(path):
+            try:
+                size: int = self._client.head_object(Bucket=self._bucket, Key=self._prefix + path)["ContentLength"]
+            except botocore.exceptions.ClientError as error:
+                if _code(error) in _MISSING:
+                    return None
+                raise
+            return size
+
     def write(self, files: Mapping[str, bytes]) -> None:
         """Write objects, several at a time; see Publisher."""
         for _ in self._pool.map(self._put, files.keys(), files.values()):
             pass
+        self._copies.write({path: data for path, data in files.items() if is_segment(path)})
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete objects, or with `/` at the end of the path all below it."""
         for path in paths:
-            keys = list(self._keys(path)) if path.endswith("/") else [self._prefix + path]
+            keys = [key for key, _ in self._objects(path)] if path.endswith("/") else [self._prefix + path]
             with _publishing_errors(path):
                 for start in range(0, len(keys), _DELETED_AT_ONCE):
                     batch = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
                     self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": batch, "Quiet": True})
+            self._copies.delete([path])
 
-    def paths(self, folder: str) -> Iterator[str]:
-        """Yield the paths of all objects below a folder."""
-        for key in self._keys(folder):
-            yield key.removeprefix(self._prefix)
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return how many bytes each object below a folder has; copies of what is no more are deleted on the way."""
+        sizes = {key.removeprefix(self._prefix): size for key, size in self._objects(folder)}
+        self._copies.delete(path for path in self._copies.sizes(folder) if path not in sizes)
+        return sizes
 
     def stage(self, name: str, data: bytes) -> None:
         """Keep data in an object below `staging/`."""
@@ -85,7 +119,7 @@ class S3Publisher:
     def staged_names(self, prefix: str) -> tuple[str, ...]:
         """Return the names below `staging/` that begin so."""
         below = self._prefix + _STAGING
-        return tuple(key.removeprefix(below) for key in self._keys(_STAGING + prefix))
+        return tuple(key.removeprefix(below) for key, _ in self._objects(_STAGING + prefix))
 
     def unstage(self, names: Iterable[str]) -> None:
         """Drop these objects below `staging/`."""
@@ -117,14 +151,15 @@ class S3Publisher:
             )
             raise HistoryError(msg)
 
-    def _keys(self, prefix: str) -> Iterator[str]:
+    def _objects(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the name and the size of each object whose path begins so."""
         with _publishing_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
                 for found in page.get("Contents", ()):
-                    yield found["Key"]
+                    yield found["Key"], found["Size"]
 
 
 def _code(error: botocore.exceptions.ClientError) -> str:

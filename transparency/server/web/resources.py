@@ -17,13 +17,14 @@ from transparency.owner_request import LARGEST_REQUEST
 from transparency.server.errors import Refusal, RefusalKind
 from transparency.server.log import Log
 from transparency.server.owner import OwnEntry, answer_owner
-from transparency.server.publishing import delivery_of
+from transparency.server.publishing import delivery_of, is_segment
 from transparency.server.releases import Releases
 from transparency.server.submitting import add_pre_chain
 from transparency.server.web.responses import send_json
 
 _LARGEST_CHAIN = LONGEST_CHAIN * LARGEST_CERTIFICATE * 2
 _PATH = re.compile(r"(?:[a-z0-9.]+/)*[a-z0-9]+", re.ASCII)
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 
 
 class _Chain(msgspec.Struct):
@@ -118,18 +119,54 @@ class Files:
 
     log: Log
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response, shard: str, path: str) -> None:
-        """Send a file with the headers that caches need."""
+    def on_get(self, req: falcon.Request, resp: falcon.Response, shard: str, path: str) -> None:
+        """Send a file, or the part of a segment that is asked for, with the headers that caches need."""
         full = f"{self.log.shard(shard).name}/{path}"
-        data = self.log.publisher.read(full) if _PATH.fullmatch(path) else None
-        if data is None:
+        if not _PATH.fullmatch(path) or not (self._send_part(req, resp, full) or self._send(resp, full)):
             raise Refusal(RefusalKind.NOT_FOUND, "the log has no such file")
         delivery = delivery_of(full)
-        resp.data = data
         resp.content_type = delivery.content_type
         resp.set_header("Cache-Control", delivery.cache_control)
 
     on_head = on_get
+
+    def _send(self, resp: falcon.Response, full: str) -> bool:
+        resp.data = self.log.publisher.read(full)
+        return resp.data is not None
+
+    def _send_part(self, req: falcon.Request, resp: falcon.Response, full: str) -> bool:
+        """Send a part of a segment, where one is asked for (RFC 9110 §14); other files are small, and may change."""
+        if not is_segment(full):
+            return False
+        resp.set_header("Accept-Ranges", "bytes")
+        size = self.log.publisher.size(full)
+        wanted = req.get_header("Range") if req.method == "GET" and req.get_header("If-Range") is None else None
+        part = None if size is None or wanted is None else _part(wanted, size)
+        if part is None:
+            return False
+        start, length = part
+        data = self.log.publisher.read_parts(full, [part])
+        if data is None:
+            return False
+        resp.data = data[0]
+        resp.status = falcon.HTTP_206
+        resp.set_header("Content-Range", f"bytes {start}-{start + length - 1}/{size}")
+        return True
+
+
+def _part(wanted: str, size: int) -> tuple[int, int] | None:
+    """Return from which byte on, and how many, a Range field asks for, None where it is passed over (RFC 9110 §14).
+
+    Several ranges are passed over, as a server may do. Raises 416 where the file has nothing of what is asked for.
+    """
+    match = _RANGE.fullmatch(wanted)
+    first, last = match.groups() if match else ("", "")
+    if not first + last or (first and last and int(first) > int(last)):
+        return None
+    start, end = (int(first), int(last or size)) if first else (size - min(int(last), size), size)
+    if start >= size:
+        raise falcon.HTTPRangeNotSatisfiable(size)
+    return start, min(end, size - 1) - start + 1
 
 
 def _read_chain(body: bytes) -> list[bytes]:

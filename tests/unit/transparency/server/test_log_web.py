@@ -273,6 +273,70 @@ def test_files_are_served_for_caches(client: falcon.testing.TestClient, authorit
     assert checkpoint.headers["access-control-allow-origin"] == "*"
 
 
+@pytest.fixture
+def segment(log: Log, client: falcon.testing.TestClient) -> str:
+    """Return the path of a segment of the label index, which has 256 bytes."""
+    del client
+    path = f"{SHARD.name}/index/segment/0123456789abcdef"
+    log.publisher.write({path: bytes(range(256))})
+    return f"/{path}"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=10-19", 10, 19),
+        ("bytes=250-", 250, 255),
+        ("bytes=250-9999", 250, 255),
+        ("bytes=-6", 250, 255),
+        ("bytes=-9999", 0, 255),
+    ],
+)
+def test_a_part_of_a_segment_is_served(
+    client: falcon.testing.TestClient, segment: str, wanted: str, first: int, last: int
+) -> None:
+    """A watcher gets the bytes of its bucket and no others (RFC 9110 §14)."""
+    answer = client.simulate_get(segment, headers={"Range": wanted})
+    assert (answer.status_code, answer.content) == (206, bytes(range(first, last + 1)))
+    assert answer.headers["content-range"] == f"bytes {first}-{last}/256"
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("wanted", ["", "bytes=", "bytes=-", "bytes=9-8", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b"])
+def test_a_range_that_is_none_is_passed_over(client: falcon.testing.TestClient, segment: str, wanted: str) -> None:
+    """Who asks in another way, or for several parts, gets the whole file (RFC 9110 §14.2)."""
+    answer = client.simulate_get(segment, headers={"Range": wanted})
+    assert (answer.status_code, len(answer.content)) == (200, 256)
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+def test_a_range_counts_for_a_get_without_conditions_only(client: falcon.testing.TestClient, segment: str) -> None:
+    """HEAD tells the whole, and so does a condition that nothing here can meet (RFC 9110 §13.1.5, §14.2)."""
+    for answer in (
+        client.simulate_head(segment, headers={"Range": "bytes=0-1"}),
+        client.simulate_get(segment, headers={"Range": "bytes=0-1", "If-Range": '"any"'}),
+    ):
+        assert (answer.status_code, answer.headers["content-length"]) == (200, "256")
+
+
+@pytest.mark.parametrize("wanted", ["bytes=256-", "bytes=256-300", "bytes=-0"])
+def test_a_part_beyond_the_end_is_refused(client: falcon.testing.TestClient, segment: str, wanted: str) -> None:
+    """Where a file has nothing of what is asked for, its length is told (RFC 9110 §15.5.17)."""
+    answer = client.simulate_get(segment, headers={"Range": wanted})
+    assert refusal(answer) == (416, "malformed")
+    assert answer.headers["content-range"] == "bytes */256"
+
+
+def test_only_segments_come_in_parts(client: falcon.testing.TestClient, log: Log, segment: str) -> None:
+    """Other files are small; and of a segment that is not there, there is no part."""
+    log.publisher.write({f"{SHARD.name}/tile/0/000": bytes(8192)})
+    assert client.simulate_get(f"/{SHARD.name}/tile/0/000", headers={"Range": "bytes=0-1"}).status_code == 200
+    missing = client.simulate_get(segment.replace("0", "f"), headers={"Range": "bytes=0-1"})
+    assert refusal(missing) == (404, "notFound")
+
+
 # The owner's door
 
 

@@ -23,17 +23,18 @@ def test_what_was_written_is_read(publisher: FilePublisher) -> None:
     assert (publisher.read(TILE), publisher.read("a/checkpoint")) == (b"x", b"2")
     assert publisher.read("a/tile/0/001") is None
     assert publisher.read("a/tile") is None
-    assert set(publisher.paths("a/")) == {TILE, "a/checkpoint"}
+    assert publisher.sizes("a/") == {TILE: 1, "a/checkpoint": 1}
 
 
-@pytest.mark.parametrize("count", [63, 64, 300, 9000])
-def test_many_files_at_once_are_as_whole(publisher: FilePublisher, count: int) -> None:
-    """However many files of the index are written at once, each is there, and no draft stays."""
-    files = {f"a/index/{number % 7:02x}/{number}": b"%d" % number for number in range(count)}
-    publisher.write(files)
-    assert all(publisher.read(path) == data for path, data in files.items())
-    assert set(publisher.paths("a/")) == set(files)
-    assert not list(publisher.directory.rglob(".draft-*"))
+def test_parts_of_a_file_are_read(publisher: FilePublisher) -> None:
+    """Each part begins and ends where it was asked for, or where the file ends; no file has no parts."""
+    path = "a/index/segment/00"
+    publisher.write({path: b"0123456789"})
+    assert publisher.read_parts(path, [(0, 1), (3, 4), (8, 5), (20, 1)]) == [b"0", b"3456", b"89", b""]
+    assert publisher.size(path) == 10
+    for missing in ("a/index/segment/01", f"{path}/01"):
+        assert publisher.read_parts(missing, [(0, 1)]) is None
+        assert publisher.size(missing) is None
 
 
 def test_a_tile_has_one_content(publisher: FilePublisher) -> None:
@@ -50,7 +51,7 @@ def test_files_and_folders_are_deleted(publisher: FilePublisher) -> None:
     """What is there is deleted, a folder with all in it; what is not is no matter."""
     publisher.write({TILE: b"x", "a/tile/0/000.p/2": b"y", "a/checkpoint": b"z"})
     publisher.delete(["a/tile/0/000.p/", "a/tile/0/005.p/", "a/nothing"])
-    assert set(publisher.paths("a/")) == {"a/checkpoint"}
+    assert publisher.sizes("a/") == {"a/checkpoint": 1}
 
 
 def test_staged_bundles_are_kept_apart(publisher: FilePublisher) -> None:
@@ -86,7 +87,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     [
         ("a/tile/0/000", "application/octet-stream", True),
         ("a/tile/entries/000.p/7", "application/octet-stream", True),
-        ("a/index/ab/cd", "application/octet-stream", True),
+        ("a/index/segment/0123456789abcdef", "application/octet-stream", True),
         ("a/index/checkpoint", "text/plain; charset=utf-8", False),
         ("a/checkpoint", "text/plain; charset=utf-8", False),
     ],
