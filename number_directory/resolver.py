@@ -66,8 +66,11 @@ class Judge(Protocol):
         """Return the verdict on a record that was shown for a number."""
         ...
 
-    def judge_chain(self, chain: Chain, at: datetime) -> Judgement:
-        """Return the verdict on a number's certificate with those above it."""
+    def judge_chains(self, chains: Sequence[Chain], at: datetime) -> Judgement:
+        """Return the verdict on the certificates of one number and key, each with those above it.
+
+        Whatever is believed is of the number and the key of the first.
+        """
         ...
 
 
@@ -265,21 +268,15 @@ class Resolver:
         if signed.move.destination.startswith("http:") and not url.startswith("http:"):
             msg = "it leads to a place that is not asked over https"
             raise MoveError(msg)
-        signed.verify(self._believed_certificate(signed, datetime.fromtimestamp(signed.issued_at, UTC)).public_key)
+        judgement = self.judge.judge_chains(signed.chains, datetime.fromtimestamp(signed.issued_at, UTC))
+        if not judgement.is_verified:
+            raise MoveError(judgement.reason)
+        leaf = _leaf(signed.chain)
+        if leaf is None or leaf.number != number:
+            msg = "its certificate is another number's"
+            raise MoveError(msg)
+        signed.verify(leaf.public_key)
         return signed.move.destination
-
-    def _believed_certificate(self, signed: SignedMove, at: datetime) -> NumberCertificate:
-        reasons = []
-        for chain in signed.chains:
-            judgement = self.judge.judge_chain(chain, at)
-            if judgement.is_verified:
-                leaf = _leaf(chain)
-                if leaf is not None and leaf.number == signed.number:
-                    return leaf
-                judgement = Judgement(Belief.REFUSED, "certified-number", "its certificate is another number's")
-            reasons.append(judgement.reason)
-        msg = "; ".join(reasons)
-        raise MoveError(msg)
 
     # Several directories at once
 

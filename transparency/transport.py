@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from queue import Empty, Full, LifoQueue
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -81,12 +81,14 @@ class HttpTransport:
 
     Redirects are not followed: they could lead to a place that nobody chose. Nor does the environment choose one: its
     proxies, its TLS roots and the passwords in ~/.netrc are left aside. `ca_bundle` is a file of TLS roots to believe
-    instead of the usual ones.
+    instead of the usual ones. `via` is the way that questions take, where somebody else's view is wanted: the URL of an
+    HTTP proxy, or an address of this machine.
     """
 
-    def __init__(self, ca_bundle: Path | None = None) -> None:
+    def __init__(self, ca_bundle: Path | None = None, via: str | None = None) -> None:
         """Ask nobody yet."""
         self._verify: str | bool = True if ca_bundle is None else str(ca_bundle)
+        self._via = via
         self._idle: LifoQueue[requests.Session] = LifoQueue(_IDLE_SESSIONS)
 
     def ask(self, question: Question) -> Answer:
@@ -162,7 +164,27 @@ class HttpTransport:
             # Else `requests` reads a redirect's body to its end, without a bound, though nobody follows it.
             session.get_redirect_target = lambda _: None  # type: ignore[method-assign,assignment]
             session.verify = self._verify
+            if self._via is not None:
+                _lead(session, self._via)
             return session
+
+
+def _lead(session: requests.Session, via: str) -> None:
+    """Have a session's questions take another way."""
+    if "://" in via:
+        session.proxies = {"http": via, "https": via}
+        return
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415  # as above
+
+    class FromAddress(HTTPAdapter):
+        """Connects from one address of this machine."""
+
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # theirs
+            """Bind each connection."""
+            super().init_poolmanager(*args, **kwargs, source_address=(via, 0))
+
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, FromAddress())
 
 
 def _require_safe(url: str) -> str:

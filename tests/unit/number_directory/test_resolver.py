@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -48,7 +48,7 @@ class RootJudge:
 
     def judge_record(self, signed: SignedRecord, number: TelephoneNumber, at: datetime) -> Judgement:
         """Judge by the chain, the number and the signature."""
-        judgement = self.judge_chain(signed.chain, at)
+        judgement = self.judge_chains(signed.chains, at)
         if not judgement.is_verified:
             return judgement
         leaf = NumberCertificate.read(signed.chain[0])
@@ -57,12 +57,12 @@ class RootJudge:
         signed.verify(leaf.public_key)
         return judgement
 
-    def judge_chain(self, chain: Chain, at: datetime) -> Judgement:
-        """Judge by the last certificate."""
+    def judge_chains(self, chains: Sequence[Chain], at: datetime) -> Judgement:
+        """Judge by the last certificates."""
         self.at.append(at)
-        if not chain[0].not_valid_before_utc <= at <= chain[0].not_valid_after_utc:
+        if not chains[0][0].not_valid_before_utc <= at <= chains[0][0].not_valid_after_utc:
             return Judgement(Belief.REFUSED, "validity", "it is not in time")
-        if chain[-1] != ROOT:
+        if all(chain[-1] != ROOT for chain in chains):
             return Judgement(Belief.UNVERIFIED, "anchor", "no anchor leads to it")
         return Judgement(Belief.VERIFIED, "anchor", "it is fine", "example-ca", "trust.toml:5")
 
@@ -328,7 +328,7 @@ def test_a_certificate_that_the_profile_does_not_know_moves_nobody(here: Directo
 class Gullible(RootJudge):
     """Believes everything."""
 
-    def judge_chain(self, chain: Chain, at: datetime) -> Judgement:  # noqa: ARG002  # the Protocol's
+    def judge_chains(self, chains: Sequence[Chain], at: datetime) -> Judgement:  # noqa: ARG002  # the Protocol's
         """Believe it."""
         return Judgement(Belief.VERIFIED, "anchor", "why not")
 

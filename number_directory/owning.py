@@ -1,0 +1,229 @@
+"""What a number's owner does at a directory: publish, withdraw, grant, move, and hold the directory to account.
+
+The directory tells its owner what it keeps, and is believed only as far as the owner's own signatures go: nothing is
+signed anew, and no number counted on from, that the owner did not sign before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from number_directory.access_list import (
+    AccessList,
+    Showing,
+    SignedAccessList,
+    grants_of,
+    sign_access_list,
+)
+from number_directory.client import DirectoryClient, Signer
+from number_directory.description import DirectoryDescription
+from number_directory.errors import AccessListError, ReceiptError, RecordError, StatementError
+from number_directory.move import Move, SignedMove
+from number_directory.own_listing import OwnAnswer, OwnRecord
+from number_directory.receipt import Acceptance
+from number_directory.record import Medium, Record, SignedRecord, latest_expiry, sign_record
+from stir.certificate import NumberCertificate
+from stir.errors import CertificateProfileError
+
+RECEIPT_SECONDS: Final = 300
+"""How old a record may be whose receipt is not there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that an owner looked at: what it is, whether it is as it should be, and what was found, in words."""
+
+    what: str
+    is_good: bool
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody as whom an owner looks itself up: in words, by which client, signing or not."""
+
+    name: str
+    client: DirectoryClient
+    signer: Signer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """What an owner wants to publish; the rest of a record follows. `expires_at` None is with the certificate."""
+
+    app: str
+    uris: tuple[str, ...] = field(repr=False)
+    media: frozenset[Medium] = frozenset()
+    section: bytes | None = field(default=None, repr=False)
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A number's owner at one directory.
+
+    `is_own_key` tells whether a key is or was the owner's. Sequence numbers are times, or one more than the last, so
+    that they grow also for an owner who remembers nothing. Each method raises what the client raises.
+    """
+
+    client: DirectoryClient
+    signer: Signer
+    is_own_key: Callable[[ec.EllipticCurvePublicKey], bool]
+
+    def listing(self) -> OwnAnswer:
+        """Return what the directory keeps, unchecked."""
+        return self.client.own_records(self.signer)
+
+    def publish(self, new: NewRecord) -> tuple[SignedRecord, Acceptance]:
+        """Publish a record for an app, or replace it."""
+        return self._publish(new.app, new.uris, new.media, new.section, new.expires_at)
+
+    def withdraw(self, app: str) -> tuple[SignedRecord, Acceptance]:
+        """Say that the number is not on an app any more."""
+        return self._publish(app, (), None, None, None)
+
+    def _publish(
+        self,
+        app: str,
+        uris: tuple[str, ...],
+        media: frozenset[Medium] | None,
+        section: bytes | None,
+        expires_at: int | None,
+    ) -> tuple[SignedRecord, Acceptance]:
+        old = self.listing().record(app)
+        now, signer = self.client.clock(), self.signer
+        last = latest_expiry([signer.chain, *signer.more_chains])
+        expires_at = last if expires_at is None else min(expires_at, last)
+        record = Record(signer.number, app, uris, media, self._after(old), now, expires_at, section)
+        token = sign_record(record, signer.key, signer.chain, signer.more_chains)
+        return SignedRecord.parse(token), self.client.publish(token)
+
+    def access_list(self) -> AccessList:
+        """Return the access list that counts, an empty one where there is none.
+
+        Raises AccessListError where the directory shows one that the owner did not sign.
+        """
+        kept = self.listing().access_list
+        if kept is None:
+            return AccessList(self.signer.number, 1, 0)
+        if not self.is_own(kept):
+            msg = "the directory shows an access list that no key of yours has signed: start one from scratch"
+            raise AccessListError(msg)
+        return kept.access_list
+
+    def grant(
+        self, change: Callable[[AccessList], AccessList], *, from_scratch: bool = False
+    ) -> tuple[SignedAccessList, Acceptance]:
+        """Set the access list that `change` makes of the one that counts, or of an empty one."""
+        before = AccessList(self.signer.number, 1, 0) if from_scratch else self.access_list()
+        sequence = max(before.sequence + 1, self.client.clock())
+        stated = replace(change(before), sequence=sequence, issued_at=self.client.clock())
+        token = sign_access_list(stated, self.signer.key, self.signer.chain, self.signer.more_chains)
+        return SignedAccessList.parse(token), self.client.set_access_list(token)
+
+    def move_to(self, destination: DirectoryClient) -> tuple[SignedMove, tuple[str, ...]]:
+        """Move the number to another directory, with its records and its access list; return the apps that went along.
+
+        The new directory has all before the old one sends anybody on.
+        """
+        kept, now, signer = self.listing(), self.client.clock(), self.signer
+        theirs = replace(self, client=destination).listing()
+        after = max(self._after(kept.move), self._after(theirs.move))
+        move = Move(signer.number, self.client.url, destination.url, after, now)
+        token = move.sign(signer.key, signer.chain, signer.more_chains)
+        destination.move(token)
+        alive = [own.record for own in kept.records if self.is_own(own.record) and _is_alive(own.record, now)]
+        for record in alive:
+            destination.publish(record.token)
+        if kept.access_list is not None and self.is_own(kept.access_list):
+            destination.set_access_list(kept.access_list.token)
+        self.client.move(token)
+        return SignedMove.parse(token), tuple(record.app for record in alive)
+
+    def is_own(self, statement: SignedRecord | SignedAccessList | SignedMove) -> bool:
+        """Tell whether a statement is of this number, and signed by a key that is or was the owner's."""
+        try:
+            leaf = NumberCertificate.read(statement.chain[0])
+            statement.verify(leaf.public_key)
+        except (CertificateProfileError, StatementError):
+            return False
+        return {leaf.number, statement.number} == {self.signer.number} and self.is_own_key(leaf.public_key)
+
+    def _after(self, old: SignedRecord | SignedAccessList | SignedMove | None) -> int:
+        """Return the next sequence number. One that the owner did not sign is not counted on from."""
+        last = 0 if old is None or not self.is_own(old) else old.sequence
+        return max(last + 1, self.client.clock())
+
+    # Holding the directory to account
+
+    def examine(self, viewers: Sequence[Viewer]) -> tuple[OwnAnswer, tuple[Check, ...]]:
+        """Return what the directory keeps, with what was found of it and of what it shows to each of `viewers`."""
+        kept = self.listing()
+        return kept, (*self._examine_records(kept), *self._examine_list(kept), *self._examine_views(kept, viewers))
+
+    def _examine_records(self, kept: OwnAnswer) -> Iterator[Check]:
+        if not kept.records:
+            return
+        directory = self.client.description()
+        for own in kept.records:
+            try:
+                is_good, told = self._examined(own, directory)
+            except ReceiptError as error:
+                is_good, told = False, str(error)
+            yield Check(own.record.app, is_good, told)
+
+    def _examined(self, own: OwnRecord, directory: DirectoryDescription) -> tuple[bool, str]:
+        """Tell whether a record is the owner's and in the record log; raise ReceiptError for a wrong receipt."""
+        if not self.is_own(own.record):
+            return False, "no key of yours has signed this record"
+        if own.receipt is None:
+            is_young = self.client.clock() - own.record.issued_at < RECEIPT_SECONDS
+            return is_young, "the record log does not have it yet"
+        size = self.client.check(own.record, own.receipt, directory).size
+        return True, f"proved to be in the record log, which has {size} entries now"
+
+    def _examine_list(self, kept: OwnAnswer) -> Iterator[Check]:
+        if kept.access_list is not None:
+            is_own = self.is_own(kept.access_list)
+            yield Check("access list", is_own, "signed by you" if is_own else "no key of yours has signed it")
+
+    def _examine_views(self, kept: OwnAnswer, viewers: Iterable[Viewer]) -> Iterator[Check]:
+        """Compare what others are shown with what the access list says; a number that has moved shows nothing."""
+        now, number = self.client.clock(), self.signer.number
+        listed = AccessList(number, 1, 0) if kept.access_list is None else kept.access_list.access_list
+        own = {one.record.app: one.record for one in kept.records if kept.move is None and _is_alive(one.record, now)}
+        for viewer in viewers:
+            grants = grants_of(None if viewer.signer is None else viewer.signer.number)
+            due = {app: listed.shows(app, grants) for app in own}
+            texts = viewer.client.look_up([number], viewer.signer).records[number]
+            faults = tuple(_faults(own, due, texts))
+            seen = ", ".join(sorted(app for app, how in due.items() if how is not Showing.NOTHING)) or "nothing"
+            yield Check(viewer.name, not faults, "; ".join(faults) or f"sees what you allow: {seen}")
+
+
+def _is_alive(record: SignedRecord, now: int) -> bool:
+    return not record.record.is_withdrawn and record.record.expires_at > now
+
+
+def _faults(own: Mapping[str, SignedRecord], due: Mapping[str, Showing], texts: Iterable[str]) -> Iterator[str]:
+    """Yield in what somebody is shown something else than is due."""
+    seen = set()
+    for text in texts:
+        try:
+            shown = SignedRecord.parse(text)
+        except RecordError:
+            yield "is shown something that is no record"
+            continue
+        seen.add(shown.app)
+        if shown.app not in own or shown.content != own[shown.app].content:
+            yield f"is shown another record for {shown.app} than yours"
+        elif due[shown.app] is Showing.NOTHING:
+            yield f"sees {shown.app}, which you do not allow"
+        elif shown.is_whole != (due[shown.app] is Showing.WITH_MEDIA):
+            yield f"{'sees' if shown.is_whole else 'does not see'} the media of {shown.app}, against what you allow"
+    for app in sorted(app for app, how in due.items() if how is not Showing.NOTHING and app not in seen):
+        yield f"does not see {app}, which you allow"
