@@ -160,5 +160,5 @@ class _Collected(Collector):
             for value in series.values:
                 family.add_metric([value], self._sums[_PLACES[series.name, value]])
             yield family
-        for name, (told, value) in self._gauges.items():
-            yield GaugeMetricFamily(f"directory_{name}", told, value)
+        for name, (meaning, gauge) in self._gauges.items():
+            yield GaugeMetricFamily(f"directory_{name}", meaning, gauge)

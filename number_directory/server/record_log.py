@@ -168,7 +168,7 @@ def receipt(directory: Directory, leaf: bytes, *, wait: bool) -> bytes | None:
     """
     tree = directory.storage.tree
     seconds = directory.config.record_log.wait_milliseconds / 1000 if wait else 0.0
-    index = directory.releases.wait(lambda: tree.index_of(leaf), seconds) if wait else tree.index_of(leaf)
+    index = directory.releases.wait(lambda: tree.index_of(leaf), seconds) if seconds else tree.index_of(leaf)
     if index is None:
         return None
     kept = tree.tree(directory.signer.name)

@@ -1,7 +1,10 @@
 """Who may see what: the one question of a lookup, and its one statement.
 
-What a caller may not see has no row under any of the names that the caller answers to. So the statement looks for the
-same keys, and finds nothing, whether there is a record that is denied or none at all: there is nothing to compare.
+What a caller may not see has no row under any of the names that the caller answers to. So the statement looks for as
+many keys, and finds nothing, whether there is a record that is denied or none at all: there is nothing to compare.
+
+A name and a number are one key, in one column. With two, SQLite would stop at the first when a number has no rows at
+all, and PostgreSQL could read the rows of a number to leave them out: both would tell denied from absent by their work.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ _Value = TypeVar("_Value")
 _NUMBERS_AT_ONCE = (1, 4, 16, 100)
 _GRANTEES_AT_ONCE = (1, 17, 33)
 """A statement is made for these counts and what is missing is filled up, so that the database knows every statement."""
-_ADD = "INSERT INTO directory_grants (number, grantee, app, shows) VALUES (?, ?, ?, ?)"
+_ADD = "INSERT INTO directory_grants (key, app, number, shows) VALUES (?, ?, ?, ?)"
+_BETWEEN = b":"
+_NUMBER_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,11 @@ def of_token(sha256: bytes) -> bytes:
     return b"#" + sha256
 
 
+def key_of(grantee: bytes, number: int) -> bytes:
+    """Return the key of what a grantee sees of a number: all of one grantee stand together."""
+    return grantee + _BETWEEN + number.to_bytes(_NUMBER_BYTES, "big")
+
+
 def names_of(caller: TelephoneNumber | None, tokens: Sequence[bytes]) -> list[bytes]:
     """Return all names that a caller answers to: as many for each number, however long it is."""
     names = [ANYONE, *map(of_token, tokens)]
@@ -75,26 +85,27 @@ class Grants:
     """All grants, as each number's access list makes them of its entries."""
 
     database: Database
-    _statements: dict[tuple[int, int], str] = field(default_factory=dict, init=False)
+    _statements: dict[int, str] = field(default_factory=dict, init=False)
 
     def replace(self, number: TelephoneNumber, grants: Sequence[Visibility]) -> None:
         """Put grants in the place of all that there are of a number, in a transaction that holds the number."""
         value = int(number.digits)
         self.database.run("DELETE FROM directory_grants WHERE number = ?", value)
         if grants:
-            self.database.run_many(_ADD, [(value, one.grantee, one.app, one.shows) for one in grants])
+            self.database.run_many(_ADD, [(key_of(one.grantee, value), one.app, value, one.shows) for one in grants])
 
     def grantees(self, number: TelephoneNumber) -> list[bytes]:
         """Return everybody who may see something of a number."""
-        rows = self.database.rows("SELECT DISTINCT grantee FROM directory_grants WHERE number = ?", int(number.digits))
-        return [bytes(grantee) for (grantee,) in rows]
+        value = int(number.digits)
+        rows = self.database.rows("SELECT DISTINCT key FROM directory_grants WHERE number = ?", value)
+        return [bytes(key).removesuffix(key_of(b"", value)) for (key,) in rows]
 
     def shown(self, numbers: Sequence[TelephoneNumber], names: Sequence[bytes], now: datetime) -> list[Shown]:
         """Return what whoever has these names may see of numbers, each app once, in one statement."""
         values = _filled([int(number.digits) for number in numbers], _NUMBERS_AT_ONCE)
         grantees = _filled(names, _GRANTEES_AT_ONCE)
-        statement = self._statement(len(values), len(grantees))
-        rows = self.database.rows(statement, *values, *grantees, to_column(now))
+        keys = [key_of(grantee, value) for value in values for grantee in grantees]
+        rows = self.database.rows(self._statement(len(keys)), *keys, to_column(now))
         shows: dict[tuple[int, str], int] = {}
         for number, app, _, _, one in rows:
             shows[number, app] = shows.get((number, app), 0) | one
@@ -105,14 +116,13 @@ class Grants:
         }
         return list(found.values())
 
-    def _statement(self, numbers: int, grantees: int) -> str:
-        made = self._statements.get((numbers, grantees))
+    def _statement(self, keys: int) -> str:
+        made = self._statements.get(keys)
         if made is None:
-            made = self._statements[numbers, grantees] = (
+            made = self._statements[keys] = (
                 "SELECT g.number, e.app, e.statement, e.media, g.shows"
                 " FROM directory_grants g JOIN directory_entries e ON e.number = g.number AND e.app = g.app"
-                f" WHERE g.number IN ({', '.join('?' * numbers)}) AND g.grantee IN ({', '.join('?' * grantees)})"
-                " AND e.ends_at > ? AND e.state = 'live'"
+                f" WHERE g.key IN ({', '.join('?' * keys)}) AND e.ends_at > ? AND e.state = 'live'"
             )
         return made
 

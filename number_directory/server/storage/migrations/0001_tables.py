@@ -48,18 +48,20 @@ _TABLES = (
     """,
     "CREATE INDEX directory_entries_of_certificate ON directory_entries (authority, serial)",
     "CREATE INDEX directory_entries_to_forget ON directory_entries (forget_at)",
-    # Who may see an entry. `grantee` is `*`, or `+` and the first digits of a number, or `=` and all of them, or `#`
-    # and the hash of a token. `shows` is 1 for the record, 2 for its media, 3 for both. What nobody may see has no
-    # row here: to look for it is to look for what is not there.
+    # Who may see an entry. The key is made of grantee and number (`storage.grants`), in one column, so that a database
+    # has no way to find out by number alone: it would look longer where there is something to be denied. `shows` is 1
+    # for the record, 2 for its media, 3 for both. What nobody may see has no row here: to look for it is to look for
+    # what is not there.
     """
     CREATE TABLE directory_grants (
-        number BIGINT NOT NULL,
-        grantee {blob} NOT NULL,
+        key {blob} NOT NULL,
         app TEXT NOT NULL,
+        number BIGINT NOT NULL,
         shows SMALLINT NOT NULL,
-        PRIMARY KEY (number, grantee, app)
+        PRIMARY KEY (key, app)
     ) {without_rowid}
     """,
+    "CREATE INDEX directory_grants_of_number ON directory_grants (number)",
     # Statements that contradict an accepted one of the same `seq`, for the owner to see.
     """
     CREATE TABLE directory_conflicts (
