@@ -33,10 +33,6 @@ class _Server(http.server.BaseHTTPRequestHandler):
                 with contextlib.suppress(OSError):  # the client hangs up
                     while not self.stop.is_set():
                         self.wfile.write(bytes(65536))
-            case "/from":
-                self._send(200, self.client_address[0].encode())
-            case path if path.startswith("http://log.localhost/"):
-                self._send(200, f"by proxy: {path}".encode())
             case "/password":
                 self._send(200, self.headers.get("Authorization", "none").encode())
             case "/part":
@@ -48,7 +44,8 @@ class _Server(http.server.BaseHTTPRequestHandler):
                     self.wfile.write(b".")
                     self.wfile.flush()
             case _:
-                self._send(200, b"good", ("Content-Type", "text/plain; charset=utf-8"))
+                told = ("X-From", self.client_address[0]), ("X-Path", self.path)
+                self._send(200, b"good", ("Content-Type", "text/plain; charset=utf-8"), *told)
 
     def do_POST(self) -> None:  # as above
         """Send back what came."""
@@ -88,12 +85,12 @@ def test_an_answer_has_status_body_and_type(url: str) -> None:
 
 def test_a_question_can_come_from_another_address(url: str) -> None:
     """Whoever wants to see what others are shown asks from elsewhere: an address of its own, or a proxy."""
-    assert HttpTransport().ask(Question(f"{url}/from")).body == b"127.0.0.1"
-    assert HttpTransport(via="127.0.0.9").ask(Question(f"{url}/from")).body == b"127.0.0.9"
+    assert HttpTransport().ask(Question(f"{url}/good")).headers["x-from"] == "127.0.0.1"
+    assert HttpTransport(via="127.0.0.9").ask(Question(f"{url}/good")).headers["x-from"] == "127.0.0.9"
     answer = HttpTransport(via=url).ask(Question("http://log.localhost/checkpoint"))
-    assert answer.body == b"by proxy: http://log.localhost/checkpoint"
+    assert answer.headers["x-path"] == "http://log.localhost/checkpoint"
     with pytest.raises(Unreachable):
-        HttpTransport(via="192.0.2.1").ask(Question(f"{url}/from"))
+        HttpTransport(via="192.0.2.1").ask(Question(f"{url}/good"))
 
 
 def test_a_body_makes_a_post(url: str) -> None:
