@@ -272,8 +272,10 @@ def moment(text: str | None) -> datetime:
 
 
 def place(store: TrustStore, source: str | None) -> str | None:
-    """Return the whole path of a line such as `trust.toml:12`."""
-    return None if source is None else str(store.file.with_name(source))
+    """Return the whole path of a line of the user's own, such as `trust.toml:12`; others say where they stand."""
+    if source is None:
+        return None
+    return str(store.file.parent / source) if source.startswith(store.file.name) else source
 
 
 def _evidence(token: str, circumstances: Circumstances) -> Evidence | Verdict:

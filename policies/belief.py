@@ -25,6 +25,7 @@ from policies.facts import (
     Use,
 )
 from policies.terms import Deny, Purpose, RevocationMode, Settings, Terms
+from policies.transitions import Transitions
 from policies.verdicts import Finding, Rule, refused
 from stir.passport import Passport
 from stir.telephone_number import TelephoneNumber
@@ -34,6 +35,9 @@ PURPOSE_OF_KIND: Mapping[str | None, Purpose] = {None: Purpose.CALL, "msg": Purp
 
 CLOCK_IS_DOUBTED_WITHIN = timedelta(days=2)
 """A certificate that begins sooner than this tells of a wrong clock; one that begins later was made for later."""
+
+
+_NO_TRANSITIONS = Transitions()
 
 
 def denied_number(number: TelephoneNumber, denies: Iterable[Deny]) -> Finding:
@@ -83,7 +87,9 @@ def certified_number(certified: TelephoneNumber, use: Use) -> Finding:
     return _NUMBER_IS_CERTIFIED
 
 
-def on_path(path: PathFacts, use: Use, settings: Settings) -> Iterator[Finding]:
+def on_path(
+    path: PathFacts, use: Use, settings: Settings, transitions: Transitions = _NO_TRANSITIONS
+) -> Iterator[Finding]:
     """Hold a path that leads to an anchor against the dates, X.509, the numbers, the logs and the user's terms."""
     terms = path.terms
     reason = f"the certificates lead to {terms.name} ({terms.operator})"
@@ -100,6 +106,7 @@ def on_path(path: PathFacts, use: Use, settings: Settings) -> Iterator[Finding]:
     yield _log_timestamps(path.logging)
     yield _logged(path.logging, terms, use.at, settings)
     yield _issued_not_after(terms, path.certificates[0], path.logging)
+    yield transitions.judge(use.number, path.certificates[0], path.logging)
     yield _until(terms, use.at)
 
 

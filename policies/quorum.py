@@ -76,12 +76,14 @@ class Opinion:
 class Quorums:
     """The groups and quorums of one user, with the operators of the user's anchors by the anchors' names.
 
-    Raises PolicyError where they do not hold together; the message begins with the line.
+    Where anchors `may_be_missing`, since a list that has them may drop them, a name that is not there is an anchor that
+    certifies nothing. Raises PolicyError where they do not hold together; the message begins with the line.
     """
 
     groups: tuple[Group, ...] = ()
     quorums: tuple[Quorum, ...] = ()
     operators: Mapping[str, str] = field(default_factory=dict)
+    may_be_missing: bool = False
 
     def __post_init__(self) -> None:
         """Hold the groups to `tlog-policy`."""
@@ -90,7 +92,7 @@ class Quorums:
             _require(group.name not in defined, group.source, f"the name {group.name!r} is taken")
             for member in group.members:
                 _require(
-                    member in defined,
+                    member in defined or (self.may_be_missing and member not in self._by_name),
                     group.source,
                     f"{member!r} is no anchor, and no group that stands above; a group names what comes before it",
                 )
@@ -102,7 +104,11 @@ class Quorums:
             )
             defined.add(group.name)
         for quorum in self.quorums:
-            _require(quorum.group in defined, quorum.source, f"{quorum.group!r} is no anchor and no group")
+            _require(
+                quorum.group in defined or self.may_be_missing,
+                quorum.source,
+                f"{quorum.group!r} is no anchor and no group",
+            )
             self._require_each_once(quorum)
 
     @cached_property

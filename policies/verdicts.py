@@ -51,6 +51,7 @@ class Rule(StrEnum):
     LOG_TIMESTAMPS = "log-timestamps"
     LOGGED = "logged"
     ISSUED_NOT_AFTER = "issued-not-after"
+    TRANSITION = "transition"
     UNTIL = "until"
     INCLUDED = "included"
     REVOCATION = "revocation"
@@ -85,6 +86,7 @@ QUESTIONS: Mapping[Rule, str] = {
     Rule.LOG_TIMESTAMPS: "Is everything true that the certificate carries of logs that you know?",
     Rule.LOGGED: "Did as many logs as you ask for take the certificate, where the number's owner finds it?",
     Rule.ISSUED_NOT_AFTER: "Was the certificate issued while you still believe the anchor's work?",
+    Rule.TRANSITION: "Was the certificate issued since the number last changed hands?",
     Rule.UNTIL: "Do you still believe the anchor today?",
     Rule.INCLUDED: "Is it proved, as far as you ask for it, that the logs show what they took?",
     Rule.REVOCATION: "Is no certificate of the path revoked?",

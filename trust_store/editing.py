@@ -19,13 +19,22 @@ from typing import TypeAlias
 
 from policies.terms import Terms
 from stir.certificate import write_pem_chain
-from trust_store import trust_file
+from trust_store import loading, trust_file
 from trust_store.anchors import Anchor
+from trust_store.entries import (
+    AnchorEntry,
+    AuditorEntry,
+    DenyEntry,
+    GroupEntry,
+    LogEntry,
+    QuorumEntry,
+    TransitionEntry,
+    WitnessEntry,
+)
 from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.home import TrustHome
 from trust_store.lines import Lines, Statement
 from trust_store.logs import KnownLogs, TrustedLog
-from trust_store.trust_file import AnchorEntry, AuditorEntry, DenyEntry, GroupEntry, LogEntry, QuorumEntry, WitnessEntry
 
 Value: TypeAlias = str | int | date | tuple[str, ...]
 
@@ -91,16 +100,40 @@ def remove_anchor(home: TrustHome, name: str) -> None:
 def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) -> None:
     """Set an anchor's constraints, by the keys of `trust.toml`; None takes one away.
 
-    Raises AnchorError where there is no anchor of that name, and LogError where there is no log of a name in `logs`.
+    An anchor that a list or an app brings gets a `[[limit]]`. Raises AnchorError where there is no anchor of that name,
+    and LogError where there is no log of a name in `logs`.
     """
     with _locked(home.trust_file):
         text = _Text.read(home.trust_file)
-        index, _ = _anchor_named(text, name)
         named = values.get("logs")
         _require_known_logs(text, named if isinstance(named, tuple) else ())
+        text, kind, index = _constrained(home, text, name)
         for key, value in values.items():
-            text = text.with_value(("anchor", index, key), value)
+            text = text.with_value((kind, index, key), value)
         text.write()
+
+
+def _constrained(home: TrustHome, text: _Text, name: str) -> tuple[_Text, str, int]:
+    """Return the text with the entry that constrains an anchor, and which one that is."""
+    for index, entry in enumerate(text.content.anchor):
+        if entry.name == name:
+            return text, "anchor", index
+    sha256 = loading.offer_named(home, "".join(text.lines), name)
+    if sha256 is None:
+        raise _no_anchor(text, name)
+    for index, limit in enumerate(text.content.limit):
+        if limit.sha256 == sha256:
+            return text, "limit", index
+    return text.with_entry("limit", {"sha256": sha256}), "limit", len(text.content.limit)
+
+
+def add_transition(home: TrustHome, transition: TransitionEntry) -> None:
+    """Believe no certificate of a number from before it changed hands."""
+    with _locked(home.trust_file):
+        text = _Text.read(home.trust_file)
+        values: dict[str, Value | None] = {"number": transition.number, "date": transition.date}
+        values["kind"] = transition.kind.value
+        text.with_entry("transition", values).write()
 
 
 def add_quorum(home: TrustHome, quorum: QuorumEntry, group: GroupEntry | None) -> None:
@@ -108,9 +141,10 @@ def add_quorum(home: TrustHome, quorum: QuorumEntry, group: GroupEntry | None) -
     with _locked(home.trust_file):
         text = _Text.read(home.trust_file)
         if group is not None:
-            text = text.with_entry("group", {key: getattr(group, key) for key in group.__struct_fields__})
+            made: dict[str, Value | None] = {"name": group.name, "need": group.need, "members": group.members}
+            text = text.with_entry("group", made)
         changed = text.with_entry("quorum", {key: _plain(getattr(quorum, key)) for key in quorum.__struct_fields__})
-        trust_file.parse("".join(changed.lines), home.trust_file)
+        loading.require_sound(home, "".join(changed.lines))
         changed.write()
 
 
@@ -126,7 +160,7 @@ def remove_quorum(home: TrustHome, group: str) -> None:
         for kind, found in (("quorum", asked), ("group", named)):
             for index in reversed(found):
                 text = text.without_entry(kind, index)
-        trust_file.parse("".join(text.lines), home.trust_file)
+        loading.require_sound(home, "".join(text.lines))
         text.write()
 
 
@@ -143,7 +177,7 @@ def add_log(home: TrustHome, log: TrustedLog) -> None:
             if log.sha256 == entry.sha256 or log.name == entry.name:
                 msg = f"{home.trust_file} has the log {entry.name} already: remove it first, or choose another name"
                 raise LogError(msg)
-        KnownLogs([*trust_file.load(home).logs.logs, log])
+        KnownLogs([*loading.load(home).logs.logs, log])
         changed = text.with_entry("log", {"name": log.name, "operator": log.operator, "sha256": log.sha256})
         _write(home.logs / f"{log.sha256}.json", log.data)
         changed.write()
@@ -158,7 +192,7 @@ def update_log(home: TrustHome, name: str, data: bytes, at: datetime) -> Trusted
     with _locked(home.trust_file):
         text = _Text.read(home.trust_file)
         index, entry = _log_named(text, name)
-        known = trust_file.load(home).logs.logs
+        known = loading.load(home).logs.logs
         earlier = known[index]
         later = TrustedLog(earlier.name, earlier.operator, earlier.source, data)
         earlier.require_successor(later, at)
@@ -331,8 +365,11 @@ def _anchor_named(text: _Text, name: str) -> tuple[int, AnchorEntry]:
     for index, entry in enumerate(text.content.anchor):
         if entry.name == name:
             return index, entry
-    msg = f"{text.path} has no anchor {name!r}: `answerback trust list` shows those that it has"
-    raise AnchorError(msg)
+    raise _no_anchor(text, name)
+
+
+def _no_anchor(text: _Text, name: str) -> AnchorError:
+    return AnchorError(f"{text.path} has no anchor {name!r}: `answerback trust list` shows those that it has")
 
 
 def _log_named(text: _Text, name: str) -> tuple[int, LogEntry]:

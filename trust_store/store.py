@@ -20,12 +20,13 @@ from policies import belief, verdicts
 from policies.facts import CallFacts, RevocationFacts, RevocationState, Use
 from policies.quorum import Opinion, Quorums
 from policies.terms import Deny, Purpose, Settings
+from policies.transitions import Transitions
 from policies.verdicts import Finding, Outcome, Rule, Verdict, refused
 from stir.certificate import NumberCertificate
 from stir.errors import PassportError
 from stir.jws import Chain
 from stir.passport import SignedPassport
-from trust_store import trust_file
+from trust_store import loading
 from trust_store.anchors import Anchor
 from trust_store.evidence import Call, DirectoryRecord, Evidence, require_zone
 from trust_store.examining import Examined, Examiner
@@ -98,6 +99,7 @@ class TrustStore:
         settings: Settings | None = None,
         *,
         quorums: Quorums | None = None,
+        transitions: Transitions | None = None,
         logs: KnownLogs | None = None,
         file: Path = Path("trust.toml"),
         revocation: RevocationSource | None = None,
@@ -108,6 +110,7 @@ class TrustStore:
         self.denies = tuple(denies)
         self.settings = settings or Settings()
         self.quorums = quorums or Quorums()
+        self.transitions = transitions or Transitions()
         self._known_logs = logs or KnownLogs()
         self.file = file
         self._revocation = revocation or NoRevocationLists()
@@ -116,19 +119,21 @@ class TrustStore:
         self._examiner = Examiner(self.anchors, self._known_logs, fingerprints=denies_certificates)
 
     @classmethod
-    def load(cls, path: Path | None = None, *, fetch: Fetch | None = None) -> Self:
+    def load(cls, path: Path | None = None, *, fetch: Fetch | None = None, defaults: Path | None = None) -> Self:
         """Read the user's store, or the one of the `trust.toml` at `path`; one that is missing is empty.
 
-        With `fetch`, such as `trust_store.fetching.fetch`, `judge` asks for revocation lists once a path is otherwise
-        believed. Raises TrustFileError.
+        `defaults` is the `trust.toml` that an app ships, which the user overrides. With `fetch`, such as
+        `trust_store.fetching.fetch`, `judge` asks for revocation lists once a path is otherwise believed. Raises
+        TrustFileError.
         """
         home = TrustHome.of_user() if path is None else TrustHome.beside(path)
-        parts = trust_file.load(home)
+        parts = loading.load(home, defaults)
         return cls(
             parts.anchors,
             parts.denies,
             parts.settings,
             quorums=parts.quorums,
+            transitions=parts.transitions,
             logs=parts.logs,
             file=home.trust_file,
             revocation=RevocationLists(home.revocation_lists, fetch),
@@ -292,7 +297,7 @@ class TrustStore:
 
     def _about_path(self, path: BuiltPath, use: Use, proofs: Sequence[bytes]) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
-        yield from belief.on_path(path.facts, use, self.settings)
+        yield from belief.on_path(path.facts, use, self.settings, self.transitions)
         checked = (self._known_logs.check(proof, path.logging) for proof in proofs[:MOST_PROOFS])
         yield belief.included(checked, path.facts.terms, self.settings)
         yield belief.revocation(self._revocations(path, use.at), self.settings)

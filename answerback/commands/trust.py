@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from stir.telephone_number import NumberRange
     from stir.tn_auth_list import TnAuthList
     from trust_store import Anchor, TrustStore
-    from trust_store.trust_file import DenyEntry
+    from trust_store.entries import DenyEntry
 
 _LARGEST_CERTIFICATE = 256 * 1024
 
@@ -175,7 +175,7 @@ def deny(  # one argument for each option
 ) -> None:
     """Never believe a number, numbers that begin alike, or a certificate, whoever vouches for it."""
     from trust_store.editing import add_deny, remove_deny
-    from trust_store.trust_file import DenyEntry
+    from trust_store.entries import DenyEntry
 
     if [number, prefix, certificate, anchor].count(None) != 3:  # noqa: PLR2004  # all but one
         msg = "say what to deny: exactly one of --number, --prefix, --certificate and --anchor"
@@ -209,6 +209,33 @@ def constrain(name: str, clear: tuple[str, ...], as_json: bool, **options: objec
     store = open_store(offline=True)
     anchor = next(one for one in store.anchors if one.terms.name == name)
     emit(as_json, _described(anchor, store.file), lambda: _say_anchor(anchor, place(store, anchor.terms.source)))
+
+
+@trust.command()
+@click.argument("number")
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="DATE", help="When (UTC).")
+@click.option(
+    "--kind",
+    type=click.Choice(["port", "reassignment"]),
+    required=True,
+    help="It moved to another carrier, or was given to somebody else.",
+)
+@json_option
+def transition(number: str, day: datetime, kind: str, as_json: bool) -> None:
+    """Believe no certificate of NUMBER that was issued before it changed hands."""
+    from policies.transitions import TransitionKind
+    from trust_store.editing import add_transition
+    from trust_store.entries import TransitionEntry
+
+    home = TrustHome.of_user()
+    with failing():
+        add_transition(home, TransitionEntry(number, day.date(), TransitionKind(kind)))
+    said = f"{number}: certificates up to {day:%Y-%m-%d} are believed no longer, see {home.trust_file}"
+    emit(
+        as_json,
+        {"number": number, "date": f"{day:%Y-%m-%d}", "kind": kind, "file": str(home.trust_file)},
+        lambda: click.echo(said),
+    )
 
 
 @trust.command(epilog=EXIT_CODES_HELP)

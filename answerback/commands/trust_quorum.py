@@ -43,7 +43,7 @@ def quorum(
     """
     from policies.terms import Purpose
     from trust_store.editing import add_quorum, remove_quorum
-    from trust_store.trust_file import GroupEntry, QuorumEntry
+    from trust_store.entries import GroupEntry, QuorumEntry
 
     home = TrustHome.of_user()
     with failing():

@@ -36,7 +36,7 @@ def add_witness(key: str, name: str | None, operator: str, as_json: bool) -> Non
     How many must have cosigned is said by whoever asks: `witnesses` in trust.toml, and --quorum of the log commands.
     """
     from trust_store import editing
-    from trust_store.trust_file import WitnessEntry
+    from trust_store.entries import WitnessEntry
 
     home = TrustHome.of_user()
     with failing():
@@ -91,7 +91,7 @@ def auditor() -> None:
 def add_auditor(key: str, url: str, name: str | None, operator: str, logs: tuple[str, ...], as_json: bool) -> None:
     """Hold logs to what the auditor with this verifier KEY publishes at URL, whenever a number is watched."""
     from trust_store import editing
-    from trust_store.trust_file import AuditorEntry
+    from trust_store.entries import AuditorEntry
 
     home = TrustHome.of_user()
     with failing():

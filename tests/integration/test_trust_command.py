@@ -702,3 +702,16 @@ def test_a_record_is_explained_as_one() -> None:
     assert data("test", text[:-5] + "~", "--at", NOW, "--offline", code=4)["rule"] == "token"
     call = ISSUING.number().token()
     assert "no record" in run("test", call, "--purpose", "record", "--at", NOW, "--offline", code=1).stderr
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_number_that_changed_hands_is_told(home: Path) -> None:
+    """Certificates from before are refused."""
+    reported = data("transition", CALLER.e164, "--date", "2026-06-01", "--kind", "port")
+    assert reported["kind"] == "port"
+    said = run("transition", CALLER.e164, "--date", "2026-05-01", "--kind", "reassignment").stdout
+    assert "believed no longer" in said
+    found = data("test", "chain.pem", "--at", NOW, "--offline", code=4)
+    assert (found["rule"], found["source"]) == ("transition", "trust.toml:10")
+    assert "write it as" in run("transition", "1202", "--date", "2026-05-01", "--kind", "port", code=1).stderr
+    assert (home / "trust.toml").read_text().count("[[transition]]") == 2

@@ -8,20 +8,24 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.terms import KeyType, Purpose
+from policies.transitions import TransitionKind
 from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix
 from tests.fakes import small_pki
-from tests.fakes.sealed_log import SHARD_LENGTH, SealedLog
+from tests.fakes.sealed_log import SHARD_LENGTH, SealedLog, witness
 from tests.fakes.small_pki import NOW, Authority
-from trust_store import TrustedLog, TrustHome, TrustStore, TrustStoreError
+from transparency.signed_note import Ed25519Signer
+from trust_store import TrustedLog, TrustHome, TrustStore, TrustStoreError, loading
 from trust_store import editing as edit
 from trust_store.editing import _Text
+from trust_store.entries import AuditorEntry, DenyEntry, GroupEntry, QuorumEntry, TransitionEntry, WitnessEntry
 from trust_store.errors import AnchorError, LogError, TrustFileError
-from trust_store.trust_file import DenyEntry, GroupEntry, QuorumEntry, load
+from trust_store.loading import load
 
 BY_HAND = """\
 # My own notes.
@@ -157,6 +161,45 @@ def test_what_a_quorum_needs_is_not_removed(home: TrustHome, root: Authority) ->
     edit.add_quorum(home, QuorumEntry("one"), None)
     with pytest.raises(AnchorError, match="a quorum asks for one"):
         edit.remove_anchor(home, "one")
+
+
+def test_an_anchor_that_the_user_does_not_name_is_limited(
+    home: TrustHome, root: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit is added once, changed in its place, and adds no anchor."""
+    app = TrustHome.beside(home.trust_file.parent.parent / "app" / "trust.toml")
+    two_anchors(app, root)
+    shipped = loading.others(app.trust_file)
+    monkeypatch.setattr("trust_store.loading.others", lambda *_: shipped)
+    edit.constrain(home, "one", {"prefixes": ("+1202",)})
+    edit.constrain(home, "one", {"until": date(2027, 1, 1)})
+    sha256 = root.anchor().sha256
+    expected = f'[[limit]]\nsha256 = "{sha256}"\nprefixes = ["+1202"]\nuntil = 2027-01-01\n'
+    assert home.trust_file.read_text().endswith(expected)
+    edit.constrain(home, "two", {"scts": 1})
+    assert home.trust_file.read_text().count("[[limit]]") == 2
+    with pytest.raises(AnchorError, match="no anchor 'nobody'"):
+        edit.constrain(home, "nobody", {"until": date(2027, 1, 1)})
+
+
+def test_a_transition_is_added(home: TrustHome) -> None:
+    """With its line."""
+    edit.add_transition(home, TransitionEntry("+12025550123", date(2026, 5, 1), TransitionKind.PORT))
+    assert loading.load(home).transitions.last["12025550123"].source == "trust.toml:5"
+
+
+def test_a_log_or_witness_among_others_is_removed(home: TrustHome) -> None:
+    """And the others stay."""
+    log, other = SealedLog().trusted(), SealedLog("other-log").trusted()
+    for one in (log, other):
+        edit.add_log(home, one)
+    auditor = Ed25519Signer("a.example", Ed25519PrivateKey.generate()).verifier.format()
+    edit.add_auditor(home, AuditorEntry("a", "A", auditor, "https://a.example", (log.name,)))
+    for name in ("one.example", "two.example"):
+        edit.add_witness(home, WitnessEntry(name, name, witness(name).verifier.format()))
+    edit.remove_log(home, other.name)
+    edit.remove_witness(home, "two.example")
+    assert [one.name for one in loading.load(home).logs.witnesses] == ["one.example"]
 
 
 def test_files_are_the_users_alone(home: TrustHome, root: Authority) -> None:

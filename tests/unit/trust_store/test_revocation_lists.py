@@ -374,3 +374,11 @@ def test_threads_may_share_the_lists(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(30)
     assert found == [RevocationState.REVOKED] * 8
+
+
+def test_the_newest_list_itself_can_be_had(tmp_path: Path) -> None:
+    """For whoever keeps what was certified, and has to find all of it that was revoked."""
+    assert RevocationLists(tmp_path).newest(CRL_URL, ISSUER, NOW) is None
+    found = RevocationLists(tmp_path, Server(document=crl(7))).newest(CRL_URL, ISSUER, NOW)
+    assert found is not None
+    assert [entry.serial_number for entry in found.crl] == [7]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.precedence import LayerKind, effective
 from policies.terms import KeyType, Purpose, RevocationMode, Settings, Terms
 from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix, TelephoneNumber
@@ -16,7 +17,8 @@ from tests.fakes.small_pki import NOW, STRANGER, Authority, Held
 from trust_store import Outcome, Rule, TrustedLog, TrustHome, TrustStore, TrustStoreError
 from trust_store.editing import add_anchor, add_log
 from trust_store.errors import TrustFileError
-from trust_store.trust_file import Beliefs, load, parse, read
+from trust_store.loading import load
+from trust_store.trust_file import Beliefs, parse, read
 
 PATH = Path("folder") / "trust.toml"
 SHA = "ab" * 32
@@ -69,10 +71,15 @@ key = "{WITNESS.verifier.format()}"
 """
 
 
+def settings_of(text: str) -> Settings:
+    """Return the settings of a file by itself."""
+    return effective([parse(text, PATH).layer]).settings
+
+
 def test_everything_a_file_may_say_is_read_with_its_line() -> None:
     """Anchors, denies and settings come out typed, each with the place that a verdict will name."""
     beliefs = parse(FULL, PATH)
-    (sha, terms), (other_sha, other) = beliefs.terms
+    (sha, terms), (other_sha, other) = ((offer.sha256, offer.terms) for offer in beliefs.layer.offers)
     assert (sha, other_sha) == (SHA, OTHER_SHA)
     assert (terms.name, terms.operator, terms.source) == ("example-ca", "Example Ltd", "trust.toml:10")
     assert terms.prefixes == (NumberPrefix.parse("+1202"), NumberPrefix.parse("+44"))
@@ -81,7 +88,7 @@ def test_everything_a_file_may_say_is_read_with_its_line() -> None:
     assert [terms.source_of(key) for key in keys] == [f"trust.toml:{line}" for line in range(14, 19)]
     assert (terms.scts, terms.logs) == (0, ("north",))
     assert other == Terms("other", "Other Ltd", "trust.toml:20", sources=other.sources)
-    number, prefix, certificate = beliefs.denies
+    number, prefix, certificate = beliefs.layer.denies
     assert (number.number, number.note, number.source) == (
         TelephoneNumber.parse("+12025550123"),
         "sells solar panels",
@@ -89,7 +96,7 @@ def test_everything_a_file_may_say_is_read_with_its_line() -> None:
     )
     assert (prefix.prefix, prefix.source) == (NumberPrefix.parse("+1900"), "trust.toml:29")
     assert (certificate.certificate, certificate.source) == (SHA, "trust.toml:32")
-    settings = beliefs.settings
+    settings = effective([beliefs.layer]).settings
     assert (settings.revocation, settings.call_seconds) == (RevocationMode.REQUIRED, 30)
     assert (settings.message_seconds, settings.skew_seconds) == (3600, 0)
     assert dict(settings.sources) == {
@@ -117,7 +124,8 @@ def test_every_constraint_is_read_with_its_line() -> None:
         'purposes = ["call", "record"]\nmethods = ["sms-code", "authority-token"]\nlongest_life_hours = 169\n'
         'authority_keys = ["p384"]\nlog_operators = ["North Watch"]\n'
     )
-    ((_, terms),) = parse(text, PATH).terms
+    (offer,) = parse(text, PATH).layer.offers
+    terms = offer.terms
     assert terms.purposes == (Purpose.CALL, Purpose.RECORD)
     assert terms.methods == (ValidationMethod.SMS_CODE, ValidationMethod.AUTHORITY_TOKEN)
     assert (terms.longest_life, terms.authority_keys) == (timedelta(hours=169), (KeyType.P384,))
@@ -145,18 +153,20 @@ def test_a_constraint_that_allows_nothing_or_is_unknown_is_refused(line: str, to
 
 def test_settings_in_one_line_are_named_by_that_line() -> None:
     """TOML has several spellings; each has a place."""
-    assert parse('\nsettings = { revocation = "required" }', PATH).settings.sources == {"revocation": "trust.toml:2"}
+    assert settings_of('\nsettings = { revocation = "required" }').sources == {"revocation": "trust.toml:2"}
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[settings]\n"])
 def test_an_empty_file_believes_nobody(text: str) -> None:
     """What the user did not say is not assumed."""
-    assert parse(text, PATH) == Beliefs()
+    said = parse(text, PATH)
+    assert said == replace(Beliefs(), layer=replace(said.layer, kind=LayerKind.LOCAL, given={}))
+    assert effective([said.layer]) == effective([])
 
 
 def test_a_missing_file_believes_nobody(home: TrustHome) -> None:
     """A store without files is empty, and no error."""
-    assert read(home.trust_file) == Beliefs()
+    assert effective([read(home.trust_file).layer]) == effective([])
     parts = load(home)
     assert (parts.anchors, parts.denies, parts.settings, parts.logs.logs) == ((), (), Settings(), ())
 

@@ -13,8 +13,8 @@ from transparency.cosignature import MlDsa44Cosigner
 from transparency.signed_note import Ed25519Signer
 from trust_store import TrustHome, TrustStore
 from trust_store import editing as edit
+from trust_store.entries import AuditorEntry, WitnessEntry
 from trust_store.errors import LogError, TrustFileError
-from trust_store.trust_file import AuditorEntry, WitnessEntry
 
 KEY = witness().verifier.format()
 POST_QUANTUM = MlDsa44Cosigner("witness.example", MLDSA44PrivateKey.generate()).verifier.format()
