@@ -86,16 +86,27 @@ class Admission:
         """
         refusal: Refusal | None = None
         for chain in statement.chains:
-            found = self._judge(chain, at)
-            if isinstance(found, Refusal):
-                refusal = refusal or found
-            elif number is not None and found.number != number:
-                refusal = refusal or _refused(RefusalKind.NOT_ADMITTED, _ANOTHER_NUMBER)
-            else:
-                _require_signed(statement, found)
+            found = self.admit_by(chain, statement, number, at)
+            if isinstance(found, Admitted):
                 return found
+            refusal = refusal or found
         assert refusal is not None  # noqa: S101 - a statement has at least one chain
         raise refusal
+
+    def admit_by(
+        self, chain: Chain, statement: SignedStatement, number: TelephoneNumber | None, at: datetime
+    ) -> Admitted | Refusal:
+        """Return the certificate of a statement by one of its chains, or why it is not taken by that."""
+        found = self._judge(chain, at)
+        if isinstance(found, Refusal):
+            return found
+        if number is not None and found.number != number:
+            return Refusal(RefusalKind.NOT_ADMITTED, _ANOTHER_NUMBER)
+        try:
+            statement.verify(found.public_key)
+        except StatementError as error:
+            return Refusal(RefusalKind.WRONG_SIGNATURE, str(error))
+        return found
 
     def _judge(self, chain: Chain, at: datetime) -> Admitted | Refusal:
         """Return what was found of a chain lately, or is found of it now."""
@@ -137,7 +148,7 @@ def _judge(list_: TrustStore, chain: Chain, at: datetime) -> Admitted | Refusal:
     try:
         leaf = NumberCertificate.read(chain[0])
     except CertificateProfileError as error:
-        return _refused(RefusalKind.NOT_ADMITTED, str(error))
+        return Refusal(RefusalKind.NOT_ADMITTED, str(error))
     verdict = list_.judge_chain(chain, at)
     if verdict.outcome is Outcome.VERIFIED:
         length = (leaf.serial.bit_length() + 7) // 8
@@ -151,26 +162,15 @@ def _judge(list_: TrustStore, chain: Chain, at: datetime) -> Admitted | Refusal:
             crl_urls=leaf.crl_urls,
         )
     if verdict.outcome is Outcome.UNVERIFIED and verdict.rule is Rule.ANCHOR:
-        return _refused(RefusalKind.NOT_ADMITTED, _NO_ANCHOR)
+        return Refusal(RefusalKind.NOT_ADMITTED, _NO_ANCHOR)
     kind = RefusalKind.CERTIFICATE_ENDED if verdict.rule in _ENDED else RefusalKind.NOT_ADMITTED
-    return _refused(kind, verdict.reason)
+    return Refusal(kind, verdict.reason)
 
 
 _NO_ANCHOR = (
     "the certificate leads to no authority that this directory admits; its operator decides which: enrol with one of "
     "those, or ask the operator"
 )
-
-
-def _require_signed(statement: SignedStatement, admitted: Admitted) -> None:
-    try:
-        statement.verify(admitted.public_key)
-    except StatementError as error:
-        raise Refusal(RefusalKind.WRONG_SIGNATURE, str(error)) from error
-
-
-def _refused(kind: RefusalKind, detail: str) -> Refusal:
-    return Refusal(kind, detail)
 
 
 def _stamp(path: Path) -> Sequence[int]:

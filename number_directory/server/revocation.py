@@ -95,12 +95,12 @@ def _end(directory: Directory, found: Entry) -> bool:
 def _other_certificate(directory: Directory, entry: Entry, now: datetime) -> tuple[bytes, bytes] | None:
     """Return authority and serial of another certificate by which an entry is still admitted."""
     signed = statement_of(entry)
-    try:
-        admitted = directory.admission.admit(signed, signed.number, now)
-    except Refusal:
-        return None
-    issuer = Issuer.of(admitted.chain[1:], admitted.crl_urls)
-    if issuer.id == entry.authority:  # the list knows more than the admission has seen yet
-        return None
-    directory.storage.authorities.ensure(issuer)
-    return issuer.id, admitted.serial
+    for chain in signed.chains:
+        admitted = directory.admission.admit_by(chain, signed, signed.number, now)
+        if isinstance(admitted, Refusal):
+            continue
+        issuer = Issuer.of(chain[1:], admitted.crl_urls)
+        if issuer.id != entry.authority:  # that one's list knows more than the admission has seen yet
+            directory.storage.authorities.ensure(issuer)
+            return issuer.id, admitted.serial
+    return None

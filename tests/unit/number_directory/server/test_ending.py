@@ -1,0 +1,194 @@
+"""Records that end because their certificates do, or because the number goes to somebody else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from number_directory.access_list import ANYONE
+from number_directory.record import Record, sign_record
+from number_directory.server.errors import EventsFailure
+from number_directory.server.number_event import EventKind, NumberEvent
+from number_directory.server.number_events import JsonLinesFeed, follow, obey
+from number_directory.server.revocation import end_revoked
+from number_directory.server.upkeep import House, forget
+from policies.terms import Terms
+from tests.fakes.directory_world import CHAT, OWNER, DirectoryWorld, accepted, refusal
+from tests.fakes.small_pki import CRL_URL, NOW, Authority, root
+from trust_store import Anchor, TrustHome
+from trust_store.editing import add_anchor
+from trust_store.errors import FetchError
+from trust_store.revocation_lists import RevocationLists
+
+
+def crl(authority: Authority, at: datetime, *serials: int) -> bytes:
+    """Return a revocation list."""
+    builder = x509.CertificateRevocationListBuilder().issuer_name(authority.certificate.subject)
+    builder = builder.last_update(at).next_update(at + timedelta(days=1))
+    for serial in serials:
+        one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at).build()
+        builder = builder.add_revoked_certificate(one)
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def lists(world: DirectoryWorld, published: dict[str, bytes]) -> RevocationLists:
+    """Return the worker's lists, which it fetches from what is published."""
+
+    def fetch(url: str) -> bytes:
+        if url not in published:
+            raise FetchError(url)
+        return published[url]
+
+    return RevocationLists(TrustHome.beside(world.config.admission).revocation_lists, fetch)
+
+
+def test_a_revoked_certificate_ends_its_records(world: DirectoryWorld) -> None:
+    """The worker finds the certificate on its authority's list; the record is gone, and its owner is told why."""
+    world.allow(ANYONE)
+    world.publish()
+    published = {CRL_URL: crl(world.authority, world.clock(), 999)}
+    assert end_revoked(world.directory, lists(world, published)) == 0
+    world.clock.advance(timedelta(minutes=10))
+    published[CRL_URL] = crl(world.authority, world.clock(), 999, 1000)
+    assert end_revoked(world.directory, lists(world, published)) == 1
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    result = world.post("/own", world.own_token())
+    assert refusal(result) == (403, "certificateEnded")
+
+
+def test_a_revoked_certificate_publishes_nothing(world: DirectoryWorld) -> None:
+    """Front ends read the lists that the worker has fetched."""
+    world.publish()
+    end_revoked(world.directory, lists(world, {CRL_URL: crl(world.authority, world.clock(), 1000)}))
+    world.clock.advance(timedelta(minutes=1))
+    assert refusal(world.post("/records", world.record_token(seq=2))) == (403, "certificateEnded")
+    world.hold(OWNER, world.authority.number(OWNER, serial=1001))
+    assert refusal(world.post("/records", world.record_token(seq=1))) == (409, "conflict")
+    world.publish(seq=2)
+    assert "revoked" not in "".join(notice.text for notice in world.own().notices)
+
+
+def test_a_record_stands_by_another_of_its_certificates(world: DirectoryWorld) -> None:
+    """A record whose key two admitted authorities certify stays when one of them revokes."""
+    second = root("Second Root", key_number=31)
+    terms = Terms("second", "Second", "trust.toml:9")
+    add_anchor(TrustHome.beside(world.config.admission), Anchor(terms, second.certificate))
+    world.clock.advance(timedelta(seconds=10))
+    held, other = world.held(), second.number(OWNER, crl_url="https://second.example/0.crl")
+    now = int(world.clock().timestamp())
+    record = Record(OWNER, CHAT, ("https://chat.example/u/1",), frozenset(), 1, now, now + 3600)
+    token = sign_record(record, held.key, held.chain, [other.chain])
+    accepted(world.post("/records", token))
+    world.allow(ANYONE)
+    published = {CRL_URL: crl(world.authority, world.clock(), 1000)}
+    assert end_revoked(world.directory, lists(world, published)) == 0
+    assert world.look_up(OWNER, caller=None).records[OWNER] == (token,)
+    published["https://second.example/0.crl"] = crl(second, world.clock(), 1001)
+    world.clock.advance(timedelta(minutes=1))
+    assert end_revoked(world.directory, lists(world, published)) == 1
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+
+
+def test_a_port_ends_what_the_former_holder_signed(world: DirectoryWorld) -> None:
+    """Records and access list end; the old certificate says nothing more, and a new holder's does."""
+    world.publish()
+    world.allow(ANYONE)
+    event = NumberEvent(OWNER, EventKind.PORTED, world.clock())
+    assert obey(world.directory, event) == 1
+    assert obey(world.directory, event) == 0
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    assert refusal(world.post("/records", world.record_token(seq=2))) == (403, "certificateEnded")
+    assert refusal(world.post("/own", world.own_token())) == (403, "certificateEnded")
+    world.clock.advance(timedelta(hours=2))
+    new = world.authority.number(OWNER, serial=2000, key_number=8, not_before=world.clock() - timedelta(hours=1))
+    world.hold(OWNER, new)
+    world.publish(seq=2)
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    own = world.own()
+    assert own.access_list is None
+    assert any("ported" in notice.text for notice in own.notices)
+
+
+def test_an_event_from_before_a_certificate_changes_nothing(world: DirectoryWorld) -> None:
+    """What the number's new holder has signed since stays, though the feed is late."""
+    world.publish()
+    world.allow(ANYONE)
+    assert obey(world.directory, NumberEvent(OWNER, EventKind.REASSIGNED, NOW - timedelta(days=2))) == 0
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+
+
+def test_a_feed_is_read_once(world: DirectoryWorld, tmp_path: Path) -> None:
+    """Whole lines are obeyed, half ones wait for their end, and nothing is read twice."""
+    world.publish()
+    world.allow(ANYONE)
+    file = tmp_path / "events.jsonl"
+    feed = JsonLinesFeed("feed", file)
+    assert follow(world.directory, feed) == 0
+    line = f'{{"number": "+13035550100", "event": "ported", "at": "{NOW:%Y-%m-%dT%H:%M:%SZ}"}}\n'
+    file.write_text(line + line[:20])
+    assert follow(world.directory, feed) == 1
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+    with file.open("a") as handle:
+        handle.write(line[20:].replace("+13035550100", OWNER.e164))
+        handle.write(line.replace("+13035550100", OWNER.e164))
+    assert follow(world.directory, feed) == 2
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    assert follow(world.directory, feed) == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["nonsense", '{"number": "1", "event": "ported", "at": "2026-06-01T12:00:00Z"}', "[1]"]
+)
+def test_a_feed_with_a_line_that_is_no_event_stops_there(
+    small_world: DirectoryWorld, tmp_path: Path, line: str
+) -> None:
+    """Nothing is skipped in silence: the operator is told of the file."""
+    file = tmp_path / "events.jsonl"
+    file.write_text(line + "\n")
+    with pytest.raises(EventsFailure, match=r"events\.jsonl"):
+        follow(small_world.directory, JsonLinesFeed("feed", file))
+
+
+def test_a_file_that_was_replaced_is_read_from_its_beginning(small_world: DirectoryWorld, tmp_path: Path) -> None:
+    """A rotated file is a new one."""
+    file, newer = tmp_path / "events.jsonl", tmp_path / "newer"
+    line = f'{{"number": "{OWNER.e164}", "event": "ported", "at": "2026-06-01T12:00:00Z"}}\n'
+    file.write_text(line * 2)
+    feed = JsonLinesFeed("feed", file)
+    assert follow(small_world.directory, feed) == 2
+    newer.write_text(line)
+    newer.replace(file)
+    assert follow(small_world.directory, feed) == 1
+
+
+def test_what_ended_is_forgotten_when_nothing_could_bring_it_back(world: DirectoryWorld) -> None:
+    """A withdrawn record is remembered as long as its certificate is good and some days more, then not at all."""
+    old = world.record_token(seq=1, life=timedelta(days=6))
+    accepted(world.post("/records", old))
+    accepted(world.post("/records", world.record_token(seq=2, uris=())))
+    world.clock.advance(timedelta(days=5))
+    forget(world.directory)
+    assert refusal(world.post("/records", old)) == (409, "outdated")
+    world.clock.advance(timedelta(days=32))
+    assert forget(world.directory) == 1
+    assert world.directory.storage.numbers.find(OWNER) is None
+    assert refusal(world.post("/records", old))[1] in {"outdated", "certificateEnded"}
+
+
+def test_a_live_number_is_not_forgotten(world: DirectoryWorld) -> None:
+    """Keeping house touches nothing that counts."""
+    world.publish()
+    world.allow(ANYONE)
+
+    def fetch(_url: str) -> bytes:
+        return crl(world.authority, datetime.now(UTC))
+
+    for name, job in House(world.directory, fetch=fetch).jobs():
+        assert name
+        job()
+    assert world.look_up(OWNER, caller=None).records[OWNER]

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from number_directory.access_list import ANYONE, Grant
+from number_directory.lookup import OpenLookup
+from number_directory.statement import Succession
+from tests.fakes.directory_world import CALLER, OWNER, STRANGER, URL, DirectoryWorld, accepted, refusal
+
+ELSEWHERE = "https://other.example"
+
+
+def test_those_who_could_see_a_moved_number_are_sent_on(world: DirectoryWorld) -> None:
+    """Callers who saw a record are shown the signed move; the records are gone, and others see nothing."""
+    world.publish()
+    world.allow(Grant.to_number(CALLER))
+    move = world.move_token(ELSEWHERE)
+    accepted(world.post("/moves", move))
+    answer = world.look_up(OWNER)
+    assert answer.records[OWNER] == ()
+    assert answer.moves == {OWNER: move}
+    assert world.look_up(OWNER, caller=STRANGER).moves == {}
+
+
+def test_an_answer_about_a_moved_number_has_the_size_of_any_other(world: DirectoryWorld) -> None:
+    """Whoever sees encrypted answers go by cannot tell that a number has moved."""
+    world.publish()
+    world.allow(ANYONE)
+    body = OpenLookup((OWNER,)).to_json()
+    before = world.send("/lookup", body).content
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))
+    assert len(world.send("/lookup", body).content) == len(before)
+
+
+def test_nothing_is_published_while_callers_are_sent_on(world: DirectoryWorld) -> None:
+    """Records and access lists of a moved number belong to where it went."""
+    world.publish()
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))
+    assert refusal(world.post("/records", world.record_token(seq=2))) == (409, "moved")
+    assert refusal(world.post("/access-lists", world.access_list_token())) == (409, "moved")
+
+
+def test_callers_are_sent_on_for_a_while(world: DirectoryWorld) -> None:
+    """Behind the time for forwarding nothing is left to be seen, and the number may publish here again."""
+    world.publish()
+    world.allow(ANYONE)
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))
+    world.clock.advance(timedelta(days=world.config.records.forwarding_days, seconds=1))
+    assert world.look_up(OWNER, caller=None).moves == {}
+    world.hold(OWNER, world.authority.number(OWNER, serial=9, not_after=world.clock() + timedelta(days=6)))
+    world.publish(seq=2)
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+
+
+def test_a_number_may_move_back(world: DirectoryWorld) -> None:
+    """A later move to here ends the forwarding; an earlier one that is sent again changes nothing."""
+    world.publish()
+    world.allow(ANYONE)
+    away = world.move_token(ELSEWHERE)
+    accepted(world.post("/moves", away))
+    assert accepted(world.post("/moves", away)).succession is Succession.SAME
+    accepted(world.post("/moves", world.move_token(URL, origin=ELSEWHERE, seq=2)))
+    assert world.look_up(OWNER).moves == {}
+    assert refusal(world.post("/moves", away)) == (409, "outdated")
+    world.publish(seq=2)
+    assert world.look_up(OWNER).records[OWNER]
+
+
+def test_the_record_of_a_moved_number_does_not_come_back_by_itself(world: DirectoryWorld) -> None:
+    """After a move away and back, the old record is not taken again: its owner signs a newer one."""
+    token = world.record_token()
+    accepted(world.post("/records", token))
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))
+    accepted(world.post("/moves", world.move_token(URL, origin=ELSEWHERE, seq=2)))
+    assert refusal(world.post("/records", token)) == (409, "outdated")
+
+
+def test_two_moves_of_one_seq_are_a_conflict(world: DirectoryWorld) -> None:
+    """The first move of a seq counts, and the owner is told of the other."""
+    world.publish()
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))
+    assert refusal(world.post("/moves", world.move_token("https://evil.example"))) == (409, "conflict")
+    assert any("was refused" in notice.text for notice in world.own().notices)
+
+
+def test_a_move_that_does_not_concern_this_directory_is_refused(small_world: DirectoryWorld) -> None:
+    """A move between two other directories is none of our business."""
+    token = small_world.move_token("https://a.example", origin=ELSEWHERE)
+    assert refusal(small_world.post("/moves", token)) == (403, "wrongAudience")
+
+
+def test_the_owner_sees_its_move(world: DirectoryWorld) -> None:
+    """While callers are sent on, the owner's listing has the move."""
+    world.publish()
+    move = world.move_token(ELSEWHERE)
+    accepted(world.post("/moves", move))
+    own = world.own()
+    assert own.move is not None
+    assert own.move.token == move
+    assert any("moved" in notice.text for notice in own.notices)
