@@ -10,7 +10,7 @@ as the first one's code is good.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeAlias, TypeVar
 
@@ -44,7 +44,8 @@ class Enrolment:
     `ca` is the authority's address, `keys` the store in which keys, the order under way and the certificate are kept,
     `codes` where the code comes from, None where no message shall be sent. `applicant` counts where there is no account
     yet. `patience` is how long the authority may take over an answer or a certificate; a person may take as long as the
-    code lives. With `force` a certificate is ordered though a good one is held.
+    code lives. With `force` a certificate is ordered though a good one is held. `key` is what to have certified, None
+    for a new key: see `one_key.key_for_all`.
     """
 
     ca: str | AuthorityAddress
@@ -58,6 +59,7 @@ class Enrolment:
     watch: Watcher = unwatched
     patience: timedelta = timedelta(seconds=90)
     force: bool = False
+    key: ec.EllipticCurvePrivateKey | None = field(default=None, repr=False)
 
     def run(self) -> EnrolledCertificate:
         """Return a certificate that is held and good: the one there is, or a new one.
@@ -91,11 +93,16 @@ class Enrolment:
         held = self.keys.certificate(self.address, self.number)
         if self.force or held is None or held.state(self.clock.now()) is not State.GOOD:
             return None
+        if not self._is_wanted(held.key()):
+            return None
         pending = self.keys.pending(self.address, self.number)
         if pending is not None and same_key(pending.key, held.key().public_key()):
             self.keys.drop_pending(self.address, self.number)  # the former run was killed after its last step but one
         self._report(Step.DONE, f"a good certificate is held until {held.not_after:%Y-%m-%d %H:%M} UTC")
         return held
+
+    def _is_wanted(self, key: ec.EllipticCurvePrivateKey) -> bool:
+        return self.key is None or same_key(self.key, key.public_key())
 
     def _enrolled(self, session: AcmeSession) -> EnrolledCertificate:
         kept = self._with_account(session, lambda: self._resumed(session))
@@ -121,6 +128,9 @@ class Enrolment:
         pending = self.keys.pending(self.address, self.number)
         if pending is None:
             return None
+        if not self._is_wanted(pending.key):
+            self.keys.drop_pending(self.address, self.number)
+            return None
         self._report(Step.RESUMING, f"looking for the order that was begun at {self.address.name}")
         if pending.url is None:
             order = orders.find(session, self.number)
@@ -134,7 +144,7 @@ class Enrolment:
 
     def _ordered(self, session: AcmeSession) -> _Order:
         self._report(Step.ORDERING, f"ordering a certificate for {self.number.masked} from {self.address.name}")
-        key = new_key()
+        key = self.key or new_key()
         pending = PendingOrder(created_at=self.clock.now(), key_pem=key_to_pem(key))
         self._keep(pending)
         order = orders.place(session, self.number)

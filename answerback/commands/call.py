@@ -24,6 +24,7 @@ from answerback.output import emit, json_option
 
 if TYPE_CHECKING:
     from acme_client.store import EnrolledCertificate
+    from stir.passport import Passport
     from stir.telephone_number import TelephoneNumber
 
 
@@ -40,11 +41,15 @@ def call() -> None:
 @click.option("--ca", metavar="URL", help="Use the certificate from this authority. [the one that lasts longest]")
 @json_option
 def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: str | None, as_json: bool) -> None:
-    """Print a signed token for a call that begins now, with the certificate held for your number."""
-    from answerback.enrolling import failing
+    """Print a signed token for a call that begins now, with the certificate held for your number.
+
+    Other authorities' certificates for the same key come with it, unless you name one authority.
+    """
+    from acme_client.one_key import companions
+    from acme_client.store import Store
+    from answerback.enrolling import authority_name, failing
     from stir.identity_header import IdentityHeader
     from stir.passport import MESSAGE, Passport, message_integrity
-    from stir.passport import sign as signed
     from stir.telephone_number import TelephoneNumber
 
     body = None if message is None else read_file(message)
@@ -58,14 +63,19 @@ def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: 
             message_integrity=None if body is None else message_integrity(body),
         )
         held = _held(passport.orig, ca, now)
-        token = signed(passport, held.key(), chain=held.chain())
+        others = [] if ca is not None else companions(Store.open(), held, now)
+        token, vouching = _signed(passport, held, others)
         text = IdentityHeader.for_token(token).format() if identity_header else token
     data = {
         "identity_header" if identity_header else "token": text,
         "ca": held.ca,
+        "authorities": [one.ca for one in vouching],
         "issued_at": now.replace(microsecond=0).isoformat(),
         "certificate_expires": held.not_after.isoformat(),
     }
+    if len(vouching) < 1 + len(others):
+        left_out = ", ".join(authority_name(one.ca) for one in others[len(vouching) - 1 :])
+        click.echo(f"The token has no room for the certificates from {left_out}.", err=True)
     emit(as_json, data, lambda: click.echo(text))
 
 
@@ -84,6 +94,22 @@ def verify(token: str, as_json: bool, **options: object) -> None:
     verdict = judged(store, read_token(token), circumstances)
     tell(store, verdict, as_json=as_json)
     exit_with(verdict)
+
+
+def _signed(
+    passport: Passport, held: EnrolledCertificate, others: list[EnrolledCertificate]
+) -> tuple[str, list[EnrolledCertificate]]:
+    """Return the token with as many chains as it has room for, and the certificates that are in it."""
+    from stir.errors import PassportError
+    from stir.passport import sign
+
+    key, chains = held.key(), [other.chain() for other in others]
+    while chains:
+        try:
+            return sign(passport, key, chain=held.chain(), more_chains=chains), [held, *others[: len(chains)]]
+        except PassportError:  # too many or too large: the token is not sent without room to spare for the first
+            chains.pop()
+    return sign(passport, key, chain=held.chain()), [held]
 
 
 def _held(number: TelephoneNumber, ca: str | None, now: datetime) -> EnrolledCertificate:

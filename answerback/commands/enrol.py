@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 @click.option("--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM.")
 @click.option("--insecure-http", is_flag=True, help="Allow an authority without TLS that is not on this machine.")
 @click.option("--force", is_flag=True, help="Order a new certificate though a good one is held.")
+@click.option(
+    "--same-key",
+    is_flag=True,
+    help="Have one key certified by all, for those who believe a number only if several authorities do.",
+)
 @json_option
 def enrol(  # one argument for each option
     number: str,
@@ -44,6 +50,7 @@ def enrol(  # one argument for each option
     ca_bundle: Path | None,
     insecure_http: bool,
     force: bool,
+    same_key: bool,
     as_json: bool,
 ) -> None:
     """Get certificates for NUMBER, such as +12025550123, by SMS.
@@ -53,24 +60,29 @@ def enrol(  # one argument for each option
     """
     from acme_client import Applicant, ChallengeKind, Connection, Enrolment, Store
     from acme_client.addresses import AuthorityAddress
+    from acme_client.one_key import key_for_all
     from answerback.enrolling import AskTerms, Steps, code_source, failing
     from stir.telephone_number import TelephoneNumber
 
     steps = Steps(silent=as_json)
     with failing():
         wanted = TelephoneNumber.parse(number)
+        store = Store.open()
         places = dict.fromkeys(AuthorityAddress.parse(text, insecure_http=insecure_http) for text in authorities)
+        now = datetime.now(UTC)
+        key = key_for_all(store, wanted, list(places), now, afresh=force) if same_key else None
         enrolments = [
             Enrolment(
                 ca=place,
                 number=wanted,
-                keys=Store.open(),
+                keys=store,
                 codes=code_source(code_command, code_file, steps),
                 challenge=ChallengeKind(challenge),
                 applicant=Applicant(email, AskTerms(steps, agreed=agree_terms)),
                 connection=Connection(ca_bundle=ca_bundle, insecure_http=insecure_http),
                 watch=steps,
                 force=force,
+                key=key,
             )
             for place in places
         ]

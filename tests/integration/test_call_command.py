@@ -250,3 +250,45 @@ def test_the_installed_command_exits_with_the_verdict(home: Path) -> None:
     assert shell("verify", token, "--from", STRANGER.e164, "--to", CALLED.e164, "--offline").returncode == 4
     (home / "trust.toml").unlink()
     assert shell("verify", token, *SIGNALLING, "--offline").returncode == 3
+
+
+# Several authorities for one key
+
+
+def other_authority(number: int, **parts: Any) -> Held:  # noqa: ANN401  # see `Authority.number`
+    """Return a certificate of another authority for the caller's key."""
+    root = small_pki.root(f"Root {number}", key_number=200 + number)
+    add_anchor(TrustHome.of_user(), root.anchor(f"root-{number}"))
+    dates = {"not_before": BEGAN - timedelta(days=1), "not_after": BEGAN + timedelta(days=5)}
+    return root.authority(f"CA {number}", key_number=220 + number).number(**(dates | parts))
+
+
+def test_a_call_brings_the_chains_of_all_authorities_for_its_key() -> None:
+    """So that one who asks for two of them finds two; other keys and what is over stay at home."""
+    install(certified())
+    install(other_authority(1), "https://one.example/acme/index")
+    install(other_authority(2, key_number=9), "https://two.example/acme/index")
+    install(other_authority(3, not_after=BEGAN - timedelta(hours=1)), "https://three.example/acme/index")
+    signed = json.loads(run("sign", *SIGNALLING, "--json").stdout)
+    assert signed["authorities"] == ["https://ca.example/acme/index", "https://one.example/acme/index"]
+    assert len(SignedPassport.parse(signed["token"]).chains) == 2
+    file = TrustHome.of_user().trust_file
+    with file.open("a") as text:
+        text.write('\n[[group]]\nname = "both"\nneed = "all"\nmembers = ["example-ca", "root-1"]\n')
+        text.write('\n[[quorum]]\ngroup = "both"\n')
+    assert verdict(signed["token"], *SIGNALLING)["rule"] == "quorum"
+    alone = json.loads(run("sign", *SIGNALLING, "--ca", "https://ca.example/acme/index", "--json").stdout)
+    assert len(SignedPassport.parse(alone["token"]).chains) == 1
+    assert verdict(alone["token"], *SIGNALLING, code=4)["rule"] == "quorum"
+
+
+def test_chains_that_have_no_room_are_left_out_and_that_is_told() -> None:
+    """A token has its limits; a call with fewer opinions is better than none."""
+    install(certified())
+    for number in range(8):
+        install(other_authority(number), f"https://ca{number}.example/acme/index")
+    result = run("sign", *SIGNALLING)
+    token = result.stdout.strip()
+    assert 3 <= len(SignedPassport.parse(token).chains) <= 8
+    assert "has no room for the certificates from" in result.stderr
+    assert "ca7.example" in result.stderr or "ca0.example" in result.stderr

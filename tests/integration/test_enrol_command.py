@@ -13,7 +13,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from acme_client.store import HOME_VARIABLE, Store
+from acme_client.addresses import AuthorityAddress
+from acme_client.codes import CallbackCodes
+from acme_client.enrol import Enrolment
+from acme_client.one_key import companions, key_for_all
+from acme_client.store import HOME_VARIABLE, Store, key_hash
 from answerback.cli import front_door
 from answerback.enrolling import PromptCodes, Steps
 from policies.issuance import Cap, IssuancePolicy, SmsCaps
@@ -402,3 +406,125 @@ def test_a_moving_line_shows_progress_on_a_terminal(monkeypatch: pytest.MonkeyPa
     steps.close()
     assert shown == ["connecting", "start", "\\[red]ordering", "stop"]
     assert PromptCodes(steps).steps is steps
+
+
+# One key at several authorities
+
+
+def enrolled(*arguments: str, worlds: list[EnrolmentWorld], typed: Callable[..., list[str]]) -> list[Any]:
+    """Enrol the number with some authorities, and return the certificates that the command tells of."""
+    typed(*[lambda world=world: code_in(world.texts[-1]) for world in worlds])  # type: ignore[misc]
+    result = run("enrol", NUMBER.e164, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return list(data(result)["certificates"])
+
+
+def keys() -> list[bytes]:
+    """Return the public keys of the certificates that are held, by authority."""
+    return [key_hash(held.key().public_key()) for held in Store.open().certificates()]
+
+
+BOTH = ("--ca", "ca.example", "--ca", "other.example", "--same-key")
+
+
+def test_one_key_is_certified_by_several_authorities_in_one_go(build: Build, typed: Callable[..., list[str]]) -> None:
+    """Each proves the number by itself."""
+    worlds = [build(), build("other.example")]
+    assert len(enrolled(*BOTH, worlds=worlds, typed=typed)) == 2
+    assert len(set(keys())) == 1
+    assert [len(world.texts) for world in worlds] == [1, 1]
+
+
+def test_without_being_asked_for_each_authority_gets_a_key_of_its_own(
+    build: Build, typed: Callable[..., list[str]]
+) -> None:
+    """One that is lost then is lost at one authority."""
+    worlds = [build(), build("other.example")]
+    enrolled(*BOTH[:-1], worlds=worlds, typed=typed)
+    assert len(set(keys())) == 2
+
+
+def test_a_further_authority_certifies_the_key_that_is_held(build: Build, typed: Callable[..., list[str]]) -> None:
+    """And the first is not asked again."""
+    first, second = build(), build("other.example")
+    enrolled("--ca", "ca.example", worlds=[first], typed=typed)
+    (key,) = keys()
+    enrolled(*BOTH, worlds=[second], typed=typed)
+    assert keys() == [key, key]
+    assert len(first.texts) == 1
+
+
+def test_an_authority_that_certified_another_key_certifies_this_one(
+    build: Build, typed: Callable[..., list[str]]
+) -> None:
+    """The key of which more certificates are held is kept; the number's proof is remembered there."""
+    worlds = [build(), build("other.example"), build("third.example")]
+    enrolled(*BOTH, worlds=worlds[:2], typed=typed)
+    kept = keys()[0]
+    enrolled("--ca", "third.example", worlds=worlds[2:], typed=typed)
+    assert len(set(keys())) == 2
+    enrolled("--ca", "third.example", "--same-key", worlds=[], typed=typed)
+    assert keys() == [kept] * 3
+    assert [len(world.texts) for world in worlds] == [1, 1, 1]
+
+
+def test_a_new_key_can_be_had_for_all(build: Build, typed: Callable[..., list[str]]) -> None:
+    """With --force."""
+    worlds = [build(), build("other.example")]
+    enrolled(*BOTH, worlds=worlds, typed=typed)
+    before = keys()
+    enrolled(*BOTH, "--force", worlds=[], typed=typed)
+    assert len(set(keys())) == 1
+    assert keys()[0] != before[0]
+
+
+def test_an_order_that_was_begun_keeps_its_key(build: Build, typed: Callable[..., list[str]]) -> None:
+    """A command that was stopped between two authorities goes on with the same key."""
+    first, second = build(), build("other.example")
+    typed(lambda: code_in(first.texts[-1]))  # nobody answers for the second
+    assert run("enrol", NUMBER.e164, *BOTH).exit_code == 1
+    (key,) = keys()
+    enrolled(*BOTH, worlds=[second], typed=typed)
+    assert keys() == [key, key]
+    assert [len(world.texts) for world in (first, second)] == [1, 1]
+
+
+def test_an_order_for_another_key_is_given_up(build: Build, typed: Callable[..., list[str]]) -> None:
+    """What was begun before without --same-key does not split the set."""
+    first, second = build(), build("other.example")
+    typed()
+    assert run("enrol", NUMBER.e164, "--ca", "other.example").exit_code == 1
+    enrolled("--ca", "ca.example", worlds=[first], typed=typed)
+    (key,) = keys()
+    place = AuthorityAddress.parse("other.example")
+    assert Store.open().pending(place, NUMBER) is not None
+    enrolled("--ca", "ca.example", "--same-key", worlds=[], typed=typed)
+    store = Store.open()
+    with_key = key_for_all(store, NUMBER, [AuthorityAddress.parse("ca.example")], now())
+    assert key_hash(with_key.public_key()) == key
+    Enrolment(
+        ca=place,
+        number=NUMBER,
+        keys=store,
+        codes=CallbackCodes(lambda _: code_in(second.texts[-1])),
+        key=with_key,
+    ).run()
+    assert keys() == [key, key]
+
+
+def test_a_renewal_keeps_a_key_that_several_certified_and_no_revoked_one(
+    build: Build, typed: Callable[..., list[str]]
+) -> None:
+    """So that the set stays one; a key of which one certificate was revoked is taken by nobody again."""
+    worlds = [build(), build("other.example")]
+    enrolled(*BOTH, worlds=worlds, typed=typed)
+    before = keys()
+    assert run("renew", "--force").exit_code == 0
+    assert keys() == before
+    store = Store.open()
+    store.mark_revoked(store.certificates()[0], now())
+    assert run("renew", "--force", "--ca", "other.example").exit_code == 0
+    assert keys()[1] != before[1]
+    assert key_hash(key_for_all(store, NUMBER, [], now()).public_key()) == keys()[1]
+    alone = [held for held in store.certificates() if held.revoked_at is None]
+    assert companions(store, alone[0], now()) == []
