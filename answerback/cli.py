@@ -44,11 +44,29 @@ DOORS: Mapping[str, Door] = {
         "Run a log of certificates; watch, audit or witness one.",
         extra="log",
     ),
+    "directory": Door(
+        "answerback.commands.directory",
+        "directory",
+        "Publish where your number is reached; look numbers up; run a directory.",
+        extra="directory",
+    ),
     "demo": Door("answerback.commands.demo", "demo", "Play the whole story on this machine.", extra="demo"),
 }
 ALIASES: Mapping[str, str] = {"enroll": "enrol"}
 _JSON = "--json"
-_PACKAGES = frozenset({"acme_client", "answerback", "ca_server", "policies", "stir", "trust_store"})
+_PACKAGES = frozenset(
+    {
+        "acme_client",
+        "answerback",
+        "ca_server",
+        "number_directory",
+        "policies",
+        "serving",
+        "stir",
+        "transparency",
+        "trust_store",
+    }
+)
 
 
 class FrontDoor(click.Group):

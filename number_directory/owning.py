@@ -1,7 +1,7 @@
 """What a number's owner does at a directory: publish, withdraw, grant, move, and hold the directory to account.
 
 The directory tells its owner what it keeps, and is believed only as far as the owner's own signatures go: nothing is
-signed anew, and no number counted on from, that the owner did not sign before.
+signed anew that the owner did not sign before.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from stir.errors import CertificateProfileError
 
 RECEIPT_SECONDS: Final = 300
 """How old a record may be whose receipt is not there yet."""
+
+_HIGHEST_FOREIGN = 2**52
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,14 @@ class Owner:
 
         Raises AccessListError where the directory shows one that the owner did not sign.
         """
-        kept = self.listing().access_list
+        return self._own_list(self.listing().access_list)
+
+    def _empty_list(self) -> AccessList:
+        return AccessList(self.signer.number, 1, 0)
+
+    def _own_list(self, kept: SignedAccessList | None) -> AccessList:
         if kept is None:
-            return AccessList(self.signer.number, 1, 0)
+            return self._empty_list()
         if not self.is_own(kept):
             msg = "the directory shows an access list that no key of yours has signed: start one from scratch"
             raise AccessListError(msg)
@@ -119,9 +126,9 @@ class Owner:
         self, change: Callable[[AccessList], AccessList], *, from_scratch: bool = False
     ) -> tuple[SignedAccessList, Acceptance]:
         """Set the access list that `change` makes of the one that counts, or of an empty one."""
-        before = AccessList(self.signer.number, 1, 0) if from_scratch else self.access_list()
-        sequence = max(before.sequence + 1, self.client.clock())
-        stated = replace(change(before), sequence=sequence, issued_at=self.client.clock())
+        kept = self.listing().access_list
+        before = self._empty_list() if from_scratch else self._own_list(kept)
+        stated = replace(change(before), sequence=self._after(kept), issued_at=self.client.clock())
         token = sign_access_list(stated, self.signer.key, self.signer.chain, self.signer.more_chains)
         return SignedAccessList.parse(token), self.client.set_access_list(token)
 
@@ -154,9 +161,10 @@ class Owner:
         return {leaf.number, statement.number} == {self.signer.number} and self.is_own_key(leaf.public_key)
 
     def _after(self, old: SignedRecord | SignedAccessList | SignedMove | None) -> int:
-        """Return the next sequence number. One that the owner did not sign is not counted on from."""
-        last = 0 if old is None or not self.is_own(old) else old.sequence
-        return max(last + 1, self.client.clock())
+        """Return the next sequence number. One that the owner did not sign may not use all numbers up."""
+        if old is None or (old.sequence >= _HIGHEST_FOREIGN and not self.is_own(old)):
+            return self.client.clock()
+        return max(old.sequence + 1, self.client.clock())
 
     # Holding the directory to account
 
@@ -194,7 +202,7 @@ class Owner:
     def _examine_views(self, kept: OwnAnswer, viewers: Iterable[Viewer]) -> Iterator[Check]:
         """Compare what others are shown with what the access list says; a number that has moved shows nothing."""
         now, number = self.client.clock(), self.signer.number
-        listed = AccessList(number, 1, 0) if kept.access_list is None else kept.access_list.access_list
+        listed = self._empty_list() if kept.access_list is None else kept.access_list.access_list
         own = {one.record.app: one.record for one in kept.records if kept.move is None and _is_alive(one.record, now)}
         for viewer in viewers:
             grants = grants_of(None if viewer.signer is None else viewer.signer.number)

@@ -111,7 +111,9 @@ def test_a_record_ends_with_the_certificate_at_the_latest(owner: Owner) -> None:
 
 
 def test_a_directory_does_not_use_up_the_numbers(directory: DirectorySimulator) -> None:
-    """What the owner did not sign is not counted on from."""
+    """What the owner did not sign is counted on from only while many are left."""
+    directory.records[CALLED, CHAT] = published(record(sequence=2**40), by=OTHER_KEY)
+    assert owner_at(directory).publish(NEW)[0].sequence == 2**40 + 1
     liar = published(record(sequence=2**53 - 1), by=OTHER_KEY)
     directory.records[CALLED, CHAT] = liar
     made = owner_at(directory)

@@ -1,0 +1,260 @@
+"""Owners and callers at a terminal, against directories that are made and served by their own commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from acme_client.addresses import AuthorityAddress
+from acme_client.store import Store
+from answerback.cli import front_door
+from number_directory.access_list import AccessList, AppAccess, Grant, sign_access_list
+from number_directory.client import DirectoryClient
+from number_directory.record import Medium, Record, sign_record
+from tests.fakes import small_pki
+from tests.fakes.running_directory import running_directory
+from tests.fakes.running_log import unused_port
+from tests.fakes.small_pki import CALLED, CALLER, STRANGER, Held
+from transparency.transport import HttpTransport
+from trust_store import TrustHome
+from trust_store.editing import add_anchor
+
+BEGAN = datetime.now(UTC).replace(microsecond=0)
+LIFE = {"not_before": BEGAN - timedelta(days=1), "not_after": BEGAN + timedelta(days=6)}
+ROOT = small_pki.root()
+ISSUING = ROOT.authority("Example Issuing")
+ROGUE = small_pki.root("Rogue Root", key_number=41)
+OWNER = ISSUING.number(CALLED, key_number=51, **LIFE)
+ASKER = ISSUING.number(CALLER, key_number=52, **LIFE)
+OTHER = ISSUING.number(STRANGER, key_number=53, **LIFE)
+THIEF = ROGUE.number(CALLED, key_number=54, **LIFE)
+CHAT, VIDEO = "chat.example", "com.example.video"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the directories."""
+    return tmp_path_factory.mktemp("directories")
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path) -> Iterator[str]:
+    """Serve a directory that admits the authority of the numbers, and a rogue one."""
+    with running_directory(folder, "first", [ROOT.certificate, ROGUE.certificate]) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def other_url(folder: Path) -> Iterator[str]:
+    """Serve another one."""
+    with running_directory(folder, "second", [ROOT.certificate]) as address:
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a home that holds three numbers and believes their authority."""
+    monkeypatch.setenv("ANSWERBACK_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    for held in (OWNER, ASKER, OTHER):
+        install(held)
+    add_anchor(TrustHome.of_user(), ROOT.anchor())
+    return tmp_path / "home"
+
+
+def install(held: Held, ca: str = "https://ca.example/acme/index") -> None:
+    """Keep a certificate in the user's store, as an enrolment does."""
+    Store.open().install(
+        AuthorityAddress.parse(ca), held.number, held.chain, held.key, validation=("sms-code",), now=BEGAN
+    )
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    """Run `answerback directory …` and make sure of its exit code."""
+    result = CliRunner().invoke(front_door, ["directory", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def told(*arguments: str, code: int = 0) -> dict[str, Any]:
+    """Run it with --json, and return what it printed."""
+    found: dict[str, Any] = json.loads(run(*arguments, "--json", code=code).stdout)
+    return found
+
+
+def own(*arguments: str, url: str) -> tuple[str, ...]:
+    """Return the arguments of a command of the owner's."""
+    return (arguments[0], "--from", CALLED.e164, "--directory", url, *arguments[1:])
+
+
+def publish(url: str) -> None:
+    """Publish a chat and a video app, for one caller only."""
+    run(*own("publish", "--app", CHAT, "--uri", "https://chat.example/u/7", "--medium", "message", url=url))
+    run(*own("publish", "--app", VIDEO, "--uri", "https://video.example/7", "--medium", "video", url=url))
+    run(*own("acl", "--allow", CALLER.e164, "--from-scratch", url=url))
+
+
+def test_one_caller_gets_both_apps_and_a_stranger_gets_nothing(url: str) -> None:
+    """The story of the demo: published, visible to one caller only, verified by the caller's own trust store."""
+    publish(url)
+    lookup = ("lookup", CALLED.e164, "--directory", url, "--offline")
+    said = run(*lookup, "--from", CALLER.e164).stdout
+    assert said.splitlines()[1].split() == ["APP", "MEDIA", "VERDICT", "WHY"]
+    assert "message  verified" in said
+    assert "trust.toml:5" in said
+    (found,) = told(*lookup, "--from", CALLER.e164)["numbers"]
+    assert [(one["app"], one["media"], one["verdict"]) for one in found["records"]] == [
+        (CHAT, ["message"], "verified"),
+        (VIDEO, ["video"], "verified"),
+    ]
+    assert found["asked"] == [url]
+    (stranger,) = told(*lookup, "--from", STRANGER.e164, code=3)["numbers"]
+    (nobody,) = told("lookup", "+12025550199", "--directory", url, "--offline", code=3)["numbers"]
+    assert stranger["records"] == nobody["records"] == []
+    assert "nothing that you may see" in run(*lookup, code=3).stdout
+
+
+def test_media_and_tokens(url: str) -> None:
+    """A record may be seen without its media; a token opens it for whoever has it."""
+    publish(url)
+    allowed = told(*own("acl", "--app", CHAT, "--allow", "anyone", "--media-for", "nobody", url=url))
+    assert allowed["apps"][CHAT] == {"allow": ["anyone"], "media": []}
+    assert allowed["default"]["allow"] == [CALLER.e164]
+    (found,) = told("lookup", CALLED.e164, "--directory", url, "--offline")["numbers"]
+    assert [(one["app"], one["media"]) for one in found["records"]] == [(CHAT, None)]
+    token = told(*own("acl", "--app", VIDEO, "--new-token", "--allow", "+4420*", url=url))["token"]
+    (found,) = told("lookup", CALLED.e164, "--directory", url, "--offline", "--token", token)["numbers"]
+    assert [one["app"] for one in found["records"]] == [CHAT, VIDEO]
+    shown = run(*own("acl", url=url)).stdout
+    assert f"{CHAT}: anyone; media: nobody" in shown
+    assert "the token with the SHA-256" in shown
+    assert "+4420*" in shown
+    run(*own("acl", "--nobody", "--app", CHAT, url=url))
+    run("lookup", CALLED.e164, "--directory", url, "--offline", code=3)
+
+
+def test_an_owner_holds_the_directory_to_account(url: str) -> None:
+    """Records, receipts, and what others are shown, also from another address."""
+    publish(url)
+    run(*own("withdraw", "--app", VIDEO, url=url))
+    checked = ("records", "--verify", "--as", CALLER.e164, "--as", STRANGER.e164, "--via", "127.0.0.7")
+    found = told(*own(*checked, url=url))
+    assert all(check["good"] for check in found["checks"])
+    assert {check["what"] for check in found["checks"]} >= {
+        CHAT,
+        VIDEO,
+        "access list",
+        "anyone",
+        f"your {CALLER.e164}",
+        "anyone, via 127.0.0.7",
+    }
+    assert "proved to be in the record log" in run(*own(*checked, url=url)).stdout
+    said = run(*own("records", url=url)).stdout
+    assert f"{VIDEO}  withdrawn" in said
+    assert "may be seen by" in said
+
+
+def test_a_directory_that_shows_a_strangers_record_is_refused(url: str) -> None:
+    """A record that another authority's certificate signed is not believed, though the directory took it."""
+    now = int(datetime.now(UTC).timestamp())
+    client = DirectoryClient(url, HttpTransport())
+    swapped = Record(
+        CALLED, "swap.example", ("https://evil.example/7",), frozenset({Medium.VIDEO}), now, now, now + 3600
+    )
+    client.publish(sign_record(swapped, THIEF.key, THIEF.chain))
+    access = AccessList(CALLED, 2**40, now, AppAccess(frozenset({Grant.to_number(CALLER)})))
+    client.set_access_list(sign_access_list(access, THIEF.key, THIEF.chain))
+    lookup = ("lookup", CALLED.e164, "--directory", url, "--offline", "--from", CALLER.e164)
+    found = told(*lookup)["numbers"][0]["records"]
+    (one,) = [one for one in found if one["app"] == "swap.example"]
+    assert (one["verdict"], one["rule"]) == ("unverified", "anchor")
+    failed = run(*own("records", "--verify", url=url), code=1)
+    assert "FAIL  swap.example: no key of yours has signed this record" in failed.stdout
+    refused = run(*own("acl", "--allow", "anyone", url=url), code=1)
+    assert "no key of yours" in refused.output
+
+
+def test_a_number_moves(other_url: str, folder: Path) -> None:
+    """Its records go along; the old directory sends callers on, by the owner's word."""
+    with running_directory(folder, "third", [ROOT.certificate]) as old_url:
+        publish(old_url)
+        moved = told(*own("move", "--to", f"{other_url}/", url=old_url))
+        assert moved == {"from": old_url, "to": other_url, "apps": [CHAT, VIDEO]}
+        lookup = ("lookup", CALLED.e164, "--directory", old_url, "--offline", "--from", CALLER.e164)
+        (found,) = told(*lookup)["numbers"]
+        assert found["asked"] == [old_url, other_url]
+        assert {one["directory"] for one in found["records"]} == {other_url}
+        assert f"note: the number has moved from {old_url} to {other_url}" in run(*lookup).stdout
+        assert f"moved to {other_url}" in run(*own("records", url=old_url)).stdout
+
+
+def test_two_directories_side_by_side(url: str, other_url: str) -> None:
+    """R10: asked at once, merged and compared; one that is down is told."""
+    second = ISSUING.number(CALLER, key_number=52, **LIFE)
+    assert second.number == CALLER
+    for place, app in ((url, CHAT), (other_url, VIDEO)):
+        run("publish", "--from", CALLER.e164, "--directory", place, "--app", app, "--uri", "sip:7@sip.example")
+        run("acl", "--from", CALLER.e164, "--directory", place, "--allow", "anyone")
+    down = f"http://127.0.0.1:{unused_port()}"
+    places = [option for place in (url, other_url, down) for option in ("--directory", place)]
+    (found,) = told("lookup", CALLER.e164, *places, "--offline")["numbers"]
+    assert [one["app"] for one in found["records"]] == [CHAT, VIDEO]
+    assert f"{CHAT}: {other_url} shows none" in found["told"]
+    assert any(down in words for words in found["told"])
+
+
+def test_a_directory_that_is_down_is_told(url: str) -> None:
+    """Those are asked instead that were named, and otherwise nothing was looked up."""
+    down = f"http://127.0.0.1:{unused_port()}"
+    failed = run("lookup", STRANGER.e164, "--directory", down, "--offline", code=1)
+    assert f"{down} gave no answer" in failed.output
+    (found,) = told("lookup", STRANGER.e164, "--directory", down, "--fallback", url, "--offline", code=3)["numbers"]
+    assert found["asked"] == [url]
+    assert f"{url} was asked instead" in found["told"]
+    assert "error" in told(*own("records", url=down), code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("lookup", "12025550123", "--directory", "https://rs.example"), "begins with +"),
+        (("lookup", CALLED.e164, "--directory", "rs.example"), "no directory's URL"),
+        (("lookup", CALLED.e164), "map"),
+        (("lookup", CALLED.e164, "--map-server", "http://127.0.0.1:9"), ""),
+        (("lookup", CALLED.e164, "--from", "+12025550177", "--directory", "https://rs.example"), "no such certificate"),
+        (own("acl", "--nobody", "--allow", "anyone", url="https://rs.example"), "not both"),
+        (own("acl", "--media-for", "anyone", url="https://rs.example"), "--allow WHO"),
+        (own("acl", "--allow", "token:é", url="https://rs.example"), "ASCII"),
+        (own("records", "--via", "127.0.0.1", url="https://rs.example"), "--verify"),
+        (("records", "--from", CALLED.e164), "map"),
+        (own("publish", "--app", "Chat", "--uri", "sip:a@b.example", url="http://127.0.0.1:9"), ""),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(arguments: tuple[str, ...], why: str) -> None:
+    """What is wrong, and what to do."""
+    failed = run(*arguments, code=1)
+    assert why in failed.output
+    assert failed.output.startswith("Error: ")
+    assert failed.output.count("\n") == 1
+
+
+def test_a_certificate_that_ended_signs_nothing(url: str) -> None:
+    """The owner is told to renew."""
+    old = ISSUING.number(
+        CALLED, key_number=51, not_before=BEGAN - timedelta(days=9), not_after=BEGAN - timedelta(days=2)
+    )
+    install(old)
+    assert "answerback renew" in run(*own("records", url=url), code=1).output
+
+
+def test_the_group_lists_its_commands() -> None:
+    """Those of owners and callers first, without importing any."""
+    said = run("--help").stdout
+    assert said.index("publish") < said.index("lookup") < said.index("serve")
+    assert CliRunner().invoke(front_door, ["directory", "nothing"]).exit_code == 2
