@@ -8,6 +8,7 @@ gives the same digits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
@@ -16,6 +17,7 @@ from stir.errors import TelephoneNumberError
 from stir.telephone_number import TelephoneNumber
 
 _NO_COUNTRY = "001"
+_REMEMBERED = 1024
 _PAID_BY_THE_SENDER = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
 
 
@@ -33,16 +35,17 @@ class PlanEntry:
     premium: bool
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def look_up(number: TelephoneNumber) -> PlanEntry:
-    """Return what the plans say of a number."""
+    """Return what the plans say of a number. The youngest answers are remembered: an order asks more than once."""
     read = _read(number)
     if read is None:
         return PlanEntry(country=None, in_plan=False, premium=False)
-    country = phonenumbers.region_code_for_number(read)
+    country, kind = phonenumbers.region_code_for_number(read), phonenumbers.number_type(read)
     return PlanEntry(
         country=None if country == _NO_COUNTRY else country,
-        in_plan=phonenumbers.is_valid_number(read),
-        premium=phonenumbers.number_type(read) in _PAID_BY_THE_SENDER,
+        in_plan=kind != PhoneNumberType.UNKNOWN,  # what is_valid_number says, which would find the country once more
+        premium=kind in _PAID_BY_THE_SENDER,
     )
 
 

@@ -176,7 +176,7 @@ class TnAuthList:
         wrapped = asn1.encode_der(_WrappedListAsn1(entries=[_entry_to_asn1(entry) for entry in self.entries]))
         return wrapped[_header_length(wrapped) :]
 
-    @property
+    @cached_property
     def identifier(self) -> str:
         """The list as the value of an ACME identifier of type TNAuthList (RFC 9448 §3)."""
         return base64.urlsafe_b64encode(self.to_der()).rstrip(b"=").decode("ascii")

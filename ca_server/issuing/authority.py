@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +18,10 @@ from ca_server.orders import Account
 from ca_server.signing.issuer import Issuer
 from ca_server.sms.routing import Routes
 from ca_server.storage import Storage
+from serving.strict_json import write_base64url
 
 _NAME_BYTES = 16
+_P256_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,19 @@ class CertificateAuthority:
 
 def new_name(ca: CertificateAuthority) -> str:
     """Return a name that nobody guesses, for a URL: 128 random bits in 22 base64url characters."""
-    return base64.urlsafe_b64encode(ca.random_bytes(_NAME_BYTES)).rstrip(b"=").decode("ascii")
+    return write_base64url(ca.random_bytes(_NAME_BYTES))
 
 
 def key_hash_of(public_key: ec.EllipticCurvePublicKey) -> bytes:
     """Return the SHA-256 of a SubjectPublicKeyInfo, by which certificates are found by their key."""
     return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+
+
+def thumbprint_of(public_key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return the SHA-256 thumbprint of a P-256 key, by which accounts are found (RFC 7638 §3.2)."""
+    point = public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    x, y = (write_base64url(point[start : start + _P256_BYTES]) for start in (1, 1 + _P256_BYTES))
+    return hashlib.sha256(f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'.encode("ascii")).digest()
 
 
 def require_owner(account: Account, owner_id: str) -> None:

@@ -13,11 +13,17 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from josepy.jwk import JWKEC
 
 from ca_server.audit import Decision, record
 from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind, StorageError
-from ca_server.issuing.authority import CertificateAuthority, key_hash_of, new_name, not_found, require_owner
+from ca_server.issuing.authority import (
+    CertificateAuthority,
+    key_hash_of,
+    new_name,
+    not_found,
+    require_owner,
+    thumbprint_of,
+)
 from ca_server.issuing.timestamping import timestamped
 from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
 from ca_server.storage import IssuedCertificate
@@ -203,7 +209,7 @@ def _request(csr_der: bytes, order: Order) -> NumberRequest:
 
 def _require_fresh_key(ca: CertificateAuthority, request: NumberRequest, key_hash: bytes) -> None:
     """Refuse the key of an account (RFC 8555 §11.1), and one that was revoked because it leaked."""
-    if ca.storage.accounts.with_key(JWKEC(key=request.public_key).thumbprint()) is not None:
+    if ca.storage.accounts.with_key(thumbprint_of(request.public_key)) is not None:
         _refuse_key("the key in the request is an account's; make another for the certificate")
     if ca.storage.certificates.is_compromised(key_hash):
         _refuse_key("a certificate of this key was revoked because the key leaked; make a new key")

@@ -37,7 +37,7 @@ _OCTETS = {letter: bytes((code,)) for code, letter in enumerate(_BASIC) if code 
 def encode_gsm7(text: str) -> bytes | None:
     """Return the text in the GSM 7-bit default alphabet, or None where a letter is not in it (TS 23.038 §6.2.1)."""
     try:
-        return b"".join(_OCTETS[letter] for letter in text)
+        return b"".join(map(_OCTETS.__getitem__, text))
     except KeyError:
         return None
 

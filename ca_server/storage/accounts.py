@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from ca_server.orders import Account
 from serving.database import Database, Row
@@ -83,8 +84,12 @@ class Accounts:
 
 
 def _account(row: Row | None) -> Account | None:
-    if row is None:
-        return None
+    return None if row is None else _read(row)
+
+
+@lru_cache(maxsize=1024)
+def _read(row: Row) -> Account:
+    """Read an account; each of its requests finds the same row."""
     account_id, jwk, thumbprint, contacts, terms_agreed, created_at, deactivated_at = row
     return Account(
         id=account_id,

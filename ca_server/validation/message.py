@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ca_server.errors import ConfigurationError
-from ca_server.sms.alphabet import encode_gsm7, fits_one_segment
+from ca_server.sms.alphabet import SEPTETS_OF_ONE_SEGMENT, encode_gsm7
 
 LONGEST_CODE = 22
 """Characters of part 1 in `sms-reply-00`, the longest that an SMS carries."""
@@ -39,7 +39,8 @@ def _cut(code: str, routes: int) -> tuple[str, ...]:
 
 def _text(part: str, index: int, routes: int, authority: str, host: str) -> str:
     for text in _wordings(part, index, routes, authority, host):
-        if encode_gsm7(text) is not None and fits_one_segment(text):
+        septets = encode_gsm7(text)
+        if septets is not None and len(septets) <= SEPTETS_OF_ONE_SEGMENT:
             return text
     msg = "public_url: its host is too long for an SMS to carry it with a code; use a shorter one"
     raise ConfigurationError(msg)

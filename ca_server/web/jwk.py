@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from josepy.jwa import ES256, ES384, JWASignature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from ca_server.errors import Refusal, RefusalKind
@@ -28,10 +29,9 @@ _SMALLEST_RSA_EXPONENT = 65537
 _LARGEST_RSA_EXPONENT = 2**32
 _ED25519_BYTES = 32
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_CURVES: Mapping[str, tuple[ec.EllipticCurve, JWASignature]] = {
-    "P-256": (ec.SECP256R1(), ES256),
-    "P-384": (ec.SECP384R1(), ES384),
-}
+_CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}
+_SHA256 = hashes.SHA256()
+_ECDSA: Mapping[str, ec.ECDSA] = {"ES256": ec.ECDSA(_SHA256), "ES384": ec.ECDSA(hashes.SHA384())}
 
 
 class JWKOKP(JWK):
@@ -78,25 +78,32 @@ def read_jwk_text(text: str) -> JWK:
 
 def algorithm_of(jwk: JWK) -> str:
     """Return the one algorithm that the key signs with."""
-    match jwk:
-        case JWKOKP():
-            return "EdDSA"
-        case JWKRSA():
-            return "RS256"
-        case _:
-            return "ES256" if jwk.key.curve.key_size == _CURVES["P-256"][0].key_size else "ES384"
+    if jwk.typ != JWKEC.typ:
+        return "RS256" if jwk.typ == JWKRSA.typ else "EdDSA"
+    return "ES256" if jwk.key.curve.key_size == _CURVES["P-256"].key_size else "ES384"
 
 
 def verifies(jwk: JWK, signed: bytes, signature: bytes) -> bool:
     """Tell whether the key made the signature (RFC 7518 §3, RFC 8037 §3.1)."""
-    if isinstance(jwk, JWKOKP):
-        try:
-            jwk.key.verify(signature, signed)
-        except InvalidSignature:
-            return False
-        return True
-    algorithm = JWASignature.from_json(algorithm_of(jwk))
-    return bool(algorithm.verify(jwk.key, signed, signature))
+    try:
+        match algorithm_of(jwk):
+            case "EdDSA":
+                jwk.key.verify(signature, signed)
+            case "RS256":
+                jwk.key.verify(signature, signed, padding.PKCS1v15(), _SHA256)
+            case algorithm:
+                jwk.key.verify(_in_der(signature, jwk.key.curve.key_size), signed, _ECDSA[algorithm])
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _in_der(signature: bytes, bits: int) -> bytes:
+    """Return an ECDSA signature as ASN.1 has it, from the two numbers side by side that a JWS has (RFC 7518 §3.4)."""
+    size = (bits + 7) // 8
+    if len(signature) != 2 * size:
+        raise InvalidSignature
+    return encode_dss_signature(int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big"))
 
 
 def _read_by_type(jwk: JsonObject) -> JWK:
@@ -115,9 +122,9 @@ def _ec_key(jwk: JsonObject) -> ec.EllipticCurvePublicKey:
     curve = _CURVES.get(_text(jwk, "crv"))
     if curve is None:
         _refuse("the JWK's curve is neither P-256 nor P-384")
-    size = (curve[0].key_size + 7) // 8
+    size = (curve.key_size + 7) // 8
     x, y = (_integer(jwk, name, size) for name in ("x", "y"))
-    return ec.EllipticCurvePublicNumbers(x, y, curve[0]).public_key()
+    return ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
 
 
 def _rsa_key(jwk: JsonObject) -> rsa.RSAPublicKey:

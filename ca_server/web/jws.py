@@ -1,7 +1,7 @@
 """The one form of JWS that ACME uses: flattened JSON, one signature, a protected header only (RFC 8555 §6.2).
 
 josepy's own JWS reader answers True for no signatures and believes an embedded key and an unprotected `alg`. So the
-envelope is opened here, and josepy is asked only whether a given key signed given bytes.
+envelope is opened here, and josepy reads keys only.
 """
 
 from __future__ import annotations

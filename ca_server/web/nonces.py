@@ -1,6 +1,6 @@
 """Nonces: made by any front end without a word to another, and spent once in all of them (RFC 8555 §6.5).
 
-    nonce = base64url(issued_at || random || HMAC-SHA256(key, issued_at || random)[:16])      8, 8 and 16 bytes
+    nonce = base64url(issued_at || random || BLAKE2b(key, issued_at || random))      8, 8 and 16 bytes, RFC 7693
 
 A nonce is believed for its own sake, and only those that came back in a signed request are written down. So asking for
 nonces costs the authority neither a disk write nor memory, however many are asked for.
@@ -96,7 +96,7 @@ class Nonces:
             _refuse("the nonce has been used")
 
     def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, hashlib.sha256)[:_MAC_BYTES]
+        return hashlib.blake2b(body, key=self._key, digest_size=_MAC_BYTES).digest()
 
 
 def _refuse(reason: str) -> None:
