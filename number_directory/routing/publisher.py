@@ -362,8 +362,9 @@ class MapPublisher:
             if online is None:
                 msg = "the online key that the root names is not here: restore it from your backup, or rotate the keys"
                 raise PublishingError(msg)
-            self._repository.refresh(online, self.config.valid.lives, self._clock())
-            return self._use()
+            published = self._repository.refresh(online, self.config.valid.lives, self._clock())
+            self._use(published)
+            return published
 
     def _online_key(self, root: bytes) -> Ed25519PrivateKey | None:
         """Return the online key that a root names; None where it is not here."""
@@ -403,28 +404,25 @@ class MapPublisher:
         self._repository.release(waiting.get(ROOT), waiting.get(TARGETS), online, self.config.valid.lives, now)
         for role in waiting:
             self._pending_file(role).unlink()
-        if self._repository.published() is not None:
-            self._use()
-            self._prune(now - GRACE_SECONDS)
+        published = self._repository.published()
+        if published is not None:
+            self._use(published)
+            self._prune(self._manifest_of(published), now - GRACE_SECONDS)
 
     # Files
 
-    def _use(self) -> Published:
+    def _use(self, published: Published) -> None:
         """Bring the publisher's own map to what is published."""
-        published = self._repository.published()
-        manifest = self._published_manifest()
-        if published is None or manifest is None:
-            msg = "nothing is published yet: build a map, and have it signed"
-            raise PublishingError(msg)
+        manifest = self._manifest_of(published)
         if not self._map.holds(manifest):
             self._map.write(((entry, self._chunk(entry)) for entry in manifest.chunks), lambda: manifest)
         self._map.use(Current(published.manifest, published.as_of, published.expires))
-        return published
 
     def _published_manifest(self) -> Manifest | None:
         published = self._repository.published()
-        if published is None:
-            return None
+        return None if published is None else self._manifest_of(published)
+
+    def _manifest_of(self, published: Published) -> Manifest:
         try:
             return Manifest.decode(self._repository.target(published.manifest, MANIFEST_TARGET))
         except MapFormatError as error:
@@ -471,10 +469,9 @@ class MapPublisher:
     def _chunk_file(self, entry: ChunkEntry) -> Path:
         return self.public / chunk_path(entry.hash)
 
-    def _prune(self, before: float) -> None:
+    def _prune(self, manifest: Manifest, before: float) -> None:
         """Delete what is published no longer, and was written before a time."""
-        manifest = self._published_manifest()
-        kept = set() if manifest is None else {self._chunk_file(entry) for entry in manifest.chunks}
+        kept = {self._chunk_file(entry) for entry in manifest.chunks}
         for path in (self.public / "chunks").rglob("*"):
             if path.is_file() and path not in kept and path.stat().st_mtime < before:
                 path.unlink()

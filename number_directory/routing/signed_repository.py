@@ -244,13 +244,15 @@ class SignedRepository:
             write_whole(self._metadata / f"{new_root.version}.root.json", root)
         self._stamp(online, lives, now, targets)
 
-    def refresh(self, online: Ed25519PrivateKey, lives: Lives, now: float) -> None:
+    def refresh(self, online: Ed25519PrivateKey, lives: Lives, now: float) -> Published:
         """Say anew that what is published is the newest."""
         self._require_online(_read(self.root, Root).signed, online)
-        if not (self._metadata / _TIMESTAMP).exists():
+        self._stamp(online, lives, now, None)
+        published = self.published()
+        if published is None:
             msg = "nothing is published yet: build a map, and have it signed"
             raise PublishingError(msg)
-        self._stamp(online, lives, now, None)
+        return published
 
     def prune(self, before: float) -> None:
         """Delete metadata and targets that are not published and were written before a time, in seconds since 1970."""

@@ -20,7 +20,8 @@ from number_directory.routing.errors import (
 )
 from number_directory.routing.map_folder import MapFolder
 from number_directory.routing.replica import MapReplica, Update, Way, default_folder
-from number_directory.routing.trusted_mirror import chunk_path
+from number_directory.routing.signed_repository import SignedRepository, with_signature
+from number_directory.routing.trusted_mirror import TrustedMirror, chunk_path
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.routing_world import URL, FolderMirror, RoutingWorld, make_world
 from transparency.transport import Answer, Question
@@ -332,6 +333,43 @@ def test_what_is_signed_must_be_a_map(world: RoutingWorld, monkeypatch: pytest.M
     monkeypatch.setattr(module.Manifest, "decode", _malformed)
     with pytest.raises(MismatchRefused, match="the manifest that is signed cannot be used"):
         world.replica().update()
+
+
+def test_what_is_signed_must_be_a_map_and_not_something_else(world: RoutingWorld) -> None:
+    """A repository of The Update Framework that publishes something else is no map."""
+    online = world.publisher.keys.ed25519("online")
+    waiting = json.loads((world.public / "metadata" / "1.targets.json").read_bytes())
+    waiting["signed"]["version"] = 2
+    waiting["signed"]["targets"] = {"program": waiting["signed"]["targets"]["manifest"]}
+    waiting["signatures"] = []
+    signed = with_signature(json.dumps(waiting).encode(), world.publisher.keys.ed25519("signer"))
+    repository = SignedRepository(world.public)
+    repository.release(None, signed, online, world.publisher.config.valid.lives, world.clock.now)
+    with pytest.raises(MismatchRefused, match="no routing map"):
+        world.replica().update()
+
+
+def test_a_target_that_is_not_signed_is_not_fetched(world: RoutingWorld) -> None:
+    """What the signers do not name is asked of no mirror."""
+    mirror = world.mirror()
+    trusted = TrustedMirror(world.folder / "trusted", URL, world.publisher.root, mirror)
+    trusted.refresh()
+    mirror.asked.clear()
+    with pytest.raises(MismatchRefused, match="not among what is signed"):
+        trusted.delta(1)
+    assert not mirror.asked
+
+
+def test_deltas_that_are_more_than_half_of_the_map_are_not_worth_it(
+    world: RoutingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica fetches chunks where deltas would be more."""
+    world.build(*_many())
+    replica = world.replica()
+    replica.update()
+    world.change(f"{NUMBER},rs-a.example")
+    monkeypatch.setattr(module, "WORTH", 10**6)
+    assert replica.update().way is Way.CHUNKS
 
 
 def test_the_users_own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
