@@ -13,6 +13,8 @@ from trust_store.anchors import Anchor
 from trust_store.errors import TrustStoreError
 from trust_store.evidence import Call, DirectoryRecord, Evidence
 from trust_store.home import TrustHome
+from trust_store.list_keeper import ListKeeper
+from trust_store.live import LiveTrustStore
 from trust_store.logs import KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
 from trust_store.store import Explanation, TrustStore
 
@@ -24,6 +26,8 @@ __all__ = [
     "Explanation",
     "Finding",
     "KnownLogs",
+    "ListKeeper",
+    "LiveTrustStore",
     "Outcome",
     "Purpose",
     "Rule",

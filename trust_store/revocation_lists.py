@@ -109,7 +109,8 @@ class RevocationList:
         if at > self.next_update:
             return _unknown(f"the revocation list is out of date since {self.next_update:%Y-%m-%d %H:%M} UTC")
         if at < self.this_update - _CLOCK_SKEW:
-            return _unknown(f"the revocation list at hand is from later: {self.this_update:%Y-%m-%d %H:%M} UTC")
+            ahead = f"{self.this_update:%Y-%m-%d %H:%M} UTC, ahead of this clock"
+            return _unknown(f"the revocation list is dated {ahead}: the clock is behind, or the authority's is ahead")
         told = f"the certificate is not on its authority's revocation list as of {self.this_update:%Y-%m-%d %H:%M} UTC"
         return RevocationFacts(RevocationState.GOOD, told, self.this_update)
 
@@ -141,29 +142,43 @@ class RevocationLists:
         self, certificate: x509.Certificate, issuer: x509.Certificate, urls: tuple[str, ...], at: datetime
     ) -> RevocationFacts:
         """Return what is known of a certificate whose issuer publishes its list at each of the URLs."""
+        return self._status(certificate, issuer, urls, at, ask=True)
+
+    def status_at_hand(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, urls: tuple[str, ...], at: datetime
+    ) -> RevocationFacts:
+        """Return what is known by the lists at hand, and ask nobody."""
+        return self._status(certificate, issuer, urls, at, ask=False)
+
+    def _status(
+        self,
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        urls: tuple[str, ...],
+        at: datetime,
+        *,
+        ask: bool,
+    ) -> RevocationFacts:
         unknown = _unknown("the certificate does not say where its revocation list is")
         for url in urls:
-            facts = self._status_at(url, certificate, issuer, at)
+            found, trouble = self._newest(url, issuer, at, ask=ask)
+            facts = _unknown(trouble) if found is None else found.on(certificate, at)
             if facts.state is not RevocationState.UNKNOWN:
                 return facts
             unknown = facts
         return unknown
 
-    def _status_at(
-        self, url: str, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
-    ) -> RevocationFacts:
-        found, trouble = self._newest(url, issuer, at)
-        return _unknown(trouble) if found is None else found.on(certificate, at)
-
     def newest(self, url: str, issuer: x509.Certificate, at: datetime) -> RevocationList | None:
         """Return the list that an issuer publishes at a URL, asked for if that is due; None where there is none."""
-        return self._newest(url, issuer, at)[0]
+        return self._newest(url, issuer, at, ask=True)[0]
 
-    def _newest(self, url: str, issuer: x509.Certificate, at: datetime) -> tuple[RevocationList | None, str]:
+    def _newest(
+        self, url: str, issuer: x509.Certificate, at: datetime, *, ask: bool
+    ) -> tuple[RevocationList | None, str]:
         """Return the newest list that can be had, and what is told where there is none."""
         found = self._at_hand(url, issuer)
         trouble = "its revocation list is not at hand"
-        if self._fetch is not None and self._is_to_be_asked(url, found, at):
+        if ask and self._fetch is not None and self._is_to_be_asked(url, found, at):
             try:
                 found = self._newer(self._fetch(url), url, issuer, found)
             except (FetchError, UnusableList) as error:

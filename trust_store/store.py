@@ -102,10 +102,11 @@ class TrustStore:
         transitions: Transitions | None = None,
         logs: KnownLogs | None = None,
         file: Path = Path("trust.toml"),
+        files: tuple[Path, ...] = (),
         revocation: RevocationSource | None = None,
         seen: SeenMessages | None = None,
     ) -> None:
-        """Take the parts of a store; `load` reads them from the user's files."""
+        """Take the parts of a store; `load` reads them from the user's files, which are then told as `files`."""
         self.anchors = tuple(anchors)
         self.denies = tuple(denies)
         self.settings = settings or Settings()
@@ -113,6 +114,7 @@ class TrustStore:
         self.transitions = transitions or Transitions()
         self._known_logs = logs or KnownLogs()
         self.file = file
+        self.files = files
         self._revocation = revocation or NoRevocationLists()
         self._seen = seen or MessagesInMemory()
         denies_certificates = any(deny.certificate is not None for deny in self.denies)
@@ -127,6 +129,14 @@ class TrustStore:
         TrustFileError.
         """
         home = TrustHome.of_user() if path is None else TrustHome.beside(path)
+        lists = RevocationLists(home.revocation_lists, fetch)
+        return cls.of_home(home, lists, MessagesInFile(home.seen_messages), defaults=defaults)
+
+    @classmethod
+    def of_home(
+        cls, home: TrustHome, revocation: RevocationSource, seen: SeenMessages, *, defaults: Path | None = None
+    ) -> Self:
+        """Read a store's files; who knows of revocations and of earlier messages is given. Raises TrustFileError."""
         parts = loading.load(home, defaults)
         return cls(
             parts.anchors,
@@ -136,8 +146,9 @@ class TrustStore:
             transitions=parts.transitions,
             logs=parts.logs,
             file=home.trust_file,
-            revocation=RevocationLists(home.revocation_lists, fetch),
-            seen=MessagesInFile(home.seen_messages),
+            files=parts.files,
+            revocation=revocation,
+            seen=seen,
         )
 
     @property
