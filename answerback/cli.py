@@ -47,7 +47,7 @@ DOORS: Mapping[str, Door] = {
     "directory": Door(
         "answerback.commands.directory",
         "directory",
-        "Publish where your number is reached; look numbers up; run a directory.",
+        "Publish or look up where numbers are reached.",
         extra="directory",
     ),
     "demo": Door("answerback.commands.demo", "demo", "Play the whole story on this machine.", extra="demo"),

@@ -2,7 +2,7 @@
 
 A record travels as an SD-JWT (RFC 9901): a JWS, `~`, and perhaps one disclosure and another `~`. The JWS holds a digest
 of the media under a salt, and the disclosure holds the media themselves. So whoever passes a record on can leave the
-media out and can never change them: docs/decisions/0060-media-are-disclosed-beside-a-record.md says why. Every record
+media out and can never change them: docs/decisions/0072-media-are-disclosed-beside-a-record.md says why. Every record
 that is not withdrawn has the digest, so that a record without its media does not tell whether it names any.
 
 A record without `uris` is withdrawn: it says that the number is not on the app any more.
