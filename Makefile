@@ -16,7 +16,7 @@ SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench bench-log docs vectors lock clean
+.PHONY: help demo test check format bench bench-log kills docs vectors lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(READY) $(PEER_VENV)/.ready  ## measure against other programs, side by 
 
 bench-log: $(READY)  ## measure large transparency logs: 10^7 leaves, 4 million labels, a million entries (minutes)
 	@$(BIN)/python -m bench --long --plot docs/explanation/log-proofs.svg
+
+kills: $(READY)  ## kill a directory 200 times while owners publish, on each database (a quarter of an hour)
+	@ANSWERBACK_KILLS=200 $(BIN)/pytest -s tests/integration/test_directory_killed.py
 
 docs: $(READY)  ## build the documentation into site/, every warning an error
 	@$(SPHINX) docs site

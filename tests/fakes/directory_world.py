@@ -80,7 +80,7 @@ def make_config(folder: Path, authority: Authority, database: str | None = None,
     return config
 
 
-@dataclass
+@dataclass(eq=False)
 class DirectoryWorld:
     """A directory, its authority, and numbers that use it."""
 

@@ -106,7 +106,7 @@ def _of_owners(directory: Directory) -> tuple[Operation, ...]:
             "Say who may see a number's records.",
             _taking(directory, publishing.set_access_list, longest_list),
             schemas.ACCEPTANCE,
-            takes=schemas.STATEMENT,
+            takes=schemas.ACCESS_LIST,
             largest=longest_list + _ROOM_FOR_JSON,
             refuses=(*_SEQUENCED, RefusalKind.MOVED),
         ),

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from number_directory.access_list import LARGEST_ACCESS_LIST
 from number_directory.lookup import LARGEST_ANSWER, MOST_NUMBERS, MOST_TOKENS
+from number_directory.statement import LARGEST_STATEMENT
 
 
 class Schema(NamedTuple):
@@ -37,17 +38,21 @@ HASH: Final = {
 }
 TILE: Final = {"type": "string", "pattern": "^[a-z0-9./]{1,80}$", "examples": ["0/000.p/1"]}
 
-STATEMENT: Final = Schema(
-    "Statement",
-    _object(
+
+def _statement(longest: int) -> dict[str, Any]:
+    return _object(
         ("statement",),
         statement={
             "type": "string",
-            "maxLength": LARGEST_ACCESS_LIST,
+            "pattern": "^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]{86}(~[A-Za-z0-9_-]*)*$",
+            "maxLength": longest,
             "description": "a compact JWS, ES256, with x5c; a record has its media's disclosure behind it",
         },
-    ),
-)
+    )
+
+
+STATEMENT: Final = Schema("Statement", _statement(LARGEST_STATEMENT))
+ACCESS_LIST: Final = Schema("AccessList", _statement(LARGEST_ACCESS_LIST))
 QUESTION: Final = Schema(
     "Question",
     {

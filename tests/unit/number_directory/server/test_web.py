@@ -1,17 +1,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from number_directory.server.config import Metrics
 from number_directory.server.errors import ConfigurationError, RefusalKind
 from number_directory.server.web.operations import metrics_door, operations
 from number_directory.server.web.problems import PROBLEM_TYPES
 from number_directory.statement import statement_body
+from tests.fakes.directory_statements import dumps, forged
 from tests.fakes.directory_world import OWNER, DirectoryWorld, refusal
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["+12025550123", "chat.example"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["tn", "app", "seq", "iat", "exp", "uris", "aud", "jti"]) | st.text(), inner)
+    ),
+    max_leaves=12,
+)
 
 
 def test_every_refusal_has_a_problem_type() -> None:
@@ -96,6 +109,39 @@ class TestBodies:
             tail = "~" + tail
         changed = token[:-20] + ("A" if token[-20] != "A" else "B") + token[-19:]
         assert refusal(small_world.post(path, changed + tail)) == (403, "wrongSignature")
+
+
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_statement_makes_the_directory_fail(small_world: DirectoryWorld, data: st.DataObject) -> None:
+    """Whatever is changed in a good statement, header, claims or signature, it is refused or taken, and no more."""
+    path, token = data.draw(st.sampled_from(sorted(_good_statements(small_world).items())))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(token) - 1))
+        new = data.draw(st.text('AZaz09-_.~{}"\\ é', max_size=4))
+        token = token[:at] + new + token[at + data.draw(st.integers(0, 4)) :]
+    assert small_world.post(path, token).status_code in {200, 400, 403, 409, 413}
+
+
+@given(claims=JSON, typ=st.sampled_from(["tn-record+jwt", "tn-acl+jwt", "tn-own+jwt", "tn-lookup+jwt", "tn-move+jwt"]))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_signed_claims_make_the_directory_fail(small_world: DirectoryWorld, claims: object, typ: str) -> None:
+    """An admitted number may sign whatever JSON it likes."""
+    token = forged(typ, dumps(claims), small_world.held())
+    for path in ("/records", "/access-lists", "/own", "/lookup", "/moves"):
+        text = token + "~" if path == "/records" else token
+        assert small_world.post(path, text).status_code == 400
+
+
+@lru_cache(1)
+def _good_statements(world: DirectoryWorld) -> dict[str, str]:
+    return {
+        "/records": world.record_token(),
+        "/access-lists": world.access_list_token(),
+        "/own": world.own_token(),
+        "/lookup": world.lookup_token([OWNER]),
+        "/moves": world.move_token("https://other.example"),
+    }
 
 
 def test_a_mistake_of_ours_is_an_incident_without_details(
