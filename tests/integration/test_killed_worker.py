@@ -53,7 +53,7 @@ def test_a_worker_killed_between_any_two_statements_loses_no_sms_and_hides_none(
         assert 1 <= outcome["seen"] <= outcome["transmissions"] == outcome["sends_used"] <= 2, outcome
     assert alive["place"] == "nowhere"
     assert (alive["seen"], alive["sends_used"]) == (1, 1)
-    assert len(killed) > 100
+    assert len(killed) > 50
     places = {outcome["place"].partition(":")[0] for outcome in killed}
     assert {"worker.py", "outbox_gateway.py", "messages.py", "database.py"} <= places
     assert {(outcome["seen"], outcome["sends_used"]) for outcome in killed} == {(1, 1), (1, 2), (2, 2)}
