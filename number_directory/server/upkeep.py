@@ -33,7 +33,7 @@ HOUSE_SECONDS = 60.0
 STAND_BY_SECONDS = 2.0
 """How often a worker that stands by looks whether the other is still there."""
 
-_LONGEST_PAUSE = 30.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _FORGOTTEN_AT_ONCE = 500
 _CONFLICTS_KEPT = timedelta(days=365)
 
@@ -93,7 +93,7 @@ def _sequence(sequencer: Sequencer, period: float, stop: threading.Event) -> Non
         except HistoryError:
             raise
         except ServingError as error:
-            pause = min(_LONGEST_PAUSE, max(1.0, 2 * pause))
+            pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * pause))
             _log.error("nothing_sequenced", extra=facts(reason=str(error), seconds=int(pause)))
 
 

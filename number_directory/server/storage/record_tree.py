@@ -57,10 +57,6 @@ class RecordTree:
         row = self.database.row("SELECT leaf_index FROM directory_leaves WHERE hash = ?", hash_)
         return None if row is None else row[0]
 
-    def is_known(self, hash_: bytes) -> bool:
-        """Tell whether a hash was queued."""
-        return self.database.row("SELECT 1 FROM directory_leaves WHERE hash = ?", hash_) is not None
-
     def tree(self, origin: str) -> KeptTree:
         """Return the tree, empty at first."""
         row = self.database.row(
@@ -99,9 +95,8 @@ class RecordTree:
 
     def place(self, hashes: Sequence[bytes], first_index: int) -> None:
         """Give hashes their places, in the transaction that moves the tree."""
-        self.database.run_many(
-            "UPDATE directory_leaves SET leaf_index = ? WHERE hash = ?", list(enumerate_from(hashes, first_index))
-        )
+        places = list(enumerate(hashes, start=first_index))
+        self.database.run_many("UPDATE directory_leaves SET leaf_index = ? WHERE hash = ?", places)
 
     def put_tiles(self, tiles: Mapping[str, bytes]) -> None:
         """Keep tiles, in the transaction that moves the tree."""
@@ -129,8 +124,3 @@ class RecordTree:
             to_column(queued_before),
             limit,
         )
-
-
-def enumerate_from(hashes: Sequence[bytes], first_index: int) -> list[tuple[int, bytes]]:
-    """Return each hash behind its place."""
-    return list(enumerate(hashes, start=first_index))

@@ -94,6 +94,28 @@ def test_a_record_stands_by_another_of_its_certificates(world: DirectoryWorld) -
     assert world.look_up(OWNER, caller=None).records[OWNER] == ()
 
 
+def test_the_records_of_a_revoked_authority_end(world: DirectoryWorld) -> None:
+    """An issuing authority that its root took back takes all its records with it."""
+    url = "https://ca.example/root.crl"
+    issuing = world.authority.authority("Issuing", key_number=40, crl_url=url)
+    for index in range(3):
+        world.hold(OWNER, issuing.number(OWNER, serial=70 + index))
+        world.publish(app=f"app{index}.example")
+    world.allow(ANYONE)
+    published = {url: crl(world.authority, world.clock(), issuing.certificate.serial_number)}
+    assert end_revoked(world.directory, lists(world, published)) == 3
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+
+
+def test_a_revoked_move_sends_nobody_on(world: DirectoryWorld) -> None:
+    """A move that a stolen key may have signed ends with its certificate."""
+    world.publish()
+    world.allow(ANYONE)
+    accepted(world.post("/moves", world.move_token("https://other.example")))
+    assert end_revoked(world.directory, lists(world, {CRL_URL: crl(world.authority, world.clock(), 1000)})) == 1
+    assert world.look_up(OWNER, caller=None).moves == {}
+
+
 def test_a_port_ends_what_the_former_holder_signed(world: DirectoryWorld) -> None:
     """Records and access list end; the old certificate says nothing more, and a new holder's does."""
     world.publish()
