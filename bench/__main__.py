@@ -8,7 +8,19 @@ from pathlib import Path
 
 import click
 
-from bench import authority, integration, issuance, million, peer, plot, sealed, start_up, verdict, waiting
+from bench import (
+    authority,
+    integration,
+    issuance,
+    million,
+    peer,
+    plot,
+    routing_map,
+    sealed,
+    start_up,
+    verdict,
+    waiting,
+)
 from bench.table import Row, heading, line
 
 CLIENTS = (1, 8)
@@ -58,6 +70,7 @@ def main(environment: Path | None, certificates: int, is_long: bool, plotted: Pa
         sealed.measure,
         integration.measure,
         waiting.measure,
+        routing_map.measure,
     )
     if environment is not None:
         parts = (*parts, partial(issuance_rows, environment, certificates))

@@ -356,8 +356,12 @@ class MapPublisher:
         return self.pending()
 
     def refresh(self) -> Published:
-        """Say anew, by the online key, that what is published is the newest: the timestamp lives on."""
+        """Say anew, by the online key, that what is published is the newest: the timestamp lives on.
+
+        What somebody was killed at while publishing it is published first.
+        """
         with self._map.changing():
+            self._release()
             online = self._online_key(self._repository.root)
             if online is None:
                 msg = "the online key that the root names is not here: restore it from your backup, or rotate the keys"
@@ -478,8 +482,12 @@ class MapPublisher:
         self._repository.prune(before)
 
     def _waiting(self) -> dict[str, bytes]:
-        """Return what waits for signatures, the root first."""
-        return {role: path.read_bytes() for role in _PENDING_FILES if (path := self._pending_file(role)).exists()}
+        """Return what waits for signatures, the root first.
+
+        What is published already waits no longer, even where somebody was killed before it was taken away.
+        """
+        found = {role: path.read_bytes() for role in _PENDING_FILES if (path := self._pending_file(role)).exists()}
+        return {role: data for role, data in found.items() if not self._repository.has_published(data)}
 
     def _wait(self, role: str, data: bytes) -> None:
         path = self._pending_file(role)

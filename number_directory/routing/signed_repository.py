@@ -149,6 +149,12 @@ class SignedRepository:
             _seconds(targets.expires),
         )
 
+    def has_published(self, pending: bytes) -> bool:
+        """Tell whether metadata is the root, or the targets, that is published."""
+        if self.has_root and pending == self.root:
+            return True
+        return (self._metadata / _TIMESTAMP).exists() and pending == _read_file(self._published_targets_file())
+
     def target(self, hash_: str, name: str) -> bytes:
         """Return a target by its hash and name; raise PublishingError where it is missing."""
         return _read_file(self._target_file(name, hash_))
@@ -227,7 +233,8 @@ class SignedRepository:
     ) -> None:
         """Publish what is completely signed: root, targets or both; raise PublishingError where it is not.
 
-        The timestamp comes last: until then, readers have what was published before.
+        The timestamp comes last: until then, readers have what was published before. Whoever asks between a new root
+        with another online key, and the timestamp by that key, is refused, and keeps what it has.
         """
         for pending in filter(None, (root, targets)):
             state = self.state_of(pending, root)
@@ -240,14 +247,12 @@ class SignedRepository:
         if targets is not None:
             self._require_newer(targets)
             write_whole(self._metadata / f"{_read(targets, Targets).signed.version}.targets.json", targets)
-        if root is not None:
-            write_whole(self._metadata / f"{new_root.version}.root.json", root)
-        self._stamp(online, lives, now, targets)
+        self._stamp(online, lives, now, targets, root)
 
     def refresh(self, online: Ed25519PrivateKey, lives: Lives, now: float) -> Published:
         """Say anew that what is published is the newest."""
         self._require_online(_read(self.root, Root).signed, online)
-        self._stamp(online, lives, now, None)
+        self._stamp(online, lives, now)
         published = self.published()
         if published is None:
             msg = "nothing is published yet: build a map, and have it signed"
@@ -268,12 +273,20 @@ class SignedRepository:
             if path.is_file() and path not in kept and path.stat().st_mtime < before:
                 path.unlink()
 
-    def _stamp(self, online: Ed25519PrivateKey, lives: Lives, now: float, targets: bytes | None) -> None:
-        """Sign snapshot and timestamp anew."""
+    def _stamp(
+        self,
+        online: Ed25519PrivateKey,
+        lives: Lives,
+        now: float,
+        targets: bytes | None = None,
+        root: bytes | None = None,
+    ) -> None:
+        """Sign snapshot and timestamp anew, and write a new root just before the timestamp."""
         signer = CryptoSigner(online, _key(online.public_key()))
         old = self._timestamp().signed if (self._metadata / _TIMESTAMP).exists() else None
         if targets is None:
             if old is None:  # a first root, before any map
+                self._write_root(root)
                 return
             targets = _read_file(self._published_targets_file())
         snapshot_version = 1 if old is None else old.snapshot_meta.version + 1
@@ -284,6 +297,7 @@ class SignedRepository:
         snapshot.sign(signer)
         data = snapshot.to_bytes()
         write_whole(self._metadata / f"{snapshot_version}.snapshot.json", data)
+        self._write_root(root)
         timestamp = Metadata(
             Timestamp(
                 1 if old is None else old.version + 1,
@@ -294,6 +308,10 @@ class SignedRepository:
         )
         timestamp.sign(signer)
         write_whole(self._metadata / _TIMESTAMP, timestamp.to_bytes())
+
+    def _write_root(self, root: bytes | None) -> None:
+        if root is not None:
+            write_whole(self._metadata / f"{_read(root, Root).signed.version}.root.json", root)
 
     def _require_newer(self, targets: bytes) -> None:
         """Refuse to publish what was made before something that is published already."""
