@@ -176,6 +176,17 @@ def describe(store: TrustStore, verdict: Verdict) -> dict[str, object]:
     }
 
 
+def said_of(finding: Finding) -> dict[str, object]:
+    """Return what a rule found as data."""
+    return {
+        "rule": finding.rule.value,
+        "question": QUESTIONS[finding.rule],
+        "result": "passed" if finding.outcome is None else finding.outcome.value,
+        "reason": finding.reason,
+        "source": finding.source,
+    }
+
+
 def tell(store: TrustStore, verdict: Verdict, *, as_json: bool) -> None:
     """Print a verdict."""
     emit(as_json, describe(store, verdict), lambda: _say(store, verdict))
@@ -184,16 +195,7 @@ def tell(store: TrustStore, verdict: Verdict, *, as_json: bool) -> None:
 def tell_rules(store: TrustStore, explanation: Explanation, *, as_json: bool) -> None:
     """Print what each rule found, in order, and the verdict."""
     data = describe(store, explanation.verdict) | {
-        "rules": [
-            {
-                "rule": finding.rule.value,
-                "question": QUESTIONS[finding.rule],
-                "result": "passed" if finding.outcome is None else finding.outcome.value,
-                "reason": finding.reason,
-                "source": finding.source,
-            }
-            for finding in explanation.findings
-        ],
+        "rules": [said_of(finding) for finding in explanation.findings],
         "not_asked": [rule.value for rule in _not_asked(explanation)],
     }
     emit(as_json, data, lambda: _say_rules(store, explanation))
@@ -247,11 +249,11 @@ def read_chain(data: bytes, source: object) -> Chain:
         raise Failure(msg) from error
 
 
-def read_file(path: Path) -> bytes:
-    """Return what a file holds."""
+def read_file(path: Path, largest: int = _LARGEST_INPUT) -> bytes:
+    """Return what a file holds, or as much of it as is looked at."""
     try:
         with path.open("rb") as file:
-            return file.read(_LARGEST_INPUT)
+            return file.read(largest)
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror}"
         raise Failure(msg) from error

@@ -37,7 +37,7 @@ def document(source: str, *, largest: int, any_http: bool) -> bytes:
     """Return what stands at a file's path or a URL; plain http only on this machine, or with `any_http`."""
     from trust_store.fetching import fetch
 
-    return fetch(source, largest=largest, any_http=any_http) if "://" in source else read_file(Path(source))
+    return fetch(source, largest=largest, any_http=any_http) if "://" in source else read_file(Path(source), largest)
 
 
 def require_agreement(show: Callable[[], None], question: str, *, as_json: bool) -> None:

@@ -6,13 +6,9 @@ killed process leaves the old file or the new one. A comment right above an entr
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
 import re
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -32,6 +28,7 @@ from trust_store.entries import (
     WitnessEntry,
 )
 from trust_store.errors import AnchorError, LogError, TrustFileError
+from trust_store.files import locked, unlink, write_file
 from trust_store.home import TrustHome
 from trust_store.lines import Lines, Statement
 from trust_store.logs import KnownLogs, TrustedLog
@@ -49,7 +46,7 @@ _BEGINNING = """\
 def add_anchor(home: TrustHome, anchor: Anchor) -> None:
     """Believe an authority on the anchor's terms; raise AnchorError where its name or certificate is there already."""
     terms = anchor.terms
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         for entry in text.content.anchor:
             if anchor.sha256 == entry.sha256 or terms.name == entry.name:
@@ -59,7 +56,7 @@ def add_anchor(home: TrustHome, anchor: Anchor) -> None:
         own: dict[str, Value | None] = {"name": terms.name, "operator": terms.operator, "sha256": anchor.sha256}
         changed = text.with_entry("anchor", own | written_constraints(terms))
         # The certificate first: an entry without its certificate would make the whole store unreadable.
-        _write(home.anchors / f"{anchor.sha256}.pem", write_pem_chain([anchor.certificate]))
+        write_file(home.anchors / f"{anchor.sha256}.pem", write_pem_chain([anchor.certificate]))
         changed.write()
 
 
@@ -82,7 +79,7 @@ def written_constraints(terms: Terms) -> dict[str, Value | None]:
 
 def remove_anchor(home: TrustHome, name: str) -> None:
     """Stop believing an authority; raise AnchorError where there is no anchor of that name."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         index, entry = _anchor_named(text, name)
         for group in text.content.group:
@@ -94,7 +91,7 @@ def remove_anchor(home: TrustHome, name: str) -> None:
                 msg = f"a quorum asks for {name}: remove that first, with `answerback trust quorum --remove`"
                 raise AnchorError(msg)
         text.without_entry("anchor", index).write()
-        _unlink(home.anchors / f"{entry.sha256}.pem")
+        unlink(home.anchors / f"{entry.sha256}.pem")
 
 
 def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) -> None:
@@ -103,7 +100,7 @@ def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) ->
     An anchor that a list or an app brings gets a `[[limit]]`. Raises AnchorError where there is no anchor of that name,
     and LogError where there is no log of a name in `logs`.
     """
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         named = values.get("logs")
         _require_known_logs(text, named if isinstance(named, tuple) else ())
@@ -129,7 +126,7 @@ def _constrained(home: TrustHome, text: _Text, name: str) -> tuple[_Text, str, i
 
 def add_transition(home: TrustHome, transition: TransitionEntry) -> None:
     """Believe no certificate of a number from before it changed hands."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         values: dict[str, Value | None] = {"number": transition.number, "date": transition.date}
         values["kind"] = transition.kind.value
@@ -138,7 +135,7 @@ def add_transition(home: TrustHome, transition: TransitionEntry) -> None:
 
 def add_quorum(home: TrustHome, quorum: QuorumEntry, group: GroupEntry | None) -> None:
     """Ask for a quorum of a group that is added, or of a group or anchor that is there; raise TrustFileError."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         if group is not None:
             made: dict[str, Value | None] = {"name": group.name, "need": group.need, "members": group.members}
@@ -150,7 +147,7 @@ def add_quorum(home: TrustHome, quorum: QuorumEntry, group: GroupEntry | None) -
 
 def remove_quorum(home: TrustHome, group: str) -> None:
     """Ask for the quorums of a group no longer, and forget the group; raise AnchorError where there is none."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         asked = [index for index, entry in enumerate(text.content.quorum) if entry.group == group]
         named = [index for index, entry in enumerate(text.content.group) if entry.name == group]
@@ -171,7 +168,7 @@ def _plain(value: object) -> Value | None:
 
 def add_log(home: TrustHome, log: TrustedLog) -> None:
     """Count a log's word; raise LogError where its name, its description or a shard of it is there already."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         for entry in text.content.log:
             if log.sha256 == entry.sha256 or log.name == entry.name:
@@ -179,7 +176,7 @@ def add_log(home: TrustHome, log: TrustedLog) -> None:
                 raise LogError(msg)
         KnownLogs([*loading.load(home).logs.logs, log])
         changed = text.with_entry("log", {"name": log.name, "operator": log.operator, "sha256": log.sha256})
-        _write(home.logs / f"{log.sha256}.json", log.data)
+        write_file(home.logs / f"{log.sha256}.json", log.data)
         changed.write()
 
 
@@ -189,7 +186,7 @@ def update_log(home: TrustHome, name: str, data: bytes, at: datetime) -> Trusted
     Raises LogError where there is no log of that name, or where the description changes or leaves out a shard whose
     certificates can still be valid.
     """
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         index, entry = _log_named(text, name)
         known = loading.load(home).logs.logs
@@ -198,16 +195,16 @@ def update_log(home: TrustHome, name: str, data: bytes, at: datetime) -> Trusted
         earlier.require_successor(later, at)
         KnownLogs([*known[:index], later, *known[index + 1 :]])
         changed = text.with_value(("log", index, "sha256"), later.sha256)
-        _write(home.logs / f"{later.sha256}.json", data)
+        write_file(home.logs / f"{later.sha256}.json", data)
         changed.write()
         if entry.sha256 != later.sha256:
-            _unlink(home.logs / f"{entry.sha256}.json")
+            unlink(home.logs / f"{entry.sha256}.json")
     return later
 
 
 def remove_log(home: TrustHome, name: str) -> None:
     """Count a log's word no longer; raise LogError where there is none of that name, or an anchor is limited to it."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         index, entry = _log_named(text, name)
         for anchor in text.content.anchor:
@@ -221,7 +218,7 @@ def remove_log(home: TrustHome, name: str) -> None:
                 msg = f"{auditor.name} audits the log {name} for you: remove that auditor first"
                 raise LogError(msg)
         text.without_entry("log", index).write()
-        _unlink(home.logs / f"{entry.sha256}.json")
+        unlink(home.logs / f"{entry.sha256}.json")
 
 
 def add_witness(home: TrustHome, witness: WitnessEntry) -> None:
@@ -245,7 +242,7 @@ def remove_auditor(home: TrustHome, name: str) -> None:
 
 
 def _add_watcher(home: TrustHome, kind: str, new: WitnessEntry | AuditorEntry) -> None:
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         for entry in getattr(text.content, kind):
             if new.key == entry.key or new.name == entry.name:
@@ -257,7 +254,7 @@ def _add_watcher(home: TrustHome, kind: str, new: WitnessEntry | AuditorEntry) -
 
 
 def _remove_watcher(home: TrustHome, kind: str, name: str) -> None:
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         for index, entry in enumerate(getattr(text.content, kind)):
             if entry.name == name:
@@ -269,7 +266,7 @@ def _remove_watcher(home: TrustHome, kind: str, name: str) -> None:
 
 def add_deny(home: TrustHome, deny: DenyEntry) -> bool:
     """Never believe what the entry names; tell whether that is new."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         if any(_is_of_the_same(entry, deny) for entry in text.content.deny):
             return False
@@ -280,7 +277,7 @@ def add_deny(home: TrustHome, deny: DenyEntry) -> bool:
 
 def remove_deny(home: TrustHome, deny: DenyEntry) -> bool:
     """Take a deny back; tell whether there was one."""
-    with _locked(home.trust_file):
+    with locked(home.trust_file):
         text = _Text.read(home.trust_file)
         found = [index for index, entry in enumerate(text.content.deny) if _is_of_the_same(entry, deny)]
         for index in reversed(found):
@@ -309,7 +306,7 @@ class _Text:
         return tuple(self._lines)
 
     def write(self) -> None:
-        _write(self.path, "".join(self._lines).encode())
+        write_file(self.path, "".join(self._lines).encode())
 
     def with_entry(self, kind: str, values: Mapping[str, Value | None]) -> _Text:
         """Append a `[[kind]]`."""
@@ -405,45 +402,3 @@ def _written(value: Value) -> str:
         msg = "names and notes are plain text, without line breaks or control characters"
         raise TrustFileError(msg)
     return json.dumps(value, ensure_ascii=False)  # printable text is the same in JSON and in TOML
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Put a file in its place, or leave the old one there: never half of it."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-
-
-def _unlink(path: Path) -> None:
-    """Remove a file that no entry names any more; it may stay, since it is not believed."""
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep other processes from changing the file; the lock ends with the process that holds it."""
-    lock = path.with_name(f".{path.name}.lock")
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}"
-        raise TrustFileError(msg) from error

@@ -8,6 +8,8 @@ class TrustStoreError(Exception):
     ├── TrustFileError        trust.toml, or a file that it names, cannot be read as what it is
     ├── AnchorError           a certificate that cannot be an anchor, or an anchor that is not there
     ├── LogError              a log's description that cannot be used, or a log that is not there
+    ├── ExpectationError      a line of an expectations file that says nothing
+    ├── MovingError           a trust store that cannot be exported or imported as asked
     ├── FetchError            a document could not be had from the network
     └── MemoryFileError       the memory of messages that came in cannot be used
     """
@@ -23,6 +25,14 @@ class AnchorError(TrustStoreError):
 
 class LogError(TrustStoreError):
     """A log's description that cannot be used, or a name that no log has."""
+
+
+class ExpectationError(TrustStoreError):
+    """A line of an expectations file that cannot be read."""
+
+
+class MovingError(TrustStoreError):
+    """An export that would lose something, or an import that is none or would overwrite something."""
 
 
 class FetchError(TrustStoreError):

@@ -236,6 +236,19 @@ class RevocationLists:
         return self._folder / f"{hashlib.sha256(url.encode()).hexdigest()}.crl"
 
 
+class NoRevocationList(ValueError):
+    """Bytes that are no revocation list at all."""
+
+
+def read_unverified(data: bytes) -> x509.CertificateRevocationList:
+    """Read a list whose signature nobody has looked at, to look at its dates; raise NoRevocationList."""
+    try:
+        return x509.load_der_x509_crl(data)
+    except _FOREIGN_ERRORS as error:
+        msg = "this is no revocation list"
+        raise NoRevocationList(msg) from error
+
+
 def _scope(crl: x509.CertificateRevocationList, url: str) -> x509.IssuingDistributionPoint | None:
     """Return the list's scope; refuse a list for another place, or one that is not its issuer's whole word.
 

@@ -9,29 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from answerback.commands.trust_answers import doctor, explain, test
 from answerback.commands.trust_log import log
+from answerback.commands.trust_moving import export, import_
 from answerback.commands.trust_quorum import quorum
 from answerback.commands.trust_watchers import auditor, witness
 from answerback.constraints import KEYS, as_terms, constraint_options, described, given, in_words, require_some
 from answerback.failure import Failure
 from answerback.judging import (
-    EXIT_CODES_HELP,
-    Circumstances,
-    circumstances_options,
-    exit_with,
-    explained,
     failing,
     open_store,
     place,
     read_chain,
-    read_evidence,
     read_file,
-    tell,
-    tell_rules,
 )
 from answerback.output import emit, json_option
 from answerback.pinning import document, fingerprint, grouped, require_agreement, short_name
-from policies.verdicts import Outcome
 from trust_store.home import TrustHome
 
 if TYPE_CHECKING:
@@ -55,6 +48,8 @@ def trust() -> None:
 
 trust.add_command(log)
 trust.add_command(quorum)
+for _command in (test, explain, doctor, export, import_):
+    trust.add_command(_command)
 trust.add_command(witness)
 trust.add_command(auditor)
 
@@ -236,46 +231,6 @@ def transition(number: str, day: datetime, kind: str, as_json: bool) -> None:
         {"number": number, "date": f"{day:%Y-%m-%d}", "kind": kind, "file": str(home.trust_file)},
         lambda: click.echo(said),
     )
-
-
-@trust.command(epilog=EXIT_CODES_HELP)
-@click.argument("evidence")
-@circumstances_options(required=False)
-@click.option(
-    "--expect",
-    type=click.Choice([outcome.value for outcome in Outcome]),
-    help="Exit with 0 if this is the verdict, and with 1 if not.",
-)
-@json_option
-def test(evidence: str, expect: str | None, as_json: bool, **options: object) -> None:
-    """Try a certificate or token against your trust store, and say the verdict. Nothing is remembered.
-
-    EVIDENCE is a file with certificates (the number's first) or a token, a token itself, or - for standard input.
-    """
-    circumstances = Circumstances.given(options)
-    store = open_store(offline=bool(options["offline"]))
-    verdict = explained(store, read_evidence(evidence), circumstances).verdict
-    tell(store, verdict, as_json=as_json)
-    if expect is not None:
-        click.get_current_context().exit(int(verdict.outcome.value != expect))
-    exit_with(verdict)
-
-
-@trust.command(epilog=EXIT_CODES_HELP)
-@click.argument("evidence")
-@circumstances_options(required=False)
-@json_option
-def explain(evidence: str, as_json: bool, **options: object) -> None:
-    """Say why a certificate or token is believed or not: each rule in order, what it found, and where it stands.
-
-    EVIDENCE is a file with certificates (the number's first) or a token, a token itself, or - for standard input. A
-    token is never verified without --from and --to: who called is the signalling's to say, not the token's.
-    """
-    circumstances = Circumstances.given(options)
-    store = open_store(offline=bool(options["offline"]))
-    explanation = explained(store, read_evidence(evidence), circumstances)
-    tell_rules(store, explanation, as_json=as_json)
-    exit_with(explanation.verdict)
 
 
 # What was given

@@ -579,6 +579,10 @@ def page_files(tmp_path: Path) -> Held:
         write_pem_chain([small_pki.root(key_number=33).number(key_number=34).chain[0]])
     )
     (tmp_path / "token.txt").write_text(held.token(issued_at=now))
+    other = small_pki.root("Other Root", key_number=40)
+    (tmp_path / "other.pem").write_bytes(write_pem_chain([other.certificate]))
+    (expectations,) = re.findall(r"^```text\n(.*?)^```$", HOW_TO, re.MULTILINE | re.DOTALL)
+    (tmp_path / "expectations.txt").write_text(expectations)
     for name in ("north", "south"):
         (tmp_path / f"{name}.json").write_bytes(SealedLog(name).trusted().data)
     return held
@@ -592,7 +596,7 @@ def test_what_the_page_tells_a_person_to_type_works(home: Path) -> None:
     assert len(commands) >= 10
     for command in commands:
         program, *arguments = shlex.split(re.sub(r"\b20\d\d-", "2999-", re.sub(r"\b[0-9a-f]{64}\b", SHA, command)))
-        if arguments[1] == "add":
+        if arguments[1:3] == ["add", "root.pem"]:
             (home / "trust.toml").unlink(missing_ok=True)
         result = CliRunner().invoke(front_door, arguments, input="y\n")
         assert (program, result.exit_code) == ("answerback", 0), f"{command}: {result.output}"
@@ -715,3 +719,95 @@ def test_a_number_that_changed_hands_is_told(home: Path) -> None:
     assert (found["rule"], found["source"]) == ("transition", "trust.toml:10")
     assert "write it as" in run("transition", "1202", "--date", "2026-05-01", "--kind", "port", code=1).stderr
     assert (home / "trust.toml").read_text().count("[[transition]]") == 2
+
+
+# Answers: expectations, numbers, the doctor; a store on another device
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_file_of_expectations_is_held_against_the_store(tmp_path: Path) -> None:
+    """The exit code tells a script whether all hold; what differs is told with its line."""
+    file = tmp_path / "expectations.txt"
+    file.write_text(f"{CALLER.e164} by example-root for calls: verified\n")
+    assert "1 of 1 expectations hold" in run("test", "--expectations", str(file)).stdout
+    run("constrain", "example-root", "--purpose", "message")
+    shown = run("test", "--expectations", str(file), code=1).stdout
+    assert f"DIFFERS {CALLER.e164} by example-root for calls: verified" in shown
+    assert "refused by purpose: you believe example-root only for messages" in shown
+    assert "trust.toml:9]" in shown
+    told = data("test", "--expectations", str(file), code=1)
+    assert (told["failed"], told["expectations"][0]["rule"]) == (1, "purpose")
+    file.write_text("+12025550123 by nobody for calls: verified\n")
+    assert "unverified by anchor" in run("test", "--expectations", str(file), code=1).stdout
+    file.write_text("nonsense\n")
+    assert "line 1: write it as" in run("test", "--expectations", str(file), code=1).stderr
+    file.write_bytes(b"\xff")
+    assert "is no text" in run("test", "--expectations", str(file), code=1).stderr
+    assert "say what to try" in run("test", code=1).stderr
+
+
+@pytest.mark.usefixtures("two_believed")
+def test_a_number_is_explained_before_anybody_calls(home: Path) -> None:
+    """Who could certify it so that it is believed, and what stands in the way of the others."""
+    run("constrain", "example-root", "--prefix", "+44")
+    run("quorum", "other-root")
+    shown = run("explain", CALLER.e164, "--at", NOW, "--app", "bank.example").stdout
+    assert f"{CALLER.e164}, for calls in bank.example:" in shown
+    assert "believed if certified by other-root (Operator of Other Root)" in shown
+    assert (
+        "refused if certified by example-root: you believe example-root only for numbers that begin with +44" in shown
+    )
+    assert f"[{home / 'trust.toml'}:9]" in shown
+    assert "and only if certified by other-root" in shown
+    told = data("explain", CALLER.e164, "--at", NOW)
+    assert (told["believed_by"], told["denied"]) == (["other-root"], None)
+    assert told["anchors"][0]["rules"][-1]["rule"] == "anchor-numbers"
+    run("deny", "--number", CALLER.e164)
+    assert "never: you deny this number" in run("explain", CALLER.e164, "--at", NOW).stdout
+    assert data("explain", CALLER.e164, "--at", NOW)["believed_by"] == []
+    assert "country code" in run("explain", "+1", code=1).stderr
+
+
+def test_the_doctor_says_what_is_wrong_and_what_to_do(home: Path) -> None:
+    """Exit code 1 where something does not work, 0 where all is well."""
+    ill = run("doctor", code=1).stdout
+    assert "error: you believe nobody" in ill
+    assert "answerback trust add" in ill
+    assert data("doctor", code=1)["diagnoses"][0]["severity"] == "error"
+    run("add", "root.pem", "--sha256", SHA)
+    assert run("doctor").stdout == f"Nothing is wrong with {home / 'trust.toml'}.\n"
+    run("constrain", "example-root", "--issued-not-after", "2026-12-31")
+    assert f"[{home / 'trust.toml'}:9]" in run("doctor").stdout
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_store_moves_to_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its constraints; the person sees whom it believes before it is taken in."""
+    run("constrain", "example-root", "--prefix", "+1202")
+    sha256 = data("export", "store.json")["sha256"]
+    assert run("export").stdout == (tmp_path / "store.json").read_text()
+    assert "SHA-256" in run("export", "store.json").stdout
+    monkeypatch.setenv("ANSWERBACK_HOME", str(tmp_path / "other-device"))
+    asked = run("import", "store.json", typed="y\n")
+    assert "example-root (Operator of Example Root): +1202" in asked.stderr
+    assert data("list")["anchors"][0]["prefixes"] == ["+1202"]
+    assert "nothing was added" in run("import", "store.json", "--replace", typed="n\n", code=1).stderr
+    assert "--replace" in run("import", "store.json", "--sha256", sha256, code=1).stderr
+    replaced = data("import", "store.json", "--sha256", sha256, "--replace")
+    assert Path(replaced["kept"]).name == "trust.toml.before"
+    assert "kept as" in run("import", "store.json", "--sha256", sha256, "--replace").stdout
+    assert "do not believe it" in run("import", "store.json", "--sha256", "0" * 64, code=1).stderr
+    assert "no export" in run("import", "root.pem", code=1).stderr
+
+
+@pytest.mark.usefixtures("believed")
+def test_pem_is_for_those_who_know_what_it_loses(tmp_path: Path) -> None:
+    """Certificates alone hold no constraint."""
+    assert run("export", "--pem").stdout == (tmp_path / "root.pem").read_text()
+    run("constrain", "example-root", "--prefix", "+1202")
+    assert "would lose: prefixes of example-root" in run("export", "--pem", "anchors.pem", code=1).stderr
+    assert not (tmp_path / "anchors.pem").exists()
+    run("export", "--pem", "--lossy", "anchors.pem")
+    assert (tmp_path / "anchors.pem").read_text() == (tmp_path / "root.pem").read_text()
+    assert "--lossy is for --pem" in run("export", "--lossy", code=1).stderr
+    assert "name a FILE" in data("export", code=1)["error"]
