@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 from enum import StrEnum
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 
 from serving import log
@@ -66,12 +67,16 @@ def configure_log(level: str = "info", stream: TextIO | None = None) -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _describe_exception,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=target),
     )
     log.configure_log(level, stream=target)
+
+
+def _json(event: MutableMapping[str, Any], **_: object) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
 
 
 def _describe_exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

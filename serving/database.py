@@ -38,6 +38,7 @@ _SQLITE_PRAGMAS = {
     "foreign_keys": 1,
     "secure_delete": "on",  # what is erased is overwritten, not just unlinked
     "journal_size_limit": 64 * 1024 * 1024,
+    "wal_autocheckpoint": 4000,  # pages: one that was written many times is moved to its place once
 }
 
 

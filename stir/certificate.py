@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Self, TypeAlias, TypeVar
 
 from cryptography import x509
@@ -354,14 +355,17 @@ def precertificate(fields: NumberCertificateFields, issuer: x509.Certificate) ->
 
 
 def _unlogged_certificate(fields: NumberCertificateFields, issuer: x509.Certificate) -> x509.CertificateBuilder:
-    authority = AuthorityCertificate.read(issuer)
+    authority, key_identifier = _read_issuer(issuer)
     if authority.numbers is not None and not authority.numbers.covers_number(fields.number):
         msg = f"the issuing authority is not one for {fields.number.masked}"
         raise CertificateProfileError(msg)
-    builder = _builder(fields, x509.Name([]), issuer.subject)
-    for extension, critical in _number_extensions(fields, issuer):
-        builder = builder.add_extension(extension, critical)
-    return builder
+    return _builder(fields, _EMPTY_NAME, issuer.subject, _number_extensions(fields, key_identifier))
+
+
+@lru_cache(maxsize=16)
+def _read_issuer(issuer: x509.Certificate) -> tuple[AuthorityCertificate, x509.AuthorityKeyIdentifier]:
+    """Read an issuer's certificate, the same one for thousands of numbers."""
+    return AuthorityCertificate.read(issuer), _issuer_key_identifier(issuer)
 
 
 def authority_certificate(fields: AuthorityFields, issuer: x509.Certificate | None) -> x509.CertificateBuilder:
@@ -373,10 +377,7 @@ def authority_certificate(fields: AuthorityFields, issuer: x509.Certificate | No
     name = _authority_name(fields)
     if issuer is not None:
         _require_may_delegate(AuthorityCertificate.read(issuer), fields)
-    builder = _builder(fields, name, name if issuer is None else issuer.subject)
-    for extension, critical in _authority_extensions(fields, issuer):
-        builder = builder.add_extension(extension, critical)
-    return builder
+    return _builder(fields, name, name if issuer is None else issuer.subject, _authority_extensions(fields, issuer))
 
 
 def number_request(number: TelephoneNumber, key: ec.EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
@@ -439,10 +440,15 @@ def write_pem_chain(chain: Iterable[x509.Certificate]) -> bytes:
 
 
 def _builder(
-    fields: NumberCertificateFields | AuthorityFields, subject: x509.Name, issuer: x509.Name
+    fields: NumberCertificateFields | AuthorityFields,
+    subject: x509.Name,
+    issuer: x509.Name,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]],
 ) -> x509.CertificateBuilder:
     return (
-        x509.CertificateBuilder()
+        x509.CertificateBuilder(
+            extensions=[x509.Extension(value.oid, critical, value) for value, critical in extensions]
+        )
         .issuer_name(issuer)
         .subject_name(subject)
         .public_key(fields.public_key)
@@ -453,17 +459,17 @@ def _builder(
 
 
 def _number_extensions(
-    fields: NumberCertificateFields, issuer: x509.Certificate
+    fields: NumberCertificateFields, issuer: x509.AuthorityKeyIdentifier
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     """Yield the extensions of a number's certificate, each with whether it is critical."""
-    yield x509.BasicConstraints(ca=False, path_length=None), True
-    yield _key_usage(digital_signature=True), True
-    yield x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False
+    yield _NO_AUTHORITY, True
+    yield _LEAF_KEY_USAGE, True
+    yield _LEAF_EXTENDED_KEY_USAGE, False
     yield _names(fields.number), True  # the subject is empty (RFC 5280 §4.2.1.6)
     yield _tn_auth_list_extension(TnAuthList.for_number(fields.number)), False
     yield x509.SubjectKeyIdentifier.from_public_key(fields.public_key), False
-    yield _issuer_key_identifier(issuer), False
-    yield x509.CertificatePolicies([x509.PolicyInformation(fields.validation.oid, None)]), False
+    yield issuer, False
+    yield _POLICIES[fields.validation], False
     yield _crl_distribution_points(fields.crl_url), False
     yield _authority_information_access(fields.ca_issuers_url), False
 
@@ -566,6 +572,11 @@ def _key_usage(
     )
 
 
+_EMPTY_NAME = x509.Name([])
+_NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
+_POLICIES = {
+    method: x509.CertificatePolicies([x509.PolicyInformation(method.oid, None)]) for method in ValidationMethod
+}
 _LEAF_KEY_USAGE = _key_usage(digital_signature=True)
 _AUTHORITY_KEY_USAGE = _key_usage(key_cert_sign=True, crl_sign=True)
 _LEAF_EXTENDED_KEY_USAGE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
