@@ -10,6 +10,7 @@ PEER_LOCK := requirements/bench-peer.lock
 PURE := stir policies trust_store
 SEALED := checkpoint cosignature entry index_growth label_bucket label_index log_description merkle proof sct signed_note tiles vrf
 STATED := access_list client description lookup move own_listing owning receipt record resolver statement
+MAPPED := building chunk columns delta entries leading_digits manifest segments services
 ROOMS := acme_client answerback ca_server number_directory transparency $(PURE)
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
@@ -35,6 +36,7 @@ check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of th
 	@$(BIN)/pytest --quiet --no-header $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
 		$(SEALED:%=tests/unit/transparency/test_%.py) tests/unit/transparency/test_vectors.py $(SEALED:%=--cov=transparency.%) \
 		$(STATED:%=tests/unit/number_directory/test_%.py) $(STATED:%=--cov=number_directory.%) \
+		$(MAPPED:%=tests/unit/number_directory/routing/test_%.py) $(MAPPED:%=--cov=number_directory.routing.%) \
 		--cov-report=term-missing:skip-covered --cov-fail-under=100
 
 format: $(READY)  ## put the code into the house's form, and mend what can be mended

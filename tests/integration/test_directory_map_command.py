@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -237,3 +238,28 @@ def test_a_passphrase_is_asked_for_at_a_terminal(tmp_path: Path, monkeypatch: py
     run("key", tmp_path / "b.key", "--passphrase-file", secret)
     assert (tmp_path / "b.key").stat().st_mode & 0o077 == 0
     assert os.environ.get("ANSWERBACK_PASSPHRASE") is None
+
+
+def test_the_how_to_names_what_there_is() -> None:
+    """Every command and option of the how-to exists, and it says nothing of those that do not."""
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "run-a-map.md").read_text(encoding="utf-8")
+    named = re.findall(r"answerback directory map ([a-z]+)((?:[^`\n]|\\\n)*)", text)
+    assert {name for name, _ in named} >= {"init", "build", "serve", "update", "resolve", "timestamp", "sign", "merge"}
+    for name, rest in named:
+        known = {option for parameter in map_.commands[name].params for option in parameter.opts}
+        assert known.issuperset(re.findall(r"--[a-z-]+", rest)), name
+
+
+def test_the_example_of_the_how_to_works(tmp_path: Path) -> None:
+    """The settings and the entries of the how-to make a map."""
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "run-a-map.md").read_text(encoding="utf-8")
+    settings, lines = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)[0] for kind in ("toml", "text"))
+    folder = tmp_path / "publisher"
+    run("init", folder, "--name", "Example Map", "--unencrypted-keys")
+    defaults, _, services = settings.partition("\n\n")
+    file = folder / "map.toml"
+    file.write_text(file.read_text().replace("defaults = []", defaults) + services)
+    entries = tmp_path / "entries.csv"
+    entries.write_text(lines)
+    assert "version 1 is published: 9 chunks" in run("build", folder, entries).output
+    assert told("resolve", NUMBER, "--map", folder / "map")["service"] == "rs-b.example"
