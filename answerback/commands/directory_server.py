@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -147,14 +148,15 @@ def check(path: Path, as_json: bool) -> None:
     with _failing():
         config = load_config(path)
     findings = examine(config)
-
-    def tell() -> None:
-        for finding in findings:
-            click.echo(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.what}: {finding.told}")
-
-    emit(as_json, {"findings": [{"what": one.what, "good": one.is_good, "told": one.told} for one in findings]}, tell)
-    if not all(finding.is_good for finding in findings):
-        msg = "the directory cannot be served as it is; mend what failed"
+    failed = [finding.name for finding in findings if not finding.is_ok]
+    if as_json:
+        rows = [{"name": one.name, "ok": one.is_ok, "detail": one.detail} for one in findings]
+        click.echo(json.dumps({"ok": not failed, "findings": rows}, ensure_ascii=False, indent=2))
+        sys.exit(bool(failed))
+    for finding in findings:
+        click.echo(f"{'ok    ' if finding.is_ok else 'FAILED'} {finding.name}: {finding.detail}")
+    if failed:
+        msg = f"{', '.join(failed)} must be mended; then run `answerback directory check` again"
         raise Failure(msg)
 
 

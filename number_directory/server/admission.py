@@ -114,14 +114,16 @@ class Admission:
         with self._lock:
             judged = self._judged.get(chain)
         if judged is None or not at < judged.until <= at + _JUDGED_AGAIN_AFTER:
-            found = _judge(self._list, chain, at)
+            new = _judge(self._list, chain, at)
             until = at + _JUDGED_AGAIN_AFTER
-            judged = _Judged(found, min(until, found.not_after) if isinstance(found, Admitted) else until)
+            judged = _Judged(new, min(until, new.not_after) if isinstance(new, Admitted) else until)
             with self._lock:
                 self._judged[chain] = judged
                 if len(self._judged) > _REMEMBERED_CHAINS:
                     self._judged.popitem(last=False)
-        return judged.found
+        found = judged.found
+        # A new one each time: an exception that is raised again and again keeps the frames of all times.
+        return Refusal(found.kind, found.detail) if isinstance(found, Refusal) else found
 
     def _look_at_list(self, at: datetime) -> None:
         if abs(at - self._looked_at) < _LIST_LOOKED_AT_AFTER:

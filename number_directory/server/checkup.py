@@ -18,9 +18,9 @@ from trust_store import TrustStore
 class Finding:
     """What was looked at, whether it will do, and what to say of it."""
 
-    what: str
-    is_good: bool
-    told: str
+    name: str
+    is_ok: bool
+    detail: str
 
 
 def examine(config: DirectoryConfig) -> list[Finding]:
@@ -33,14 +33,14 @@ def examine(config: DirectoryConfig) -> list[Finding]:
         ("metrics", _metrics),
         ("number events", _number_events),
     ]
-    return [_finding(what, look, config) for what, look in looks]
+    return [_finding(name, look, config) for name, look in looks]
 
 
-def _finding(what: str, look: Callable[[DirectoryConfig], str], config: DirectoryConfig) -> Finding:
+def _finding(name: str, look: Callable[[DirectoryConfig], str], config: DirectoryConfig) -> Finding:
     try:
-        return Finding(what, is_good=True, told=look(config))
+        return Finding(name, is_ok=True, detail=look(config))
     except ServingError as error:
-        return Finding(what, is_good=False, told=str(error))
+        return Finding(name, is_ok=False, detail=str(error))
 
 
 def _key(config: DirectoryConfig) -> str:

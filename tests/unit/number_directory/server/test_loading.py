@@ -33,14 +33,14 @@ def test_a_directory_is_made_from_nothing(tmp_path: Path, new: NewDirectory, mon
     assert description == made.description
     assert description.record_log.name == "directory.example/records"
     monkeypatch.setenv("ANSWERBACK_DIRECTORY_PASSPHRASE", "correct horse")
-    assert [finding.told for finding in examine(config) if not finding.is_good] == []
+    assert [finding.detail for finding in examine(config) if not finding.is_ok] == []
 
 
 def test_a_check_up_tells_each_mistake(tmp_path: Path, new: NewDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails is told with what to do; the rest is looked at all the same."""
     config = load_config(initialise(tmp_path / "d", new).config)
     monkeypatch.setenv("ANSWERBACK_DIRECTORY_PASSPHRASE", "wrong")
-    failed = {finding.what: finding.told for finding in examine(config) if not finding.is_good}
+    failed = {finding.name: finding.detail for finding in examine(config) if not finding.is_ok}
     assert set(failed) == {"key", "record log"}
     assert "passphrase is wrong" in failed["key"]
 
