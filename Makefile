@@ -49,7 +49,7 @@ bench: $(READY) $(PEER_VENV)/.ready  ## measure against other programs, side by 
 bench-log: $(READY)  ## measure large transparency logs: 10^7 leaves, 4 million labels, a million entries (minutes)
 	@$(BIN)/python -m bench --long --plot docs/explanation/log-proofs.svg
 
-kills: $(READY)  ## kill a directory 200 times while owners publish, on each database (a quarter of an hour)
+kills: $(READY)  ## kill a directory 200 times while owners publish, on each database (ten minutes)
 	@ANSWERBACK_KILLS=200 $(BIN)/pytest -s tests/integration/test_directory_killed.py
 
 docs: $(READY)  ## build the documentation into site/, every warning an error
