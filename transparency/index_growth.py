@@ -21,7 +21,6 @@ from transparency.errors import LabelIndexError
 from transparency.label_bucket import EMPTY_SIZE, LARGEST_INDEX, bucket_of, empty_bucket, merged, split
 from transparency.label_index import (
     HERE,
-    NOWHERE,
     PLACE,
     PLACE_SIZE,
     SEGMENT_NAME_SIZE,
@@ -42,14 +41,14 @@ from transparency.label_index import (
 )
 from transparency.merkle import HASH_SIZE, leaf_hash, pair_up
 
-SEGMENT_SIZE: Final = 8 * 1024 * 1024
+SEGMENT_SIZE: Final = 4 * 1024 * 1024
 """Bytes that a segment has at most: what is in memory while an index grows, and one object of a store."""
 MOST_SEGMENTS: Final = 512
 """With more segments than these, small ones are joined, waste or not: a quiet log makes a small one each time."""
 LEAST_TIDIED: Final = 256 * 1024
 """Bytes that an update may copy out of old segments though it writes little itself."""
 
-_READ_AT_ONCE = 1024
+_READ_AT_ONCE = 256
 
 ReadParts = Callable[[str, Sequence[tuple[int, int]]], Sequence[bytes]]
 """Returns parts of the file at a path: for each, from which byte on, and how many. What is beyond its end is left out.
@@ -342,20 +341,15 @@ class _Segments:
         self._unnamed.clear()
 
 
-def group_by_segment(places: Sequence[Place]) -> dict[str, list[int]]:
-    """Return the positions of places by the path of their segment; those of nowhere are left out."""
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for position, place in enumerate(places):
-        if place != NOWHERE:
-            groups[place.path].append(position)
-    return groups
-
-
 def _read(places: Sequence[Place], read: ReadParts) -> list[bytes]:
     """Return what is at these places, from each segment at once; nothing from nowhere."""
+    by_segment: defaultdict[bytes, list[int]] = defaultdict(list)
+    for position, (segment, _, length) in enumerate(places):
+        if length:
+            by_segment[segment].append(position)
     found = [b""] * len(places)
-    for path, positions in group_by_segment(places).items():
-        parts = read(path, [places[position][1:] for position in positions])
+    for segment, positions in by_segment.items():
+        parts = read(path_of(segment), [places[position][1:] for position in positions])
         for position, part in zip(positions, parts, strict=True):
             found[position] = part
     return found

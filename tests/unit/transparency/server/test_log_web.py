@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stir.certificate import signature_hash
 from tests.fakes.log_world import (
@@ -319,6 +321,25 @@ def test_a_range_counts_for_a_get_without_conditions_only(client: falcon.testing
         client.simulate_get(segment, headers={"Range": "bytes=0-1", "If-Range": '"any"'}),
     ):
         assert (answer.status_code, answer.headers["content-length"]) == (200, "256")
+
+
+ranges = st.builds(
+    lambda first, last: f"bytes={first}-{last}", *[st.just("") | st.integers(0, 300) | st.integers(0)] * 2
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=ranges | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30))
+def test_any_range_gives_the_bytes_it_says(client: falcon.testing.TestClient, segment: str, wanted: str) -> None:
+    """Whatever is asked for, the answer is the whole, a part that is what it says it is, or that there is none."""
+    answer = client.simulate_get(segment, headers={"Range": wanted})
+    if answer.status_code == 206:
+        first, last = map(int, answer.headers["content-range"].removesuffix("/256").removeprefix("bytes ").split("-"))
+        assert answer.content == bytes(range(256))[first : last + 1]
+        assert len(answer.content) == last - first + 1
+    else:
+        assert answer.status_code in {200, 416}
+        assert answer.status_code == 416 or answer.content == bytes(range(256))
 
 
 @pytest.mark.parametrize("wanted", ["bytes=256-", "bytes=256-300", "bytes=-0"])
