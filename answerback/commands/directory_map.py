@@ -19,7 +19,7 @@ from answerback.serving import listening, require_clean_end
 if TYPE_CHECKING:
     from number_directory.routing.publisher import Built
     from number_directory.routing.routing_map import Freshness, Resolution
-    from number_directory.routing.signed_repository import Pending
+    from transparency.releases.repository import Pending
 
 PASSPHRASE_VARIABLE = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
 
@@ -156,8 +156,8 @@ def init(
 ) -> None:
     """Make a publisher of a map in FOLDER: settings, keys, and the root that says who signs."""
     from number_directory.routing.publisher import MapPublisher, NewMap
-    from number_directory.routing.signed_repository import read_public_key
     from serving.settings import Keys
+    from transparency.releases.repository import read_public_key
 
     with _failing():
         passphrase = _passphrase(passphrase_file, unencrypted_keys, confirm=True)
@@ -201,8 +201,9 @@ def build(folder: Path, files: tuple[Path, ...], changes: bool, as_json: bool) -
 @json_option
 def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
     """Sign what waits: PATH is a publisher's folder, or a copy of one of the files in its folder `pending`."""
-    from number_directory.routing.publisher import MapPublisher, sign_file
+    from number_directory.routing.publisher import MapPublisher
     from serving.key_files import read_ed25519
+    from transparency.releases.publishing import sign_file
 
     with _failing():
         passphrase = _passphrase(passphrase_file, unencrypted_keys, confirm=False)
@@ -245,7 +246,7 @@ def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
 def rotate(folder: Path, signers: tuple[Path, ...], threshold: int | None, new_online_key: bool, as_json: bool) -> None:
     """Have other people sign from now on. Old and new signers sign that; what is not given stays as it is."""
     from number_directory.routing.publisher import MapPublisher
-    from number_directory.routing.signed_repository import read_public_key
+    from transparency.releases.repository import read_public_key
 
     with _failing():
         people = [read_public_key(signer) for signer in signers]
@@ -289,7 +290,7 @@ def timestamp(folder: Path, as_json: bool) -> None:
 @json_option
 def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
     """Make a signer's key in FILE, such as alice.key, and beside it the public key to hand to the publisher."""
-    from number_directory.routing.publisher import key_pair
+    from transparency.releases.publishing import key_pair
 
     with _failing():
         public = key_pair(file, _passphrase(passphrase_file, unencrypted_keys, confirm=True))
@@ -468,13 +469,14 @@ def _counting(what: str, as_json: bool) -> Iterator[Callable[[int, int | None], 
 @contextlib.contextmanager
 def _failing(replica: Path | None = None) -> Iterator[None]:
     """Tell the room's errors as the command's; where an update failed, say what stays in use."""
-    from number_directory.routing.errors import MirrorError, RoutingError, UpdateRefused
+    from number_directory.routing.errors import RoutingError
     from serving.errors import ServingError
     from stir.errors import StirError
+    from transparency.releases.errors import MirrorError, ReleaseError, UpdateRefused
 
     try:
         yield
-    except (RoutingError, ServingError, StirError) as error:
+    except (ReleaseError, RoutingError, ServingError, StirError) as error:
         kept = _kept(replica) if replica is not None and isinstance(error, (MirrorError, UpdateRefused)) else ""
         msg = f"{error}{kept}"
         raise Failure(msg) from error

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from number_directory.routing.answers import LARGEST_ANSWER, NumberAnswer, PrefixAnswer
-from number_directory.routing.errors import MapFormatError, MirrorError
+from number_directory.routing.errors import MapFormatError, MapServerError
 from number_directory.routing.routing_map import Clock, Resolution
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from transparency.transport import HttpTransport, Question, Transport, Unreachable
@@ -29,11 +29,11 @@ class MapServer:
         self._clock = clock
 
     def resolve(self, number: TelephoneNumber) -> Resolution:
-        """Tell the server a number, and return its service; raise MirrorError or MapFormatError."""
+        """Tell the server a number, and return its service; raise MapServerError or MapFormatError."""
         return self._ask(f"resolve/{number.e164}", NumberAnswer).resolution(self._clock)
 
     def resolve_hidden(self, number: TelephoneNumber, hidden: int = HIDDEN_DIGITS) -> Resolution:
-        """Tell the server all but the last `hidden` digits; raise MirrorError or MapFormatError."""
+        """Tell the server all but the last `hidden` digits; raise MapServerError or MapFormatError."""
         prefix = NumberPrefix(number.digits[: max(1, len(number.digits) - hidden)])
         return self._ask(f"prefixes/{prefix.e164}", PrefixAnswer).resolution(prefix, number, self._clock)
 
@@ -41,10 +41,10 @@ class MapServer:
         try:
             answer = self._transport.ask(Question(f"{self._url}/{path}", largest=LARGEST_ANSWER))
         except Unreachable as error:
-            raise MirrorError(str(error)) from error
+            raise MapServerError(str(error)) from error
         if not answer.is_ok:
             msg = f"the map server answered {answer.status}: {_detail(answer.body)}"
-            raise MirrorError(msg)
+            raise MapServerError(msg)
         try:
             return msgspec.json.decode(answer.body, type=kind)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

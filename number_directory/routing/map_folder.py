@@ -11,7 +11,6 @@ has the old file open reads on in it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
 import secrets
@@ -23,17 +22,15 @@ from typing import Annotated, Final
 
 import msgspec
 
-from number_directory.routing.errors import BusyError, DamagedMapError, MapFormatError, NoMapError
+from number_directory.routing.errors import DamagedMapError, MapFormatError, NoMapError
 from number_directory.routing.manifest import LARGEST_MANIFEST, ChunkEntry, Manifest
+from transparency.releases.files import DRAFT, changing, write_whole
 
 MAGIC: Final = b"tnp\x01"
 
 _TRAILER = struct.Struct("<4sQ")
 _CURRENT = "current.json"
-_LOCK = "lock"
 _SUFFIX = ".map"
-_DRAFT = ".draft-"
-_READABLE = 0o644
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Seconds = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]
 
@@ -107,13 +104,7 @@ class MapFolder:
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
         """Keep all others from changing the folder; raise BusyError where another one is doing so."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / _LOCK).open("wb") as file:
-            try:
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                msg = f"another process is changing {self.path}: wait until it is done"
-                raise BusyError(msg) from error
+        with changing(self.path):
             yield
 
     def write(
@@ -123,7 +114,7 @@ class MapFolder:
 
         Raises MapFormatError, and leaves nothing, where the manifest has not the `expected` hash.
         """
-        draft = self.path / f"{_DRAFT}{secrets.token_hex(8)}"
+        draft = self.path / f"{DRAFT}{secrets.token_hex(8)}"
         try:
             with draft.open("xb") as file:
                 for _, data in chunks:
@@ -146,7 +137,7 @@ class MapFolder:
         write_whole(self.path / _CURRENT, msgspec.json.encode(current))
         for path in self.path.iterdir():
             is_other = path.suffix == _SUFFIX and path != self._pack(current.manifest)
-            if is_other or path.name.startswith(_DRAFT):
+            if is_other or path.name.startswith(DRAFT):
                 path.unlink(missing_ok=True)
 
     def holds(self, manifest: Manifest) -> bool:
@@ -172,22 +163,3 @@ def _pack_of(data: memoryview, expected: str) -> Pack:
         msg = "the file of a map holds another version, or other chunks than it should"
         raise MapFormatError(msg)
     return Pack(manifest, data[: end - size])
-
-
-def write_whole(path: Path, data: bytes, mode: int = _READABLE) -> None:
-    """Write a file so that, whatever happens, the old one or the new one is there, and sync it."""
-    draft = path.with_name(f"{_DRAFT}{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -12,7 +12,6 @@ written last: a publisher that is killed on the way has published the old versio
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,48 +22,31 @@ from typing import Final, Self
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from number_directory.routing.building import MapBuilder
 from number_directory.routing.chunk import LARGEST_CHUNK, MOST_SERVICES, Change
 from number_directory.routing.delta import LARGEST_DELTA, Delta, Patch, difference
 from number_directory.routing.entries import Entry, Progress, read_entries
-from number_directory.routing.errors import BuildError, MapFormatError, PublishingError
+from number_directory.routing.errors import BuildError, MapFormatError
 from number_directory.routing.manifest import ChunkEntry, Manifest
-from number_directory.routing.map_folder import Current, MapFolder, write_whole
+from number_directory.routing.map_folder import Current, MapFolder
 from number_directory.routing.publisher_config import CONFIG_NAME, PublisherConfig, load_config
 from number_directory.routing.replica import WORTH
 from number_directory.routing.routing_map import Clock
 from number_directory.routing.services import ResolutionService
-from number_directory.routing.signed_repository import (
-    ROOT,
-    TARGETS,
-    Pending,
-    Published,
-    SignedRepository,
-    Signers,
-    is_signer,
-    role_of,
-    signers_of,
-    with_signature,
-    with_signatures_of,
-)
-from number_directory.routing.trusted_mirror import MANIFEST_TARGET, chunk_path
+from number_directory.routing.trusted_mirror import DELTA_TARGETS, MANIFEST_TARGET, VERSION, chunk_path, deltas_of
 from serving.initialising import quoted, staged
-from serving.key_files import KeyFiles, passphrase_of, write_key
+from serving.key_files import KeyFiles
 from serving.settings import Keys, Listener
 from stir.telephone_number import TelephoneNumber
+from transparency.releases.errors import PublishingError
+from transparency.releases.files import write_whole
+from transparency.releases.publishing import GRACE_SECONDS, SigningDesk, keys_of
+from transparency.releases.repository import NewFile, Pending, Published
 
-ONLINE_KEY: Final = "online"
-"""The name of the key that says that what is published still holds."""
-SIGNER_KEY: Final = "signer"
-"""The name of the key of a publisher who signs alone."""
 MOST_DELTAS: Final = 24
 """So many versions back a replica can be, and still be brought up to date by deltas."""
-GRACE_SECONDS: Final = 24 * 3600
-"""What is published no longer stays so long, for replicas that are on the way."""
-
-_PUBLIC, _PENDING, _MAP = "public", "pending", "map"
+_MAP = "map"
 _SETTINGS = """\
 # A publisher of a routing map: which resolution service has which number.
 name = {name}
@@ -93,7 +75,6 @@ root_days = 730
 bind = {bind}
 # tls = {{ certificate = "tls.pem", key = "tls.key" }}
 """
-_PENDING_FILES: Mapping[str, str] = {ROOT: "root.json", TARGETS: "targets.json"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +85,36 @@ class Built:
     chunks: int
     size: int
     delta: int | None
+
+
+@dataclass(frozen=True)
+class PublishedMap:
+    """What is published now: the map's version and its manifest's hash, and until when each signature on it holds.
+
+    `deltas` are the sizes of the deltas by the version that they are put into; times are in seconds since 1970.
+    """
+
+    version: int
+    manifest: str
+    deltas: Mapping[int, int]
+    as_of: int
+    expires: int
+    root_expires: int
+    targets_expires: int
+
+    @classmethod
+    def of(cls, published: Published) -> Self:
+        """Read what is published as a map."""
+        manifest = published.files[MANIFEST_TARGET]
+        return cls(
+            manifest.custom[VERSION],
+            manifest.sha256,
+            deltas_of(published.files),
+            published.as_of,
+            published.expires,
+            published.root_expires,
+            published.targets_expires,
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,7 @@ class MapPublisher:
         self.folder = folder
         self.config: PublisherConfig = load_config(folder)
         self._clock = clock
-        self._repository = SignedRepository(folder / _PUBLIC)
+        self._desk = SigningDesk(folder, lambda: self.keys, self.config.valid.lives, clock, self._released)
         self._map = MapFolder(folder / _MAP)
 
     @classmethod
@@ -143,33 +154,23 @@ class MapPublisher:
         Without public keys of signers, the publisher signs alone, with a key that is made here. Raises PublishingError
         or ConfigurationError, and makes nothing, where that cannot be.
         """
-        if not new.people and new.threshold != 1:
-            msg = "name the signers, each by a file with a public key, or let the threshold be 1"
-            raise PublishingError(msg)
         settings = _settings(new)
         with staged(folder, last=CONFIG_NAME) as draft:
             write_whole(draft / CONFIG_NAME, settings.encode())
-            cls(draft, clock, new.passphrase)._begin(new)  # noqa: SLF001  # it is ours
+            draft_publisher = cls(draft, clock, new.passphrase)
+            with draft_publisher._map.changing():
+                draft_publisher._desk.begin(new.people, new.threshold)
         return cls(folder, clock, new.passphrase)
-
-    def _begin(self, new: NewMap) -> None:
-        """Make the keys, and the first root."""
-        keys = self.keys
-        for name in (ONLINE_KEY,) if new.people else (ONLINE_KEY, SIGNER_KEY):
-            keys.write(name, Ed25519PrivateKey.generate())
-        people = new.people or (keys.ed25519(SIGNER_KEY).public_key(),)
-        with self._map.changing():
-            self._appoint(Signers(people, new.threshold, keys.ed25519(ONLINE_KEY).public_key()))
 
     @property
     def root(self) -> bytes:
         """The newest root metadata, which replicas are given."""
-        return self._repository.root
+        return self._desk.repository.root
 
     @property
     def public(self) -> Path:
         """The folder that a web server hands out."""
-        return self.folder / _PUBLIC
+        return self._desk.public
 
     @property
     def map_folder(self) -> Path:
@@ -185,19 +186,16 @@ class MapPublisher:
     @property
     def keys(self) -> KeyFiles:
         """The keys that are here; raises KeyStoreError where their passphrase is missing."""
-        keys = self.config.keys
-        if keys.passphrase_file is not None:
-            keys = msgspec.structs.replace(keys, passphrase_file=self.folder / keys.passphrase_file)
-        return KeyFiles(self.folder / keys.directory, self._passphrase or passphrase_of(keys))
+        return keys_of(self.folder, self.config.keys, self._passphrase)
 
-    def published(self) -> Published | None:
+    def published(self) -> PublishedMap | None:
         """Return what is published; None before anything is."""
-        return self._repository.published()
+        published = self._desk.repository.published()
+        return None if published is None else PublishedMap.of(published)
 
     def pending(self) -> tuple[Pending, ...]:
         """Return what waits for signatures."""
-        waiting = self._waiting()
-        return tuple(self._repository.state_of(data, waiting.get(ROOT)) for data in waiting.values())
+        return self._desk.pending()
 
     # Building
 
@@ -270,14 +268,13 @@ class MapPublisher:
     def _propose(self, new: Manifest, delta: Delta | None) -> Built:
         """Write down what is to be signed, sign it by the keys that are here, and publish it if that is enough."""
         data = None if delta is None else self._worthwhile(new, delta)
-        published = self._repository.published()
+        published = self.published()
         before = {} if published is None else published.deltas
         kept = _kept(before, new, 0 if data is None else len(data))
-        deltas = {} if data is None or delta is None else {delta.base_version: data}
-        now = self._clock()
-        targets = self._repository.new_targets(new.encode(), new.version, deltas, kept, self.config.valid.lives, now)
-        self._wait(TARGETS, targets)
-        self._sign_here()
+        files = {MANIFEST_TARGET: NewFile(new.encode(), {VERSION: new.version})}
+        if data is not None and delta is not None:
+            files[f"{DELTA_TARGETS}{delta.base_version}"] = NewFile(data)
+        self._desk.propose(files, [f"{DELTA_TARGETS}{base}" for base in kept])
         return Built(new.version, len(new.chunks), new.size, None if data is None else len(data))
 
     def _worthwhile(self, new: Manifest, delta: Delta) -> bytes | None:
@@ -297,7 +294,7 @@ class MapPublisher:
             raise PublishingError(msg)
         return data
 
-    # Signing
+    # Signing: see the desk
 
     def sign(self, key: Ed25519PrivateKey) -> tuple[Pending, ...]:
         """Sign all that waits, publish what then is complete, and return what still waits.
@@ -305,17 +302,13 @@ class MapPublisher:
         Raises PublishingError where the key is no signer's.
         """
         with self._map.changing():
-            self._sign([key])
+            self._desk.sign(key)
         return self.pending()
 
     def merge(self, copies: Iterable[bytes]) -> tuple[Pending, ...]:
         """Take over the signatures of copies of what waits, that were signed elsewhere; then as `sign` does."""
         with self._map.changing():
-            given = list(copies)
-            for role, data in self._waiting().items():
-                fitting = [copy for copy in given if role_of(copy) == role]
-                self._wait(role, with_signatures_of(data, fitting))
-            self._release()
+            self._desk.merge(copies)
         return self.pending()
 
     def rotate(
@@ -326,109 +319,45 @@ class MapPublisher:
         What is not given stays. What is published is signed anew as well, for the old signatures count no longer.
         """
         with self._map.changing():
-            now = signers_of(self._repository.root)
-            online = now.online
-            if new_online_key:
-                key = Ed25519PrivateKey.generate()
-                self.keys.write(f"{ONLINE_KEY}-{secrets.token_hex(4)}", key)
-                online = key.public_key()
-            self._appoint(Signers(tuple(people) or now.people, threshold or now.threshold, online))
+            self._desk.rotate(people, threshold, new_online_key=new_online_key)
         return self.pending()
-
-    def _appoint(self, signers: Signers) -> None:
-        """Write down who signs from now on, and have that signed, and what is published too."""
-        now, lives = self._clock(), self.config.valid.lives
-        self._wait(ROOT, self._repository.new_root(signers, lives, now))
-        again = self._repository.renewed_targets(lives, now)
-        if again is not None:
-            self._wait(TARGETS, again)
-        self._sign_here()
 
     def renew(self) -> tuple[Pending, ...]:
         """Have the people sign what is published once more, before their signatures expire."""
         with self._map.changing():
-            again = self._repository.renewed_targets(self.config.valid.lives, self._clock())
-            if again is None:
-                msg = "nothing is published yet: build a map, and have it signed"
-                raise PublishingError(msg)
-            self._wait(TARGETS, again)
-            self._sign_here()
+            self._desk.renew()
         return self.pending()
 
-    def refresh(self) -> Published:
+    def refresh(self) -> PublishedMap:
         """Say anew, by the online key, that what is published is the newest: the timestamp lives on.
 
         What somebody was killed at while publishing it is published first.
         """
         with self._map.changing():
-            self._release()
-            online = self._online_key(self._repository.root)
-            if online is None:
-                msg = "the online key that the root names is not here: restore it from your backup, or rotate the keys"
-                raise PublishingError(msg)
-            published = self._repository.refresh(online, self.config.valid.lives, self._clock())
+            published = PublishedMap.of(self._desk.refresh())
             self._use(published)
             return published
 
-    def _online_key(self, root: bytes) -> Ed25519PrivateKey | None:
-        """Return the online key that a root names; None where it is not here."""
-        keys, wanted = self.keys, signers_of(root).online
-        here = (keys.ed25519(name) for name in keys.names() if _is_online(name))
-        return next((key for key in here if key.public_key() == wanted), None)
-
-    def _sign_here(self) -> None:
-        """Sign by all keys of signers that are here."""
-        keys = self.keys
-        self._sign([keys.ed25519(name) for name in keys.names() if not _is_online(name)], are_asked=False)
-
-    def _sign(self, keys: Iterable[Ed25519PrivateKey], *, are_asked: bool = True) -> None:
-        waiting = self._waiting()
-        roots = [waiting[ROOT]] if ROOT in waiting else []
-        if self._repository.has_root:
-            roots.append(self._repository.root)
-        for key in keys:
-            if any(is_signer(root, key.public_key()) for root in roots):
-                waiting = {role: with_signature(data, key) for role, data in waiting.items()}
-            elif are_asked:
-                msg = "this key is no signer's: use the one whose public key the root names, or rotate"
-                raise PublishingError(msg)
-        for role, data in waiting.items():
-            self._wait(role, data)
-        self._release()
-
-    def _release(self) -> None:
-        """Publish what waits if all of it is complete and the online key is here."""
-        waiting, now = self._waiting(), self._clock()
-        states = [self._repository.state_of(data, waiting.get(ROOT)) for data in waiting.values()]
-        if not waiting or not all(state.is_complete for state in states):
-            return
-        online = self._online_key(waiting.get(ROOT) or self._repository.root)
-        if online is None:
-            return
-        self._repository.release(waiting.get(ROOT), waiting.get(TARGETS), online, self.config.valid.lives, now)
-        for role in waiting:
-            self._pending_file(role).unlink()
-        published = self._repository.published()
-        if published is not None:
-            self._use(published)
-            self._prune(self._manifest_of(published), now - GRACE_SECONDS)
-
     # Files
 
-    def _use(self, published: Published) -> None:
-        """Bring the publisher's own map to what is published."""
+    def _released(self, published: Published) -> None:
+        """Bring the publisher's own map to what is published, and delete the chunks that are published no longer."""
+        self._prune(self._use(PublishedMap.of(published)), self._clock() - GRACE_SECONDS)
+
+    def _use(self, published: PublishedMap) -> Manifest:
         manifest = self._manifest_of(published)
         if not self._map.holds(manifest):
             self._map.write(((entry, self._chunk(entry)) for entry in manifest.chunks), lambda: manifest)
         self._map.use(Current(published.manifest, published.as_of, published.expires))
+        return manifest
 
     def _published_manifest(self) -> Manifest | None:
-        published = self._repository.published()
+        published = self.published()
         return None if published is None else self._manifest_of(published)
 
-    def _manifest_of(self, published: Published) -> Manifest:
+    def _manifest_of(self, published: PublishedMap) -> Manifest:
         try:
-            return Manifest.decode(self._repository.target(published.manifest, MANIFEST_TARGET))
+            return Manifest.decode(self._desk.repository.file(MANIFEST_TARGET, published.manifest))
         except MapFormatError as error:
             msg = f"the manifest that is published is damaged ({error}): restore it from your backup"
             raise PublishingError(msg) from error
@@ -479,46 +408,6 @@ class MapPublisher:
         for path in (self.public / "chunks").rglob("*"):
             if path.is_file() and path not in kept and path.stat().st_mtime < before:
                 path.unlink()
-        self._repository.prune(before)
-
-    def _waiting(self) -> dict[str, bytes]:
-        """Return what waits for signatures, the root first.
-
-        What is published already waits no longer, even where somebody was killed before it was taken away.
-        """
-        found = {role: path.read_bytes() for role in _PENDING_FILES if (path := self._pending_file(role)).exists()}
-        return {role: data for role, data in found.items() if not self._repository.has_published(data)}
-
-    def _wait(self, role: str, data: bytes) -> None:
-        path = self._pending_file(role)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
-
-    def _pending_file(self, role: str) -> Path:
-        return self.folder / _PENDING / _PENDING_FILES[role]
-
-
-def key_pair(path: Path, passphrase: bytes | None) -> Path:
-    """Make a signer's key in a new file, and beside it one with the public key, which is returned."""
-    key = Ed25519PrivateKey.generate()
-    write_key(path, key, passphrase)
-    public = path.with_suffix(".pub")
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return public
-
-
-def sign_file(path: Path, key: Ed25519PrivateKey) -> None:
-    """Sign a copy of what waits for signatures, anywhere; raise PublishingError where it is none."""
-    try:
-        pending = path.read_bytes()
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise PublishingError(msg) from error
-    write_whole(path, with_signature(pending, key))
-
-
-def _is_online(name: str) -> bool:
-    return name == ONLINE_KEY or name.startswith(f"{ONLINE_KEY}-")
 
 
 def _settings(new: NewMap) -> str:

@@ -8,10 +8,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from number_directory.routing.errors import MapFormatError, PublishingError
+from number_directory.routing.errors import MapFormatError
 from number_directory.routing.services import ResolutionService
-from number_directory.routing.signed_repository import Lives
 from serving.settings import Keys, Listener
+from transparency.releases.errors import PublishingError
+from transparency.releases.repository import Lives
 
 CONFIG_NAME: Final = "map.toml"
 

@@ -21,10 +21,13 @@ import msgspec
 import platformdirs
 
 from number_directory.routing.delta import Delta, Patch
-from number_directory.routing.errors import DamagedMapError, MapFormatError, MismatchRefused, NoMapError
+from number_directory.routing.errors import DamagedMapError, MapFormatError, NoMapError
 from number_directory.routing.manifest import ChunkEntry, Manifest
-from number_directory.routing.map_folder import Current, MapFolder, Pack, write_whole
-from number_directory.routing.trusted_mirror import CountingTransport, Offer, TrustedMirror
+from number_directory.routing.map_folder import Current, MapFolder, Pack
+from number_directory.routing.trusted_mirror import MapMirror, Offer
+from transparency.releases.errors import MismatchRefused
+from transparency.releases.files import write_whole
+from transparency.releases.mirror import CountingTransport
 from transparency.transport import HttpTransport, Transport
 
 _log = logging.getLogger(__name__)
@@ -93,7 +96,7 @@ class MapReplica:
         """
         replica = cls(folder, url, root, transport)
         with tempfile.TemporaryDirectory() as scratch:
-            TrustedMirror(Path(scratch), url, root, replica._transport)
+            MapMirror(Path(scratch), url, root, replica._transport)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _ROOT).exists() or (folder / _ROOT).read_bytes() != root:
             shutil.rmtree(folder / _METADATA, ignore_errors=True)  # what another root's signers said is nobody's word
@@ -120,7 +123,7 @@ class MapReplica:
         """
         with self._files.changing():
             self._transport.moved = 0
-            mirror = TrustedMirror(self._files.path / _METADATA, self._url, self._root, self._transport)
+            mirror = MapMirror(self._files.path / _METADATA, self._url, self._root, self._transport)
             offer = mirror.refresh()
             here = self._here()
             way = self._bring(mirror, offer, here, progress)
@@ -128,7 +131,7 @@ class MapReplica:
             shutil.rmtree(self._incoming, ignore_errors=True)
         return Update(offer.version, None if here is None else here.pack.manifest.version, way, self._transport.moved)
 
-    def _bring(self, mirror: TrustedMirror, offer: Offer, here: _Here | None, progress: Progress) -> Way:
+    def _bring(self, mirror: MapMirror, offer: Offer, here: _Here | None, progress: Progress) -> Way:
         """Write the version that is offered, unless it is here."""
         if here is not None and not here.is_damaged:
             if here.pack.manifest.hash == offer.manifest:
@@ -149,7 +152,7 @@ class MapReplica:
             return None
         return _Here.of(pack)
 
-    def _patch(self, mirror: TrustedMirror, offer: Offer, here: _Here) -> bool:
+    def _patch(self, mirror: MapMirror, offer: Offer, here: _Here) -> bool:
         """Write the new version by deltas; return False where none lead there, or they would not be worth it."""
         bases = range(here.pack.manifest.version, offer.version)
         if not bases or any(base not in offer.deltas for base in bases):
@@ -168,7 +171,7 @@ class MapReplica:
             return False
         return True
 
-    def _fetch(self, mirror: TrustedMirror, here: _Here | None, progress: Progress) -> None:
+    def _fetch(self, mirror: MapMirror, here: _Here | None, progress: Progress) -> None:
         """Write the new version out of chunks: those that are here, and those of the mirror."""
         try:
             manifest = Manifest.decode(mirror.manifest())
@@ -179,7 +182,7 @@ class MapReplica:
         self._files.write(self._chunks(mirror, manifest, here, progress), lambda: manifest)
 
     def _chunks(
-        self, mirror: TrustedMirror, manifest: Manifest, here: _Here | None, progress: Progress
+        self, mirror: MapMirror, manifest: Manifest, here: _Here | None, progress: Progress
     ) -> Iterator[tuple[ChunkEntry, bytes]]:
         have = {} if here is None else {entry.hash: data for entry, data in here.chunks.items()}
         for done, entry in enumerate(manifest.chunks):
@@ -188,7 +191,7 @@ class MapReplica:
             yield entry, self._incoming_chunk(mirror, entry) if data is None else bytes(data)
         progress(len(manifest.chunks), len(manifest.chunks))
 
-    def _incoming_chunk(self, mirror: TrustedMirror, entry: ChunkEntry) -> bytes:
+    def _incoming_chunk(self, mirror: MapMirror, entry: ChunkEntry) -> bytes:
         """Return a chunk that an update that was cut off has fetched already, or fetch it."""
         place = self._incoming / entry.hash
         if place.exists() and entry.matches(data := place.read_bytes()):

@@ -21,8 +21,8 @@ PROGRAM: Final = "answerback-map"
 def serve_map(folder: Path, announce: Announce, bind: str | None = None, tls: Tls | None = None) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code.
 
-    `bind` and `tls` are a publisher's own settings unless given. Raises a ServingError or RoutingError, before anything
-    is served, where settings, map or address cannot be used.
+    `bind` and `tls` are a publisher's own settings unless given. Raises a ServingError, RoutingError or ReleaseError,
+    before anything is served, where settings, map or address cannot be used.
     """
     configure_log(own=("number_directory",))
     listener, data, public = Listener(bind="127.0.0.1:14300"), folder, None

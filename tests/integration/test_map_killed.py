@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from number_directory.routing import map_folder
-from number_directory.routing.errors import NoMapError, UnsignedRefused
+from number_directory.routing.errors import NoMapError
 from number_directory.routing.replica import MapReplica
 from number_directory.routing.routing_map import RoutingMap
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.routing_world import RoutingWorld, make_world
+from transparency.releases.errors import UnsignedRefused
+from transparency.releases.files import DRAFT
 
 NUMBER = "+12025550123"
 MANY = ["+1*,rs-a.example", "+44*,rs-b.example", *(f"+1202555{place:04},rs-b.example" for place in range(3000))]
@@ -107,7 +108,7 @@ def test_a_replica_that_is_killed_has_the_old_version_or_the_new(world: RoutingW
             assert way == "first"
         MapReplica.open(folder, world.mirror()).update()
         assert _version(folder) == 2
-        assert not [path for path in folder.iterdir() if path.name.startswith(map_folder._DRAFT)]
+        assert not [path for path in folder.iterdir() if path.name.startswith(DRAFT)]
         if not died:
             break
     assert step > 8

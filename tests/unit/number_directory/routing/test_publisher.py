@@ -11,12 +11,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from number_directory.routing import building, publisher
 from number_directory.routing.delta import Patch
-from number_directory.routing.errors import BuildError, PublishingError
-from number_directory.routing.publisher import GRACE_SECONDS, MOST_DELTAS, MapPublisher, NewMap, key_pair, sign_file
+from number_directory.routing.errors import BuildError
+from number_directory.routing.publisher import MOST_DELTAS, MapPublisher, NewMap
 from number_directory.routing.publisher_config import load_config
 from number_directory.routing.replica import Way
 from number_directory.routing.routing_map import RoutingMap
-from number_directory.routing.signed_repository import (
+from number_directory.routing.trusted_mirror import chunk_path
+from serving.errors import ConfigurationError, KeyStoreError
+from serving.key_files import read_ed25519
+from serving.settings import Keys
+from stir.telephone_number import TelephoneNumber
+from tests.fakes.routing_world import ENTRIES, RoutingWorld, make_world
+from transparency.releases.errors import PublishingError
+from transparency.releases.publishing import GRACE_SECONDS, key_pair, sign_file
+from transparency.releases.repository import (
     Pending,
     SignedRepository,
     read_public_key,
@@ -24,12 +32,6 @@ from number_directory.routing.signed_repository import (
     signers_of,
     with_signature,
 )
-from number_directory.routing.trusted_mirror import chunk_path
-from serving.errors import ConfigurationError, KeyStoreError
-from serving.key_files import read_ed25519
-from serving.settings import Keys
-from stir.telephone_number import TelephoneNumber
-from tests.fakes.routing_world import ENTRIES, RoutingWorld, make_world
 
 NUMBER = "+12025550123"
 KEYS = {name: Ed25519PrivateKey.generate() for name in ("alice", "bob", "carol")}
@@ -317,7 +319,7 @@ def test_targets_that_something_has_overtaken_are_not_published(world: RoutingWo
     old = (world.public / "metadata" / "1.targets.json").read_bytes()
     world.change(f"{NUMBER},rs-c.example")
     waiting.write_bytes(old)
-    with pytest.raises(PublishingError, match="build the map anew"):
+    with pytest.raises(PublishingError, match="make them anew"):
         world.publisher.merge([])
 
 
@@ -458,7 +460,7 @@ def test_the_repository_publishes_only_what_is_complete(several: RoutingWorld) -
     with pytest.raises(PublishingError, match="not the one that the root names"):
         repository.release(None, waiting, KEYS["carol"], lives, several.clock.now)
     with pytest.raises(PublishingError, match="restore it from your backup"):
-        repository.target("0" * 64, "manifest")
+        repository.file("manifest", "0" * 64)
 
 
 def test_what_is_published_tells_no_more_than_it_must(world: RoutingWorld) -> None:

@@ -9,21 +9,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from number_directory.routing import replica as module
-from number_directory.routing.errors import (
+from number_directory.routing.errors import NoMapError
+from number_directory.routing.map_folder import MapFolder
+from number_directory.routing.replica import MapReplica, Update, Way, default_folder
+from number_directory.routing.trusted_mirror import MapMirror, chunk_path
+from stir.telephone_number import TelephoneNumber
+from tests.fakes.routing_world import URL, FolderMirror, RoutingWorld, make_world
+from transparency.releases.errors import (
     BusyError,
     FrozenRefused,
     MirrorError,
     MismatchRefused,
-    NoMapError,
     RollbackRefused,
     UnsignedRefused,
 )
-from number_directory.routing.map_folder import MapFolder
-from number_directory.routing.replica import MapReplica, Update, Way, default_folder
-from number_directory.routing.signed_repository import SignedRepository, with_signature
-from number_directory.routing.trusted_mirror import TrustedMirror, chunk_path
-from stir.telephone_number import TelephoneNumber
-from tests.fakes.routing_world import URL, FolderMirror, RoutingWorld, make_world
+from transparency.releases.repository import SignedRepository, with_signature
 from transparency.transport import Answer, Question
 
 NUMBER = "+12025550123"
@@ -352,7 +352,7 @@ def test_what_is_signed_must_be_a_map_and_not_something_else(world: RoutingWorld
 def test_a_target_that_is_not_signed_is_not_fetched(world: RoutingWorld) -> None:
     """What the signers do not name is asked of no mirror."""
     mirror = world.mirror()
-    trusted = TrustedMirror(world.folder / "trusted", URL, world.publisher.root, mirror)
+    trusted = MapMirror(world.folder / "trusted", URL, world.publisher.root, mirror)
     trusted.refresh()
     mirror.asked.clear()
     with pytest.raises(MismatchRefused, match="not among what is signed"):

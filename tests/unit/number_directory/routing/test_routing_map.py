@@ -11,11 +11,12 @@ import pytest
 from number_directory.routing.errors import DamagedMapError, MapFormatError, NoMapError
 from number_directory.routing.leading_digits import ROOTS, LeadingDigits
 from number_directory.routing.manifest import ChunkEntry, Manifest
-from number_directory.routing.map_folder import Current, MapFolder, write_whole
+from number_directory.routing.map_folder import Current, MapFolder
 from number_directory.routing.routing_map import LiveMap, RoutingMap
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.routing_world import RoutingWorld
 from tests.unit.number_directory.routing.strategies import SERVICES
+from transparency.releases.files import write_whole
 
 NUMBER = TelephoneNumber("12025550123")
 

@@ -14,7 +14,7 @@ from number_directory.routing import serve as serving_module
 from number_directory.routing import web
 from number_directory.routing.answers import PrefixAnswer
 from number_directory.routing.asking import MapServer
-from number_directory.routing.errors import MapFormatError, MirrorError, RoutingError
+from number_directory.routing.errors import MapFormatError, MapServerError, RoutingError
 from number_directory.routing.routing_map import LiveMap
 from number_directory.routing.serve import serve_map
 from number_directory.routing.web import create_app
@@ -109,7 +109,7 @@ def test_too_many_numbers_are_not_told_at_once(
     refused = client.simulate_get("/prefixes/+1202555")
     assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
     assert refused.json["type"].endswith("#tooManyNumbers")
-    with pytest.raises(MirrorError, match="ask for a longer one"):
+    with pytest.raises(MapServerError, match="ask for a longer one"):
         server.resolve_hidden(NUMBER, 5)
     assert server.resolve_hidden(NUMBER, 3).service.name == "rs-b.example"
 

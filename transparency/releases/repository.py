@@ -1,8 +1,8 @@
 """The publisher's half of The Update Framework: who may sign what, and the files that say so.
 
-People sign two things, a threshold of them each: who signs (root), and which version of the map is the newest
-(targets). That this is still so (snapshot and timestamp), a machine signs that is always on. Whoever breaks into that
-machine can hold the newest version back, and nothing else.
+People sign two things, a threshold of them each: who signs (root), and which files are the newest (targets). That this
+is still so (snapshot and timestamp), a machine signs that is always on. Whoever breaks into that machine can hold the
+newest release back, and nothing else.
 
 What waits for signatures is a file of its own, that travels to the signers and back.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -33,9 +33,9 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization import DeserializationError
 
-from number_directory.routing.errors import PublishingError
-from number_directory.routing.map_folder import write_whole
-from number_directory.routing.trusted_mirror import AS_OF, DELTA_TARGETS, MANIFEST_TARGET, VERSION
+from transparency.releases.errors import PublishingError
+from transparency.releases.files import write_whole
+from transparency.releases.release import AS_OF, SHA256, Target
 
 ROOT: Final = "root"
 TARGETS: Final = "targets"
@@ -62,7 +62,7 @@ class Signers:
             )
             raise PublishingError(msg)
         if any(_key(key).keyid == _key(self.online).keyid for key in self.people):
-            msg = "the online key is no signer's: whoever breaks into the server could sign a map"
+            msg = "the online key is no signer's: whoever breaks into the server could sign a release"
             raise PublishingError(msg)
 
 
@@ -73,6 +73,14 @@ class Lives:
     root: timedelta
     targets: timedelta
     timestamp: timedelta
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file to be released. `custom` is signed with it, and handed to whoever fetches it."""
+
+    data: bytes = field(repr=False)
+    custom: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,14 +103,9 @@ class Pending:
 
 @dataclass(frozen=True)
 class Published:
-    """What is published now: the map's version and its manifest's hash, and what The Update Framework says of it.
+    """What is published now: the files by name, and until when each signature on them holds, in seconds since 1970."""
 
-    `deltas` are the sizes of the deltas by the version that they are put into; times are in seconds since 1970.
-    """
-
-    version: int
-    manifest: str
-    deltas: Mapping[int, int]
+    files: Mapping[str, Target]
     as_of: int
     expires: int
     root_expires: int
@@ -121,7 +124,7 @@ class SignedRepository:
 
     @property
     def root(self) -> bytes:
-        """The newest root metadata: what replicas are given. Raises PublishingError where there is none."""
+        """The newest root metadata: what readers are given. Raises PublishingError where there is none."""
         return self._root_file().read_bytes()
 
     @property
@@ -129,20 +132,17 @@ class SignedRepository:
         """Whether there is root metadata."""
         return self._previous_root() is not None
 
+    @property
+    def _is_published(self) -> bool:
+        return (self._metadata / _TIMESTAMP).exists()
+
     def published(self) -> Published | None:
         """Return what is published; None before anything is."""
-        if not (self._metadata / _TIMESTAMP).exists():
+        if not self._is_published:
             return None
         timestamp, targets = self._timestamp().signed, self._published_targets().signed
-        manifest = targets.targets[MANIFEST_TARGET]
         return Published(
-            manifest.custom[VERSION],
-            manifest.hashes["sha256"],
-            {
-                int(path.removeprefix(DELTA_TARGETS)): target.length
-                for path, target in targets.targets.items()
-                if path.startswith(DELTA_TARGETS)
-            },
+            {name: Target.of(file) for name, file in targets.targets.items()},
             timestamp.unrecognized_fields[AS_OF],
             _seconds(timestamp.expires),
             _seconds(_read(self.root, Root).signed.expires),
@@ -153,11 +153,11 @@ class SignedRepository:
         """Tell whether metadata is the root, or the targets, that is published."""
         if self.has_root and pending == self.root:
             return True
-        return (self._metadata / _TIMESTAMP).exists() and pending == _read_file(self._published_targets_file())
+        return self._is_published and pending == _read_file(self._published_targets_file())
 
-    def target(self, hash_: str, name: str) -> bytes:
-        """Return a target by its hash and name; raise PublishingError where it is missing."""
-        return _read_file(self._target_file(name, hash_))
+    def file(self, name: str, sha256: str) -> bytes:
+        """Return a file by its name and hash; raise PublishingError where it is missing."""
+        return _read_file(self._target_file(name, sha256))
 
     # What is to be signed
 
@@ -174,33 +174,28 @@ class SignedRepository:
             root.roles[role] = Role(root.roles[role].keyids, signers.threshold)
         return Metadata(root).to_bytes()
 
-    def new_targets(
-        self, manifest: bytes, version: int, deltas: Mapping[int, bytes], kept: Sequence[int], lives: Lives, now: float
-    ) -> bytes:
-        """Return targets metadata, unsigned, for a version of the map, and write the files that it speaks of.
+    def new_targets(self, files: Mapping[str, NewFile], kept: Collection[str], lives: Lives, now: float) -> bytes:
+        """Return targets metadata, unsigned, for new files, and write these.
 
-        `deltas` are new, by the version that each is put into; those published before, and `kept`, stay.
+        Of the files that are published, those that are `kept` stay.
         """
-        is_first = not (self._metadata / _TIMESTAMP).exists()
-        before = Targets() if is_first else self._published_targets().signed
-        targets = Targets(1 if is_first else before.version + 1, expires=_after(now, lives.targets))
-        described = TargetFile.from_data(MANIFEST_TARGET, manifest, ["sha256"])
-        described.unrecognized_fields["custom"] = {VERSION: version}
-        targets.targets[MANIFEST_TARGET] = described
-        for base in kept:
-            targets.targets[f"{DELTA_TARGETS}{base}"] = before.targets[f"{DELTA_TARGETS}{base}"]
-        for base, data in deltas.items():
-            targets.targets[f"{DELTA_TARGETS}{base}"] = TargetFile.from_data(f"{DELTA_TARGETS}{base}", data, ["sha256"])
-        files = {MANIFEST_TARGET: manifest} | {f"{DELTA_TARGETS}{base}": data for base, data in deltas.items()}
-        for name, data in files.items():
-            place = self._target_file(name, targets.targets[name].hashes["sha256"])
+        before = self._published_targets().signed if self._is_published else None
+        targets = Targets(1 if before is None else before.version + 1, expires=_after(now, lives.targets))
+        if before is not None:
+            targets.targets = {name: before.targets[name] for name in kept}
+        for name, new in files.items():
+            described = TargetFile.from_data(name, new.data, [SHA256])
+            if new.custom is not None:
+                described.unrecognized_fields["custom"] = dict(new.custom)
+            targets.targets[name] = described
+            place = self._target_file(name, described.hashes[SHA256])
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(place, data)
+            write_whole(place, new.data)
         return Metadata(targets).to_bytes()
 
     def renewed_targets(self, lives: Lives, now: float) -> bytes | None:
         """Return the targets metadata that is published, unsigned and with a new life; None before there is any."""
-        if not (self._metadata / _TIMESTAMP).exists():
+        if not self._is_published:
             return None
         targets = self._published_targets().signed
         targets.version += 1
@@ -241,8 +236,7 @@ class SignedRepository:
             if not state.is_complete:
                 msg = f"{state.role} {state.version} has {state.have} of {state.need} signatures: have more people sign"
                 raise PublishingError(msg)
-        new_root = _read(root or self.root, Root).signed
-        self._require_online(new_root, online)
+        self._require_online(_read(root or self.root, Root).signed, online)
         self._metadata.mkdir(parents=True, exist_ok=True)
         if targets is not None:
             self._require_newer(targets)
@@ -255,14 +249,17 @@ class SignedRepository:
         self._stamp(online, lives, now)
         published = self.published()
         if published is None:
-            msg = "nothing is published yet: build a map, and have it signed"
+            msg = "nothing is published yet: build a first release, and have it signed"
             raise PublishingError(msg)
         return published
 
     def prune(self, before: float) -> None:
-        """Delete metadata and targets that are not published and were written before a time, in seconds since 1970."""
+        """Delete metadata and targets that are not published and were written before a time, in seconds since 1970.
+
+        Roots stay: who has an old one is led to the newest by all those between.
+        """
         targets = self._published_targets().signed
-        kept = {self._target_file(name, target.hashes["sha256"]) for name, target in targets.targets.items()}
+        kept = {self._target_file(name, target.hashes[SHA256]) for name, target in targets.targets.items()}
         version = self._timestamp().signed.snapshot_meta.version
         kept |= {self._published_targets_file(), self._metadata / f"{version}.snapshot.json"}
         for path in (
@@ -283,14 +280,14 @@ class SignedRepository:
     ) -> None:
         """Sign snapshot and timestamp anew, and write a new root just before the timestamp."""
         signer = CryptoSigner(online, _key(online.public_key()))
-        old = self._timestamp().signed if (self._metadata / _TIMESTAMP).exists() else None
+        old = self._timestamp().signed if self._is_published else None
         if targets is None:
-            if old is None:  # a first root, before any map
+            if old is None:  # a first root, before any release
                 self._write_root(root)
                 return
             targets = _read_file(self._published_targets_file())
         snapshot_version = 1 if old is None else old.snapshot_meta.version + 1
-        described = MetaFile.from_data(_read(targets, Targets).signed.version, targets, ["sha256"])
+        described = MetaFile.from_data(_read(targets, Targets).signed.version, targets, [SHA256])
         snapshot = Metadata(
             Snapshot(snapshot_version, expires=_after(now, lives.timestamp), meta={"targets.json": described})
         )
@@ -302,7 +299,7 @@ class SignedRepository:
             Timestamp(
                 1 if old is None else old.version + 1,
                 expires=_after(now, lives.timestamp),
-                snapshot_meta=MetaFile.from_data(snapshot_version, data, ["sha256"]),
+                snapshot_meta=MetaFile.from_data(snapshot_version, data, [SHA256]),
                 unrecognized_fields={AS_OF: int(now)},
             )
         )
@@ -315,10 +312,10 @@ class SignedRepository:
 
     def _require_newer(self, targets: bytes) -> None:
         """Refuse to publish what was made before something that is published already."""
-        if (self._metadata / _TIMESTAMP).exists():
+        if self._is_published:
             published, new = self._published_targets().signed.version, _read(targets, Targets).signed.version
             if new != published + 1:
-                msg = f"targets {new} do not follow targets {published}, which are published: build the map anew"
+                msg = f"targets {new} do not follow targets {published}, which are published: make them anew"
                 raise PublishingError(msg)
 
     @staticmethod
@@ -337,7 +334,7 @@ class SignedRepository:
         found = (match for path in self._metadata.glob("*.root.json") if (match := _ROOT_FILE.fullmatch(path.name)))
         newest = max((int(match[1]) for match in found), default=0)
         if not newest:
-            msg = f"there is no root metadata in {self._metadata}: make it with `answerback directory map init`"
+            msg = f"there is no root metadata in {self._metadata}: have the first root signed, or restore it"
             raise PublishingError(msg)
         return self._metadata / f"{newest}.root.json"
 
@@ -352,9 +349,9 @@ class SignedRepository:
     def _published_targets(self) -> Metadata[Targets]:
         return _read(_read_file(self._published_targets_file()), Targets)
 
-    def _target_file(self, name: str, hash_: str) -> Path:
+    def _target_file(self, name: str, sha256: str) -> Path:
         folder, _, last = name.rpartition("/")
-        return self._targets / folder / f"{hash_}.{last}"
+        return self._targets / folder / f"{sha256}.{last}"
 
 
 def with_signature(pending: bytes, key: Ed25519PrivateKey) -> bytes:
@@ -403,7 +400,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         msg = f"{path} is no public key in PEM"
         raise PublishingError(msg) from error
     if not isinstance(key, Ed25519PublicKey):
-        msg = f"{path} is no Ed25519 key; make one with `answerback directory map key`"
+        msg = f"{path} is no Ed25519 key; the command `key` makes one, and its public half beside it"
         raise PublishingError(msg)
     return key
 
