@@ -54,14 +54,14 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
     The order is returned as `processing` where the key store cannot sign now, or the logs take longer than a client
     is kept waiting: its certificate comes later, without the client.
     """
-    found = _ready(ca, account, ca.storage.orders.get(order_id))
-    request = _request(csr_der, found)
+    request = _request(csr_der)
     key_hash = key_hash_of(request.public_key)
-    _require_fresh_key(ca, request, key_hash)
     # Logs are shown it before it is kept, so that must be on the disk. Otherwise it leaves this process only once it is
     # kept, and what was fixed for it is on the disk with it.
     with ca.storage.transaction(synced=ca.config.policy.scts > 0):
         found = _ready(ca, account, ca.storage.orders.locked(order_id))
+        _require_number(request, found)
+        _require_fresh_key(ca, request, key_hash)
         issuance = _issuance(ca, found, csr_der)
         due_at = ca.clock() + _lease(ca)
         ca.storage.orders.reserve(order_id, issuance, due_at)
@@ -196,15 +196,18 @@ def _ready(ca: CertificateAuthority, account: Account, order: Order | None) -> O
     return order
 
 
-def _request(csr_der: bytes, order: Order) -> NumberRequest:
-    """Read the request, which names the order's number and nothing else, in both directions."""
+def _request(csr_der: bytes) -> NumberRequest:
+    """Read the request, which names one number and nothing else, in both directions."""
     try:
-        request = NumberRequest.read(csr_der)
+        return NumberRequest.read(csr_der)
     except CertificateProfileError as error:
         raise Refusal(RefusalKind.BAD_CSR, str(error)) from error
+
+
+def _require_number(request: NumberRequest, order: Order) -> None:
+    """Refuse a request for another number than the order's."""
     if request.number != order.numbers.single_number:
         raise Refusal(RefusalKind.BAD_CSR, "the request is for another number than the order")
-    return request
 
 
 def _require_fresh_key(ca: CertificateAuthority, request: NumberRequest, key_hash: bytes) -> None:

@@ -15,18 +15,29 @@ from stir.certificate import ValidationMethod
 from stir.tn_auth_list import TnAuthList
 
 AUTHORIZATION_COLUMNS = "a.id, a.account_id, a.numbers, a.created_at, a.expires_at, a.deactivated_at, a.revoked_at"
-_AUTHORIZATION = f"SELECT {AUTHORIZATION_COLUMNS} FROM authorizations a WHERE a.id = ?"
-_OF_CHALLENGE = f"""
-    SELECT {AUTHORIZATION_COLUMNS} FROM challenges c JOIN authorizations a ON a.id = c.authorization_id WHERE c.id = ?
+AUTHORIZATION_WIDTH = 7
+CHALLENGE_COLUMNS = """
+    c.id, c.authorization_id, c.type, c.token, c.attempts_allowed, c.attempts_used, c.sends_allowed,
+    c.sends_used, c.asks, c.next_send_at, c.answerable_until, c.validated_at, c.validation, c.failed_at,
+    c.error_kind, c.error_detail, m.id, m.challenge_id, m.ask, m.route, m.delivery, m.transmissions, m.gateway
 """
-_CHALLENGES = """
-    SELECT c.id, c.authorization_id, c.type, c.token, c.attempts_allowed, c.attempts_used, c.sends_allowed,
-        c.sends_used, c.asks, c.next_send_at, c.answerable_until, c.validated_at, c.validation, c.failed_at,
-        c.error_kind, c.error_detail, m.id, m.challenge_id, m.ask, m.route, m.delivery, m.transmissions, m.gateway
-    FROM challenges c LEFT JOIN messages m ON m.challenge_id = c.id AND m.ask = c.asks
-    WHERE c.authorization_id = ? ORDER BY c.type, c.id, m.route
-"""
+LATEST_MESSAGES = "LEFT JOIN messages m ON m.challenge_id = c.id AND m.ask = c.asks"
+IN_ORDER = "ORDER BY c.type, c.id, m.route"
 _CHALLENGE_WIDTH = 16
+_CHALLENGES = f"""
+    SELECT {CHALLENGE_COLUMNS} FROM challenges c {LATEST_MESSAGES} WHERE c.authorization_id = ? {IN_ORDER}
+"""
+_WHOLE = f"""
+    SELECT {AUTHORIZATION_COLUMNS}, {CHALLENGE_COLUMNS}
+    FROM authorizations a JOIN challenges c ON c.authorization_id = a.id {LATEST_MESSAGES}
+"""
+_BY_ID = f"{_WHOLE} WHERE a.id = ? {IN_ORDER}"
+_BY_CHALLENGE = f"{_WHOLE} WHERE a.id = (SELECT authorization_id FROM challenges WHERE id = ?) {IN_ORDER}"
+_LOCKED = f"SELECT {AUTHORIZATION_COLUMNS} FROM authorizations a WHERE a.id = ? FOR UPDATE"
+_LOCKED_BY_CHALLENGE = f"""
+    SELECT {AUTHORIZATION_COLUMNS} FROM challenges c JOIN authorizations a ON a.id = c.authorization_id WHERE c.id = ?
+    FOR UPDATE OF a
+"""
 _USABLE = """
     SELECT a.id, a.expires_at, COUNT(c.validated_at), COUNT(c.failed_at)
     FROM authorizations a JOIN challenges c ON c.authorization_id = a.id
@@ -117,19 +128,19 @@ class Authorizations:
 
     def get(self, authorization_id: str) -> Authorization | None:
         """Return the authorization of this id."""
-        return self._authorization(self.database.row(_AUTHORIZATION, authorization_id))
+        return whole(self.database.rows(_BY_ID, authorization_id))
 
     def of_challenge(self, challenge_id: str) -> Authorization | None:
         """Return the authorization that a challenge belongs to."""
-        return self._authorization(self.database.row(_OF_CHALLENGE, challenge_id))
+        return whole(self.database.rows(_BY_CHALLENGE, challenge_id))
 
     def locked(self, authorization_id: str) -> Authorization | None:
         """Return the authorization, and let nobody else change it until this transaction ends."""
-        return self._authorization(self.database.row(f"{_AUTHORIZATION} FOR UPDATE", authorization_id))
+        return self._locked(_BY_ID, _LOCKED, authorization_id)
 
     def locked_of_challenge(self, challenge_id: str) -> Authorization | None:
         """Return the authorization that a challenge belongs to, and let nobody else change it meanwhile."""
-        return self._authorization(self.database.row(f"{_OF_CHALLENGE} FOR UPDATE OF a", challenge_id))
+        return self._locked(_BY_CHALLENGE, _LOCKED_BY_CHALLENGE, challenge_id)
 
     def usable(
         self, account_id: str, numbers: TnAuthList, now: datetime, enough_until: datetime
@@ -222,23 +233,41 @@ class Authorizations:
 
     def with_challenges(self, row: Row) -> Authorization:
         """Return the authorization of a row of AUTHORIZATION_COLUMNS, with its challenges."""
-        authorization_id, account_id, numbers, created_at, expires_at, deactivated_at, revoked_at = row
-        return Authorization(
-            id=authorization_id,
-            account_id=account_id,
-            numbers=_numbers(numbers),
-            created_at=from_column(created_at),
-            expires_at=from_column(expires_at),
-            deactivated_at=from_column(deactivated_at),
-            revoked_at=from_column(revoked_at),
-            challenges=_challenges(self.database.rows(_CHALLENGES, authorization_id)),
-        )
+        return _authorization(row, self.database.rows(_CHALLENGES, row[0]))
 
-    def _authorization(self, row: Row | None) -> Authorization | None:
+    def _locked(self, at_once: str, locking: str, name: str) -> Authorization | None:
+        """Lock an authorization, then read its challenges: those that are there once nobody else can change them.
+
+        In SQLite that is so since the transaction began.
+        """
+        if self.database.is_sqlite:
+            return whole(self.database.rows(at_once, name))
+        row = self.database.row(locking, name)
         return None if row is None else self.with_challenges(row)
 
     def _alive(self, account_id: str, numbers: TnAuthList, now: datetime) -> list[Row]:
         return self.database.rows(_USABLE, account_id, numbers.identifier, to_column(now))
+
+
+def whole(rows: list[Row]) -> Authorization | None:
+    """Return the authorization of rows of AUTHORIZATION_COLUMNS and CHALLENGE_COLUMNS."""
+    if not rows:
+        return None
+    return _authorization(rows[0][:AUTHORIZATION_WIDTH], [row[AUTHORIZATION_WIDTH:] for row in rows])
+
+
+def _authorization(row: Row, challenges: Iterable[Row]) -> Authorization:
+    authorization_id, account_id, numbers, created_at, expires_at, deactivated_at, revoked_at = row
+    return Authorization(
+        id=authorization_id,
+        account_id=account_id,
+        numbers=_numbers(numbers),
+        created_at=from_column(created_at),
+        expires_at=from_column(expires_at),
+        deactivated_at=from_column(deactivated_at),
+        revoked_at=from_column(revoked_at),
+        challenges=_challenges(challenges),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -248,7 +277,7 @@ def _numbers(identifier: str) -> TnAuthList:
 
 
 def _challenges(rows: Iterable[Row]) -> tuple[Challenge, ...]:
-    """Gather the rows of _CHALLENGES: one for each message of a challenge's latest ask, or one without a message."""
+    """Gather rows of CHALLENGE_COLUMNS: one for each message of a challenge's latest ask, or one without a message."""
     messages: dict[str, list[SmsMessage]] = {}
     first: dict[str, Row] = {}
     for row in rows:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ca_server.orders import Issuance, Order, Problem
-from ca_server.storage.authorizations import AUTHORIZATION_COLUMNS, Authorizations, problem
+from ca_server.orders import Authorization, Issuance, Order, Problem
+from ca_server.storage.authorizations import (
+    AUTHORIZATION_COLUMNS,
+    CHALLENGE_COLUMNS,
+    IN_ORDER,
+    LATEST_MESSAGES,
+    Authorizations,
+    problem,
+    whole,
+)
 from serving.database import Database, Row
 from serving.times import from_column, to_column
 from stir.certificate import ValidationMethod
@@ -14,16 +22,19 @@ from stir.certificate import ValidationMethod
 SERIAL_BYTES = 20
 """A serial has at most 20 octets (RFC 5280 §4.1.2.2); all have this length in the database, so that they sort."""
 
-_SELECT = f"""
-    SELECT o.id, o.account_id, o.created_at, o.expires_at, o.not_before, o.not_after, o.serial, o.csr,
-        o.certificate_not_before, o.certificate_not_after, o.shard, o.validation, o.reserved_at, o.sct_list,
-        o.logged_digest, o.due_at, o.certificate_id, o.error_kind, o.error_detail, {AUTHORIZATION_COLUMNS}
-    FROM orders o JOIN authorizations a ON a.id = o.authorization_id
+_COLUMNS = f"""
+    o.id, o.account_id, o.created_at, o.expires_at, o.not_before, o.not_after, o.serial, o.csr,
+    o.certificate_not_before, o.certificate_not_after, o.shard, o.validation, o.reserved_at, o.sct_list,
+    o.logged_digest, o.due_at, o.certificate_id, o.error_kind, o.error_detail, {AUTHORIZATION_COLUMNS}
 """
 _ORDER_WIDTH = 19
-_BY_ID = f"{_SELECT} WHERE o.id = ?"
+_SELECT = f"SELECT {_COLUMNS} FROM orders o JOIN authorizations a ON a.id = o.authorization_id"
+_WHOLE = f"""
+    SELECT {_COLUMNS}, {CHALLENGE_COLUMNS} FROM orders o JOIN authorizations a ON a.id = o.authorization_id
+    JOIN challenges c ON c.authorization_id = a.id {LATEST_MESSAGES} WHERE o.id = ? {IN_ORDER}
+"""
 _BY_SERIAL = f"{_SELECT} WHERE o.serial = ?"
-_LOCKED = f"{_BY_ID} FOR UPDATE OF o, a"
+_LOCKED = f"{_SELECT} WHERE o.id = ? FOR UPDATE OF o, a"
 _RESERVED = f"""
     {_SELECT} WHERE o.due_at <= ? AND o.certificate_id IS NULL AND o.error_kind IS NULL
     ORDER BY o.due_at LIMIT ?
@@ -81,7 +92,9 @@ class Orders:
 
     def get(self, order_id: str) -> Order | None:
         """Return the order of this id."""
-        return self._order(self.database.row(_BY_ID, order_id))
+        rows = self.database.rows(_WHOLE, order_id)
+        authorization = whole([row[_ORDER_WIDTH:] for row in rows])
+        return None if authorization is None else _order(rows[0], authorization)
 
     def with_serial(self, serial: int) -> Order | None:
         """Return the order whose certificate has, or will have, this serial number."""
@@ -91,7 +104,7 @@ class Orders:
 
     def locked(self, order_id: str) -> Order | None:
         """Return the order, and let nobody else change it or its authorization until this transaction ends."""
-        return self._order(self.database.row(_LOCKED, order_id))
+        return self.get(order_id) if self.database.is_sqlite else self._order(self.database.row(_LOCKED, order_id))
 
     def page(self, account_id: str, after: str | None, limit: int, now: datetime) -> list[str]:
         """Return the ids of up to `limit` orders of an account, oldest first, those after the order `after`.
@@ -155,24 +168,25 @@ class Orders:
         self.database.run(_FAIL, problem.kind.value, problem.detail, order_id)
 
     def _order(self, row: Row | None) -> Order | None:
-        if row is None:
-            return None
-        order_id, account_id, created_at, expires_at, not_before, not_after = row[:6]
-        authorization = self.authorizations.with_challenges(row[_ORDER_WIDTH:])
-        return Order(
-            id=order_id,
-            account_id=account_id,
-            numbers=authorization.numbers,
-            created_at=from_column(created_at),
-            expires_at=from_column(expires_at),
-            not_before=from_column(not_before),
-            not_after=from_column(not_after),
-            authorization=authorization,
-            issuance=_issuance(row[6:15]),
-            certificate_id=row[16],
-            error=problem(row[17], row[18]),
-            due_at=from_column(row[15]),
-        )
+        return None if row is None else _order(row, self.authorizations.with_challenges(row[_ORDER_WIDTH:]))
+
+
+def _order(row: Row, authorization: Authorization) -> Order:
+    order_id, account_id, created_at, expires_at, not_before, not_after = row[:6]
+    return Order(
+        id=order_id,
+        account_id=account_id,
+        numbers=authorization.numbers,
+        created_at=from_column(created_at),
+        expires_at=from_column(expires_at),
+        not_before=from_column(not_before),
+        not_after=from_column(not_after),
+        authorization=authorization,
+        issuance=_issuance(row[6:15]),
+        certificate_id=row[16],
+        error=problem(row[17], row[18]),
+        due_at=from_column(row[15]),
+    )
 
 
 def _issuance(row: Row) -> Issuance | None:
