@@ -40,10 +40,10 @@ from transparency.signed_note import Note, Signer, Verifier, encode_base64, sign
 
 FORMAT: Final = "answerback label-index v1"
 """The first line of a map checkpoint. With its spaces it is no log's origin: see `log_description`."""
-MAP_CHECKPOINT_PATH: Final = "index/checkpoint"
-"""Where the map checkpoint is, below a shard's monitoring prefix."""
-SEGMENTS_PATH: Final = "index/segment/"
-"""Where the segments are, below a shard's monitoring prefix."""
+INDEX_PATH: Final = "index/"
+"""Where all files of the index are, below a shard's monitoring prefix."""
+MAP_CHECKPOINT_PATH: Final = f"{INDEX_PATH}checkpoint"
+SEGMENTS_PATH: Final = f"{INDEX_PATH}segment/"
 MEAN_BUCKET: Final = 2560
 """Bytes of labels, counts and indices that a bucket has on average before the buckets are split."""
 PAGE_HEIGHT: Final = 4

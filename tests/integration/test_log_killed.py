@@ -240,6 +240,7 @@ def test_an_index_that_is_killed_at_any_step_is_whole(config: LogConfig) -> None
     segments = log.publisher.sizes(f"{SHARD.name}/index/segment/")
     assert shown.log.size == last
     assert len(segments) <= 3
+    assert not list((config.publishing.directory / SHARD.name / "index").rglob(".draft-*"))
     log.storage.close()
 
 

@@ -15,7 +15,7 @@ from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
 from transparency.errors import CheckpointError, EntryError, LabelIndexError, NoteError, TileError
 from transparency.index_growth import LabelIndex
-from transparency.label_index import MAP_CHECKPOINT_PATH, SEGMENTS_PATH, MapCheckpoint, path_of, segment_at
+from transparency.label_index import INDEX_PATH, MAP_CHECKPOINT_PATH, MapCheckpoint, path_of, segment_at
 from transparency.server.errors import HistoryError
 from transparency.server.log import Log, LogShard
 from transparency.tiles import ENTRIES, TILE_WIDTH, decode_bundle, tile_of
@@ -115,7 +115,7 @@ class IndexKeeper:
     def _segments(self) -> dict[bytes, int]:
         """Return the names and sizes of all segments that are there."""
         prefix = self._shard.files.at("")
-        found = self._log.publisher.sizes(self._shard.files.at(SEGMENTS_PATH))
+        found = self._log.publisher.sizes(self._shard.files.at(INDEX_PATH))
         named = {segment_at(path.removeprefix(prefix)): size for path, size in found.items()}
         return {name: size for name, size in named.items() if name is not None}
 
