@@ -12,7 +12,7 @@ from answerback.failure import Failure
 from answerback.output import emit, json_option
 
 if TYPE_CHECKING:
-    from answerback.demo.story import Step
+    from answerback.demo.steps import Step
 
 
 @click.command()
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def demo(as_json: bool) -> None:
     """Play the whole story on this machine.
 
-    Two authorities and two logs of four operators, a mobile network that speaks SMPP, two people and an attacker.
+    Two authorities, two logs and two directories of six operators, a map of where numbers are, a mobile network that
+    speaks SMPP, two people and an attacker.
     Servers listen on the loopback address only; nothing is left running or on the disk. Exits 0 only if every step came
     out as told.
     """

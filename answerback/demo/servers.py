@@ -1,9 +1,15 @@
-"""The servers of the demo: authorities and logs, made and served by the same commands that an operator types."""
+"""The servers of the demo, made and served by the same commands that an operator types.
+
+Authorities and logs, directories, and the map of which directory has a number.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import queue
+import random
 import socket
 import subprocess
 import sys
@@ -17,6 +23,10 @@ from answerback.demo.errors import DemoError
 
 READY_WITHIN = 20.0
 STOPPED_WITHIN = 10.0
+_LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_767
+_PORTS_TO_TRY = 200
+_ports = iter(random.SystemRandom().sample(range(_LOWEST_PORT, _HIGHEST_PORT + 1), _PORTS_TO_TRY))
+"""Ports that connections on their way out do not get, unlike most that are free; none comes twice."""
 _READY_WORDS = "listening on"
 _PASSWORD_VARIABLE = "ANSWERBACK_SMPP_PASSWORD"  # noqa: S105  # the name of a variable
 
@@ -30,10 +40,8 @@ class Operator:
 
     @classmethod
     def of(cls, name: str) -> Self:
-        """Return an operator with a free port of the loopback address."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return cls(name, f"http://127.0.0.1:{probe.getsockname()[1]}")
+        """Return an operator with a free port of the loopback address; raise DemoError where there is none."""
+        return cls(name, f"http://127.0.0.1:{_free_port()}")
 
     @property
     def company(self) -> str:
@@ -41,8 +49,21 @@ class Operator:
         return f"{self.name} Cooperative"
 
 
+def _free_port() -> int:
+    """Return a port that nobody listens on."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    msg = f"no port from {_LOWEST_PORT} to {_HIGHEST_PORT} is free on this machine"
+    raise DemoError(msg)
+
+
 class Server:
-    """A server in processes of its own: `with` starts it, and ends it with everything that it started."""
+    """A server in processes of its own: `with` starts it, and ends it with everything that it started.
+
+    Several can start at once: each listens when its `wait_until_ready` returns.
+    """
 
     def __init__(self, operator: Operator, *command: str) -> None:
         """Prepare to run an `answerback` command that says where it listens."""
@@ -52,7 +73,7 @@ class Server:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
-        """Start, and return once the server listens."""
+        """Start."""
         self._process = subprocess.Popen(  # noqa: S603  # our own command, with arguments from the demo
             _answerback(*self._command),
             env=os.environ | {_PASSWORD_VARIABLE: "demo"},
@@ -63,18 +84,14 @@ class Server:
             start_new_session=True,
         )
         threading.Thread(target=self._read_lines, daemon=True).start()
-        try:
-            self._await_ready()
-        except DemoError:
-            self._stop()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
-        self._stop()
+        self.stop()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End what runs, if it does."""
         if self._process is None:
             return
         self._process.terminate()
@@ -91,7 +108,8 @@ class Server:
                 self._lines.put(line)
         self._lines.put(None)
 
-    def _await_ready(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Return once the server listens; raise DemoError, with its last words, where it does not."""
         heard: list[str] = []
         while True:
             try:
@@ -183,6 +201,71 @@ class Log(Server):
     def public(self) -> Path:
         """The folder of everything that the log shows to everybody."""
         return self.folder / "public"
+
+
+class Directory(Server):
+    """A directory of where numbers are reached, with its key, admission list and database in a folder of its own."""
+
+    def __init__(self, folder: Path, operator: Operator, admitted: Sequence[Authority]) -> None:
+        """Make it in `folder`, for what the numbers of some authorities sign."""
+        super().__init__(operator, "directory", "serve", "--config", str(folder / "directory.toml"), "--with-worker")
+        self.folder = folder
+        _run(
+            *("directory", "init", str(folder)),
+            *("--name", operator.name),
+            *("--operator", operator.company),
+            *("--url", operator.url),
+            *(argument for authority in admitted for argument in ("--admit", str(authority.anchor))),
+            "--unencrypted-keys",
+        )
+
+    @property
+    def service(self) -> str:
+        """The name under which the map knows it."""
+        return self.operator.name.lower()
+
+    @property
+    def description(self) -> bytes:
+        """What owners, callers and whoever makes the map are given about the directory."""
+        return (self.folder / "directory.json").read_bytes()
+
+
+class NumberMap(Server):
+    """The publisher of the signed map that says which directory has a number."""
+
+    def __init__(
+        self, folder: Path, operator: Operator, directories: Sequence[Directory], entries: Mapping[str, Directory]
+    ) -> None:
+        """Make it in `folder`, of numbers and prefixes; the first directory has all others."""
+        super().__init__(operator, "directory", "map", "serve", str(folder))
+        self.folder = folder
+        bind = operator.url.removeprefix("http://")
+        _run(
+            *("directory", "map", "init", str(folder)),
+            *("--name", operator.name),
+            *("--bind", bind),
+            "--unencrypted-keys",
+        )
+        _fill_in(folder / "map.toml", {"defaults = []": f'defaults = ["{directories[0].service}"]'})
+        config = folder / "map.toml"
+        config.write_text(config.read_text(encoding="utf-8") + "".join(map(_service, directories)), encoding="utf-8")
+        lines = folder / "numbers.csv"
+        lines.write_text("".join(f"{key},{one.service}\n" for key, one in entries.items()), encoding="ascii")
+        _run("directory", "map", "build", str(folder), str(lines))
+
+    @property
+    def root(self) -> bytes:
+        """Whom to believe about the map: what comes with an app."""
+        return (self.folder / "public" / "metadata" / "1.root.json").read_bytes()
+
+
+def _service(directory: Directory) -> str:
+    """Return the table of a directory in the settings of a map."""
+    operator = directory.operator
+    return (
+        f'\n[[services]]\nname = "{directory.service}"\noperator = "{operator.company}"\nurl = "{operator.url}"\n'
+        f'description_sha256 = "{hashlib.sha256(directory.description).hexdigest()}"\n'
+    )
 
 
 def _fill_in(config: Path, values: Mapping[str, str]) -> None:

@@ -1,15 +1,18 @@
 """The story that `answerback demo` tells, and holds against what it said would come of each step.
 
-Everything that the story needs is real: the authorities are processes with databases of their own, an SMS crosses SMPP
-to reach a phone, and each verdict is the trust store's. Only the mobile network and the people are played.
+Everything that the story needs is real: authorities, logs and directories are processes with databases of their own, an
+SMS crosses SMPP to reach a phone, and each verdict is the trust store's. Only the mobile network and the people are
+played.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,12 +23,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from acme_client import CallbackCodes, CodePrompt, EnrolledCertificate, Enrolment, Store
 from acme_client.errors import NotProved
 from acme_client.revoke import HolderRevocation, Reason
+from answerback.demo.discovery import Discovery
 from answerback.demo.errors import DemoError
 from answerback.demo.impostor import certificate_outside_its_numbers, with_another_time
 from answerback.demo.interruption import Interruption
+from answerback.demo.liar import LyingDirectory
 from answerback.demo.mobile_network import MobileNetwork
-from answerback.demo.servers import Authority, Log, Operator, Server
+from answerback.demo.servers import Authority, Directory, Log, NumberMap, Operator, Server
+from answerback.demo.steps import CameOut, Step
 from answerback.demo.stranger import everything_shown, numbers_in
+from number_directory.client import Signer
 from policies.terms import Terms
 from stir import passport
 from stir.passport import Passport
@@ -55,34 +62,8 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that was done: what was told beforehand, what came out, the deciding rule, and why, in words."""
-
-    title: str
-    told: str
-    came_out: str
-    rule: str
-    why: str
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether it came out as told."""
-        return self.told == self.came_out
-
-
-@dataclass(frozen=True, slots=True)
-class CameOut:
-    """What came of a step."""
-
-    outcome: str
-    rule: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Stage:
-    """What the story is played on. Alder, Birch and the logs are served; Cedar is only a folder with keys in it."""
+    """What the story is played on. Cedar is only a folder with keys in it; all else is served."""
 
     folder: Path
     network: MobileNetwork
@@ -90,6 +71,8 @@ class Stage:
     birch: Authority
     cedar: Authority
     logs: tuple[Log, ...]
+    directories: tuple[Directory, ...]
+    number_map: NumberMap
 
 
 @contextlib.contextmanager
@@ -100,23 +83,41 @@ def stage(tell: Tell, interruption: Interruption) -> Iterator[Stage]:
         tell("A mobile network starts: a real SMSC that speaks SMPP, and phones for Alice, Bob and Mallory.")
         with interruption.held():
             network = running.enter_context(MobileNetwork())
-        tell("Two operators who have nothing to do with each other set up an authority each: Alder and Birch.")
-        tell("A third, Cedar, was only ever certified for numbers in +1 303.")
         with interruption.held():
-            alder = Authority(folder / "alder", Operator.of("Alder"), network.port)
-            birch = Authority(folder / "birch", Operator.of("Birch"), network.port)
-            cedar = Authority(folder / "cedar", Operator.of("Cedar"), network.port, ["+1303"])
-        tell("Two more run a public log each, Oak and Pine. Alder and Birch show every certificate to both first.")
-        with interruption.held():
-            logs = tuple(Log(folder / name.lower(), Operator.of(name), [alder, birch]) for name in ("Oak", "Pine"))
-            alder.log_to(logs)
-            birch.log_to(logs)
-        servers: tuple[Server, ...] = (*logs, alder, birch)
+            made = _made(folder, network, tell)
+        servers: tuple[Server, ...] = (*made.logs, made.alder, made.birch, *made.directories, made.number_map)
         for server in servers:
             with interruption.held():
                 running.enter_context(server)
-            tell(f"{server.operator.name} answers at {server.operator.url}, with its own database and keys.")
-        yield Stage(folder, network, alder, birch, cedar, logs)
+        for server in servers:
+            server.wait_until_ready()
+            tell(f"{server.operator.name} answers at {server.operator.url}, with its own keys.")
+        yield made
+
+
+def _made(folder: Path, network: MobileNetwork, tell: Tell) -> Stage:
+    """Make everything that serves, as many at a time as the machine has processors."""
+
+    def authority(name: str, *prefixes: str) -> Authority:
+        return Authority(folder / name.lower(), Operator.of(name), network.port, prefixes)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tell("Two operators who have nothing to do with each other set up an authority each: Alder and Birch.")
+        tell("A third, Cedar, was only ever certified for numbers in +1 303.")
+        cedar = pool.submit(authority, "Cedar", "+1303")
+        alder, birch = pool.map(authority, ("Alder", "Birch"))
+        tell("Two more run a public log each, Oak and Pine. Alder and Birch show every certificate to both first.")
+        logs = pool.map(lambda name: Log(folder / name.lower(), Operator.of(name), [alder, birch]), ("Oak", "Pine"))
+        tell("Two run a directory of where numbers are reached, Maple and Rowan; Willow publishes the map of them.")
+        maple, rowan = pool.map(
+            lambda name: Directory(folder / name.lower(), Operator.of(name), [alder, birch]), ("Maple", "Rowan")
+        )
+        entries = {"+1202*": maple, "+1303*": maple, ALICE.e164: rowan}
+        willow = pool.submit(NumberMap, folder / "willow", Operator.of("Willow"), [maple, rowan], entries)
+        both = tuple(logs)
+        alder.log_to(both)
+        birch.log_to(both)
+        return Stage(folder, network, alder, birch, cedar.result(), both, (maple, rowan), willow.result())
 
 
 class Story:
@@ -136,6 +137,7 @@ class Story:
         self._enrolments()
         self._calls()
         self._attacks()
+        self._discovery()
         self._rerouting()
         self._curiosity()
 
@@ -183,6 +185,36 @@ class Story:
             REFUSED,
             lambda: self._judged(self._signed_under_cedar()),
         )
+
+    def _discovery(self) -> None:
+        rowan = self._on.directories[-1]
+        at = self._discovered_by_bob(rowan)
+        self._step(
+            "Alice publishes a chat app and a video app at Rowan, for Bob to see only", "published", at.published
+        )
+        self._step("Bob's app fetches the map, and asks it where Alice is", "at Rowan", at.map_fetched)
+        self._step("Bob's app asks Rowan, and picks video", "verified", at.found)
+        self._step("Mallory asks Rowan for Alice's number", "nothing", at.hidden)
+        self._tell("Rowan is sold to Mallory. Its answers come from the same URL, and none is honest any more.")
+        rowan.stop()
+        with LyingDirectory(rowan.operator.url) as liar:
+            self._step(
+                "Rowan shows Bob a record of its own, with Alice's certificate beside it",
+                REFUSED,
+                lambda: at.lied_with_her_certificate(liar),
+            )
+            self._step(
+                "Rowan shows it under an authority that it has made up",
+                "unverified",
+                lambda: at.lied_with_its_own(liar),
+            )
+
+    def _discovered_by_bob(self, directory: Directory) -> Discovery:
+        alice, bob, mallory = (
+            Signer(held.number, held.key(), held.chain()) for held in map(self._held.__getitem__, (ALICE, BOB, MALLORY))
+        )
+        bobs = self._on.folder / "bob"
+        return Discovery(alice, bob, mallory, directory, self._on.number_map, bobs / "map", self._bobs_trust.trust_file)
 
     def _rerouting(self) -> None:
         birch, phone_of = self._on.birch, self._on.network
