@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from policies.facts import RevocationFacts, RevocationState
 from stir.certificate import (
     AuthorityFields,
     NumberCertificateFields,
@@ -37,6 +38,7 @@ from transparency.server.config import Keys, LogConfig, Publishing, Sequencing, 
 from transparency.server.keys import KeyStore
 from transparency.server.log import Log, LogShard
 from transparency.server.publishing import FilePublisher, Publisher
+from transparency.server.revocation import RevocationSource
 from transparency.server.sequencer import Sequencer
 from transparency.server.storage import Storage, Submission
 
@@ -170,9 +172,26 @@ def make_log(
     storage: Storage | None = None,
     publisher: Publisher | None = None,
     clock: Callable[[], datetime] = lambda: NOW,
+    revocation: RevocationSource | None = None,
 ) -> Log:
-    """Return the log of these settings."""
-    return create_log(config, clock=clock, storage=storage, publisher=publisher)
+    """Return the log of these settings, to which nothing is revoked unless a test says so."""
+    return create_log(
+        config, clock=clock, storage=storage, publisher=publisher, revocation=revocation or NothingRevoked()
+    )
+
+
+class NothingRevoked:
+    """Knows every certificate to be good."""
+
+    def status(
+        self,
+        certificate: x509.Certificate,  # noqa: ARG002  # the Protocol's
+        issuer: x509.Certificate,  # noqa: ARG002
+        urls: tuple[str, ...],  # noqa: ARG002
+        at: datetime,
+    ) -> RevocationFacts:
+        """Return that it is."""
+        return RevocationFacts(RevocationState.GOOD, "the certificate is not on its authority's revocation list", at)
 
 
 def sealed(log: Log, serial: int, shard: Shard = SHARD) -> Submission:

@@ -16,6 +16,7 @@ from transparency.server.keys import KeyStore, open_key_store
 from transparency.server.loading import read_admitted, read_witness_keys
 from transparency.server.log import Clock, Log, LogShard, RandomBytes
 from transparency.server.publishing import FilePublisher, Publisher
+from transparency.server.revocation import RevocationSource, revocation_lists
 from transparency.server.storage import Storage
 from transparency.server.tree_files import TreeFiles
 from transparency.server.web import WebApp, build_web
@@ -51,11 +52,12 @@ def create_log(
     storage: Storage | None = None,
     publisher: Publisher | None = None,
     transport: Transport | None = None,
+    revocation: RevocationSource | None = None,
 ) -> Log:
     """Return the log that the settings describe, its database up to date and its keys unlocked.
 
-    `storage` and `publisher` take the place of what the settings name, and `transport` that of the network. Raises a
-    ServingError that says what to mend.
+    `storage` and `publisher` take the place of what the settings name, `transport` that of the network to witnesses,
+    and `revocation` that of the authorities' lists. Raises a ServingError that says what to mend.
     """
     shards = open_shards(config, open_key_store(config.keys))
     own_storage = storage or open_storage(config)
@@ -67,6 +69,7 @@ def create_log(
         shards=shards,
         clock=clock,
         random_bytes=random_bytes,
+        revocation=revocation or revocation_lists(config),
         witnesses=open_witnesses(config, transport or HttpTransport()),
     )
 

@@ -74,6 +74,16 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days_after_expiry: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
 
 
+class Owner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the owner's door opens for.
+
+    A certificate that its authority has revoked never opens it. Where no good revocation list can be had, one opens it
+    with `when-available` only.
+    """
+
+    revocation: Literal["required", "when-available"] = "required"
+
+
 class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A witness that is asked to cosign the log's checkpoints (C2SP tlog-witness).
 
@@ -132,6 +142,7 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     publishing: Publishing = Publishing()
     sequencing: Sequencing = Sequencing()
     retention: Retention = Retention()
+    owner: Owner = Owner()
     witnesses: tuple[Witness, ...] = ()
     witnessing: Witnessing = Witnessing()
     database: str = "sqlite:///log.db"

@@ -13,6 +13,7 @@ from transparency.server.config import LogConfig, Shard
 from transparency.server.errors import Refusal, RefusalKind
 from transparency.server.keys import ShardKeys
 from transparency.server.publishing import Publisher
+from transparency.server.revocation import RevocationSource
 from transparency.server.storage import Storage
 from transparency.server.tree_files import TreeFiles
 from transparency.server.witnesses import Witnesses
@@ -61,6 +62,7 @@ class Log:
     shards: Mapping[str, LogShard]
     clock: Clock
     random_bytes: RandomBytes
+    revocation: RevocationSource
     witnesses: Witnesses = field(default_factory=Witnesses)
 
     def shard(self, name: str) -> LogShard:

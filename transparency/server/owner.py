@@ -1,7 +1,8 @@
 """The owner's door: whoever holds a number's certificate learns what stands under that number's label, and no more.
 
 A certificate that opens the door is in the log like any other, or is put there first: so nobody looks at a number's
-entries without leaving an entry under its label.
+entries without leaving an entry under its label. One that was revoked opens nothing: whoever got it by a rerouted SMS
+has lost it with that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from transparency.server.admission import Admitted
 from transparency.server.errors import Refusal, RefusalKind
 from transparency.server.log import Log, LogShard
 from transparency.server.releases import Releases
+from transparency.server.revocation import require_not_revoked
 from transparency.server.storage import LoggedEntry
 from transparency.server.submitting import label_of, place
 
@@ -54,6 +56,7 @@ def answer_owner(log: Log, releases: Releases, shard: LogShard, token: str) -> O
     owner = log.admission.certificate(request.chain, now)
     _require_signed(request, owner)
     _require_first_time(log, request, owner, now)
+    require_not_revoked(log.revocation, owner, now, required=log.config.owner.revocation == "required")
     place(log, releases, log.shard_for(owner.not_after), owner)
     label, proof = label_of(shard, owner)
     erased = 0

@@ -151,7 +151,7 @@ def test_every_setting_stands_in_the_commented_file(tmp_path: Path, issuer: Path
         Witness,
         *(
             getattr(LogConfig(name="x", operator="x", url="https://x", admit=(), shards=()), one).__class__
-            for one in ("server", "keys", "publishing", "sequencing", "retention", "witnessing", "logging")
+            for one in ("server", "keys", "publishing", "sequencing", "retention", "owner", "witnessing", "logging")
         ),
     ]:
         for name in struct.__struct_fields__:
