@@ -24,9 +24,9 @@ from policies.facts import (
     TimestampFacts,
     Use,
 )
-from policies.terms import Deny, Purpose, RevocationMode, Settings, Terms
+from policies.terms import Deny, Purpose, RevocationMode, Settings, Standing, Terms
 from policies.transitions import Transitions
-from policies.verdicts import Finding, Rule, refused
+from policies.verdicts import Finding, Outcome, Rule, refused
 from stir.passport import Passport
 from stir.telephone_number import TelephoneNumber
 
@@ -94,6 +94,7 @@ def on_path(
     terms = path.terms
     reason = f"the certificates lead to {terms.name} ({terms.operator})"
     yield Finding(Rule.ANCHOR, reason, anchor=terms.name, source=terms.source)
+    yield _list(terms.standing, use.at)
     yield _clock(path.certificates[0], use.at)
     yield _validity(path, use.at)
     yield _WITHIN_X509 if path.fault is None else refused(Rule.PATH, path.fault)
@@ -163,6 +164,7 @@ _CERTIFICATES_NOT_DENIED = Finding(Rule.DENIED_CERTIFICATE, "you deny none of th
 _WITHIN_DATES = Finding(Rule.VALIDITY, "every certificate is within its dates")
 _WITHIN_X509 = Finding(Rule.PATH, "the path obeys X.509 and the limits set in it")
 _NUMBER_COVERED = Finding(Rule.NUMBERS_COVERED, "every authority on the path may speak for the number")
+_OF_NO_LIST = Finding(Rule.LIST, "the anchor is there without any list")
 _FOR_ALL_NUMBERS = Finding(Rule.ANCHOR_NUMBERS, "you believe the anchor for all numbers")
 _CLOCK_AGREES = Finding(Rule.CLOCK, "nothing says that this clock is wrong")
 _FOR_EVERY_USE = Finding(Rule.PURPOSE, "you believe the anchor for every use")
@@ -248,6 +250,28 @@ def _in_force(record: Record, at: datetime, settings: Settings) -> Finding:
     if record.expires_at < now:
         return refused(Rule.IN_FORCE, f"the record expired {_span(now - record.expires_at)} ago")
     return Finding(Rule.IN_FORCE, "the record is in force")
+
+
+def _list(standing: Standing | None, at: datetime) -> Finding:
+    """Believe nobody by a list that may be held back for long: what was revoked in the meantime is not in it."""
+    if standing is None:
+        return _OF_NO_LIST
+    since = f"{standing.fresh_until:%Y-%m-%d %H:%M} UTC"
+    if at > standing.ends:
+        reason = f"the list {standing.name} is out of date since {since}, so its anchors count no more: {_RENEW}"
+        return Finding(Rule.LIST, reason, Outcome.UNVERIFIED, source=standing.source)
+    if at > standing.fresh_until:
+        reason = (
+            f"the list {standing.name} is out of date since {since}; its anchors count until {standing.ends:%Y-%m-%d}"
+            f": {_RENEW}"
+        )
+    else:
+        reason = f"the list {standing.name} is good until {since}"
+    told = "; ".join(filter(None, (reason if at > standing.fresh_until else "", standing.note)))
+    return Finding(Rule.LIST, reason, source=standing.source, warning=told or None)
+
+
+_RENEW = "run `answerback trust update`"
 
 
 def _clock(leaf: CertificateFacts, at: datetime) -> Finding:

@@ -5,8 +5,9 @@
     > that some layer names the anchor
 
 A deny of any layer holds. A list names anchors and narrows: it never widens what the user, the app or another list
-says. What an app ships are defaults: the user's own entry for an anchor, value of a setting, or quorum stands in their
-place, and with `app_defaults = false` nothing of the app's counts. Nothing here reads a file.
+says. An anchor that only lists name stands on the one of them that holds longest. What an app ships are defaults: the
+user's own entry for an anchor, value of a setting, or quorum stands in their place, and with `app_defaults = false`
+nothing of the app's counts. Nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from policies.quorum import Group, Quorum
-from policies.terms import Deny, Settings, Terms
+from policies.terms import Deny, Settings, Standing, Terms
 from policies.transitions import Transition
 from stir.telephone_number import NumberPrefix
 
@@ -127,7 +128,15 @@ def _offers(
             terms = offer.terms
             for other in _said_of(offer.sha256, narrowing):
                 terms = terms if other is offer.terms else narrowed(terms, other, settings)
-            yield layer, Offer(offer.sha256, terms)
+            standing = _standing(offer.sha256, (*own, *lists, *apps))
+            yield layer, Offer(offer.sha256, replace(terms, standing=standing))
+
+
+def _standing(sha256: str, layers: Iterable[Layer]) -> Standing | None:
+    """Return the standing of the list whose word holds longest; None where somebody else names the anchor."""
+    named = [offer.terms.standing for layer in layers for offer in layer.offers if offer.sha256 == sha256]
+    standings = [one for one in named if one is not None]
+    return None if len(standings) < len(named) else max(standings, key=lambda one: one.ends)
 
 
 def _said_of(sha256: str, layers: Iterable[Layer]) -> Iterator[Terms]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from policies.errors import PolicyError
@@ -86,6 +86,22 @@ class Deny:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How long the word of a curated list holds that an anchor stands on.
+
+    Until `fresh_until` the curator has said that the list is the newest. From then on it is stale, and from `ends` on
+    its anchors count no more. `note` is what else the user is to know of this anchor. `source` is where the user
+    subscribed.
+    """
+
+    name: str
+    fresh_until: datetime
+    ends: datetime
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """On which terms the user believes an anchor. A constraint that is None limits nothing, an empty one everything.
 
@@ -94,7 +110,8 @@ class Terms:
     against the clock, `until` against the time of the call. `methods` are the ways in which the number may have been
     proved, `longest_life` what may lie between notBefore and notAfter, `authority_keys` the kinds of key that the
     authorities of the path may have. `scts` is what it is in the settings, None to take that one. `logs` names the only
-    logs, and `log_operators` the only operators of logs, whose timestamps and proofs count for this anchor. `sources`
+    logs, and `log_operators` the only operators of logs, whose timestamps and proofs count for this anchor. `standing`
+    is that of the list without which there would be no such anchor, None where the user or an app names it. `sources`
     says where each constraint stands, `source` where the anchor does.
     """
 
@@ -111,6 +128,7 @@ class Terms:
     scts: int | None = None
     logs: tuple[str, ...] | None = None
     log_operators: tuple[str, ...] | None = None
+    standing: Standing | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source_of(self, constraint: str) -> str:

@@ -39,6 +39,7 @@ class Rule(StrEnum):
     SIGNATURE = "signature"
     DENIED_CERTIFICATE = "denied-certificate"
     ANCHOR = "anchor"
+    LIST = "list"
     CLOCK = "clock"
     VALIDITY = "validity"
     PATH = "path"
@@ -74,6 +75,7 @@ QUESTIONS: Mapping[Rule, str] = {
     Rule.SIGNATURE: "Was the token signed with the key of that certificate?",
     Rule.DENIED_CERTIFICATE: "Are the certificates free of your denies?",
     Rule.ANCHOR: "Do the certificates lead to an anchor in your trust store?",
+    Rule.LIST: "Is the curated list up to date without which you would not have this anchor?",
     Rule.CLOCK: "Does this device's clock agree with the certificates?",
     Rule.VALIDITY: "Is every certificate within its dates?",
     Rule.PATH: "Does the path obey X.509, with the limits that its authorities set?",
@@ -121,7 +123,8 @@ class Verdict:
 class Finding:
     """What one rule found. `outcome` is what the rule makes of the whole, None where it passes.
 
-    `anchor` is told by the rule that finds it; those after it are about the path to that anchor.
+    `anchor` is told by the rule that finds it; those after it are about the path to that anchor. `warning` is what the
+    user is to know though the rule passes: it stands with the verdict.
     """
 
     rule: Rule
@@ -129,6 +132,7 @@ class Finding:
     outcome: Outcome | None = None
     anchor: str | None = None
     source: str | None = None
+    warning: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -152,19 +156,23 @@ def in_order(findings: Iterable[Finding]) -> Iterator[Finding]:
 def verdict(findings: Iterable[Finding]) -> Verdict:
     """Return the verdict of the rules that were asked: that of the first that did not pass.
 
-    Where all passed, the anchor decides or, where one was asked for, the quorum. Where no anchor was found, nobody
-    vouches, and nothing is verified.
+    Where all passed, the anchor decides or, where one was asked for, the quorum; its reason is followed by what rules
+    warn of. Where no anchor was found, nobody vouches, and nothing is verified.
     """
     anchor: Finding | None = None
     ground: Finding | None = None
+    warnings: list[str] = []
     for finding in findings:
         if finding.outcome is not None:
             name = None if anchor is None else anchor.anchor
             return Verdict(finding.outcome, finding.rule, finding.reason, name, finding.source)
+        if finding.warning is not None:
+            warnings.append(finding.warning)
         if finding.rule is Rule.ANCHOR:
             anchor = ground = finding
         elif finding.rule is Rule.QUORUM and finding.source is not None:
             ground = finding
     if anchor is None or ground is None:
         return Verdict(Outcome.UNVERIFIED, Rule.ANCHOR, "no anchor was found that vouches for this")
-    return Verdict(Outcome.VERIFIED, ground.rule, ground.reason, anchor.anchor, ground.source)
+    reason = "; ".join((ground.reason, *warnings))
+    return Verdict(Outcome.VERIFIED, ground.rule, reason, anchor.anchor, ground.source)
