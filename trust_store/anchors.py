@@ -31,6 +31,7 @@ class Anchor:
     certificate: x509.Certificate
     authority: AuthorityCertificate = field(init=False, repr=False, compare=False)
     store: Store = field(init=False, repr=False, compare=False)
+    key_identifier: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the certificate, and make the verifier's store of just this anchor."""
@@ -41,6 +42,7 @@ class Anchor:
             raise AnchorError(msg) from error
         object.__setattr__(self, "authority", authority)
         object.__setattr__(self, "store", Store([self.certificate]))
+        object.__setattr__(self, "key_identifier", key_identifier_of(self.certificate))
 
     @property
     def sha256(self) -> str:
@@ -64,6 +66,11 @@ def authority_facts(authority: AuthorityCertificate, *, fingerprints: bool) -> C
         fingerprints=all_fingerprints(authority.certificate) if fingerprints else frozenset(),
         key=_KEY_TYPES[type(authority.public_key.curve)],
     )
+
+
+def key_identifier_of(certificate: x509.Certificate) -> bytes:
+    """Return the identifier that an authority's certificate gives its key; the profile requires one."""
+    return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
 
 
 def methods_left_by(certificate: x509.Certificate) -> frozenset[ValidationMethod]:

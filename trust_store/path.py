@@ -24,7 +24,7 @@ from policies.facts import CertificateFacts, PathFacts
 from stir import tn_auth_list
 from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertificate, ValidationMethod
 from stir.errors import CertificateProfileError
-from trust_store.anchors import Anchor, authority_facts, methods_left_by
+from trust_store.anchors import Anchor, authority_facts, key_identifier_of, methods_left_by
 from trust_store.fingerprints import all_fingerprints
 from trust_store.logs import KnownLogs, Logging
 
@@ -88,6 +88,8 @@ class Authorities:
         if len(set(subjects)) != len(subjects):
             msg = "the certificates go in a circle: one authority's name comes twice"
             raise CertificateProfileError(msg)
+        for below, above in pairwise(certificates):
+            require_named_key(below, above)
         facts = tuple(authority_facts(authority, fingerprints=fingerprints) for authority in read)
         methods = tuple(methods_left_by(certificate) for certificate in certificates)
         return cls(read, facts, methods, subjects, issuers)
@@ -168,17 +170,22 @@ class PathBuilder:
             raise CertificateProfileError(msg)
         leaf = NumberCertificate.read(certificates[0])
         above = self._read_above(certificates[1:])
+        if len(certificates) > 1:
+            require_named_key(*certificates[:2])
         return PresentedChain(certificates, leaf, above, (self._facts_of(leaf), *above.facts))
 
     def build(self, chain: PresentedChain, at: datetime) -> tuple[BuiltPath, ...]:
         """Return the paths that lead to an anchor by their signatures, with or without fault.
 
-        At most one for each anchor, those through fewer certificates first. Raises CertificateProfileError where the
-        name of the issuer cannot be read.
+        Of anchors of one name, those that have the key identifier are tried which the certificate below names, so that
+        many namesakes cost nothing. At most one for each anchor, those through fewer certificates first. Raises
+        CertificateProfileError where the name of the issuer cannot be read.
         """
         found: list[BuiltPath] = []
         for length, issuer in enumerate(chain.issuers, start=1):
-            for anchor, anchor_facts in self._by_name.get(issuer, ()):
+            named = self._by_name.get(issuer, ())
+            key = _named_key(chain.certificates[length - 1]) if named else b""
+            for anchor, anchor_facts in (one for one in named if one[0].key_identifier == key):
                 path = self._verified(chain, length, anchor, anchor_facts, at)
                 found.extend(() if path is None else (path,))
         return tuple(found)
@@ -223,6 +230,25 @@ def _issuer_of(certificate: x509.Certificate) -> x509.Name:
     except (ValueError, Warning) as error:
         msg = "the name of the certificate's issuer is malformed"
         raise CertificateProfileError(msg) from error
+
+
+def require_named_key(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+    """Refuse a certificate that names another key identifier than its issuer has (RFC 5280 §4.2.1.2).
+
+    Raises CertificateProfileError. `cryptography` does not look at that, and all others that were compared do.
+    """
+    if _named_key(certificate) != key_identifier_of(issuer):
+        msg = "a certificate's authorityKeyIdentifier is not that of the key of the next certificate"
+        raise CertificateProfileError(msg)
+
+
+def _named_key(certificate: x509.Certificate) -> bytes:
+    """Return the identifier of the key that a certificate below a root says it is signed with (RFC 5280 §4.2.1.1)."""
+    key = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    if key is None:
+        msg = "a certificate's authorityKeyIdentifier names no key"
+        raise CertificateProfileError(msg)
+    return key
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -365,3 +365,64 @@ def test_name_constraints_of_a_kind_that_cannot_be_checked_refuse_everything() -
 def test_name_constraints_are_critical() -> None:
     """§4.2.1.10: conforming authorities mark them so; one that does not may have been meant otherwise."""
     assert refusal(*issuing_with((name_constraints(permitted=("+1202",)), False)).chain) is Rule.CHAIN
+
+
+# §4.2.1.1, §4.2.1.2: key identifiers.
+
+
+@pytest.mark.parametrize("identifier", [b"\x07" * 20, None])
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_certificate_names_the_key_that_signed_it(position: int, identifier: bytes | None) -> None:
+    """§4.2.1.2: authorityKeyIdentifier is the subjectKeyIdentifier of the issuer."""
+    names = None if identifier else [x509.DirectoryName(ROOT.certificate.subject)]
+    other = x509.AuthorityKeyIdentifier(identifier, names, None if identifier else 1)
+    signer = (ISSUING, ROOT)[position].key
+    chain = list(HELD.chain)
+    chain[position] = reissued(chain[position], signer, without=[x509.AuthorityKeyIdentifier], extra=[(other, False)])
+    assert refusal(*chain) is Rule.CHAIN
+    alone = judged(*chain[: position + 1])
+    assert alone.outcome is not Outcome.VERIFIED
+
+
+# §6.1: paths that are not straight.
+
+
+def test_a_cross_sign_leads_to_another_root() -> None:
+    """§3.2: an authority may be certified by several; the chain that comes says which way is meant."""
+    other = small_pki.root("Other Root", key_number=41)
+    crossed = reissued(ISSUING.certificate, other.key, issuer=other.certificate)
+    assert judged(HELD.chain[0], crossed, anchor=other).outcome is Outcome.VERIFIED
+    assert judged(HELD.chain[0], crossed).outcome is Outcome.UNVERIFIED
+    assert judged(HELD.chain[0], ISSUING.certificate, anchor=other).outcome is Outcome.UNVERIFIED
+
+
+@pytest.mark.parametrize("turns", [1, 2, 4])
+def test_authorities_that_certify_each_other_lead_nowhere(turns: int) -> None:
+    """§6.1: a path is a sequence of distinct certificates."""
+    one, other = small_pki.root("One", key_number=21), small_pki.root("Two", key_number=22)
+    by_other = reissued(one.certificate, other.key, issuer=other.certificate)
+    by_one = reissued(other.certificate, one.key, issuer=one.certificate)
+    leaf = one.number().chain[0]
+    assert judged(leaf, by_other, by_one).outcome is Outcome.UNVERIFIED
+    assert judged(leaf, by_other, by_one, anchor=other).outcome is Outcome.VERIFIED
+    assert refusal(leaf, *[by_other, by_one] * turns, by_other) is Rule.CHAIN
+
+
+def test_fifty_authorities_are_more_than_anybody_needs() -> None:
+    """A path of the profile has at most ten certificates."""
+    above = ROOT
+    for number in range(50):
+        above = above.authority(f"Authority {number}", path_length=None, key_number=300 + number)
+    chain = above.number().chain
+    assert refusal(*chain) is Rule.CHAIN
+    assert judged(*chain[:9], anchor=Authority(chain[9], key(0))).outcome is Outcome.VERIFIED
+
+
+@pytest.mark.parametrize("name", ["Example Root", "Root {}"])
+def test_one_anchor_among_two_hundred_is_found(name: str) -> None:
+    """§6.1.1 (d): whether the others are its namesakes or not."""
+    others = [small_pki.root(name.format(number), key_number=500 + number) for number in range(199)]
+    anchors = [one.anchor(f"a{number}") for number, one in enumerate((*others, ROOT))]
+    found = TrustStore(anchors).judge_chain(HELD.chain, NOW)
+    assert (found.outcome, found.anchor) == (Outcome.VERIFIED, "a199")
+    assert TrustStore(anchors[:-1]).judge_chain(HELD.chain, NOW).outcome is Outcome.UNVERIFIED
