@@ -16,6 +16,7 @@ from ca_server.logs.loading import open_logs
 from ca_server.logs.logs import Logs
 from ca_server.signing.issuer import Issuer
 from ca_server.signing.loading import open_issuer
+from ca_server.sms.doorbell import Doorbell
 from ca_server.sms.loading import open_gateways
 from ca_server.sms.routing import Routes
 from ca_server.sms.worker import Worker
@@ -74,6 +75,7 @@ def create_authority(
         clock=clock,
         random_bytes=random_bytes,
         logs=own_logs,
+        doorbell=Doorbell.beside(own_storage.file),
     )
 
 
@@ -87,7 +89,7 @@ def open_storage(config: Config) -> Storage:
 def create_worker(ca: CertificateAuthority) -> Worker:
     """Return the worker that sends the authority's SMS; raise ConfigurationError for a gateway that cannot be."""
     gateways = open_gateways(ca.config.gateways, ca.config.folder)
-    return Worker(ca.storage.sms, ca.routes, gateways, clock=ca.clock)
+    return Worker(ca.storage.sms, ca.routes, gateways, clock=ca.clock, doorbell=ca.doorbell)
 
 
 def _refuse_fewer_shards(storage: Storage, issuer: Issuer) -> None:

@@ -16,6 +16,7 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.logs.logs import Logs
 from ca_server.orders import Account
 from ca_server.signing.issuer import Issuer
+from ca_server.sms.doorbell import Doorbell
 from ca_server.sms.routing import Routes
 from ca_server.storage import Storage
 from serving.strict_json import write_base64url
@@ -28,7 +29,8 @@ _P256_BYTES = 32
 class CertificateAuthority:
     """One authority: its settings and what it works with. `ca_server.app` puts it together.
 
-    `clock` returns the aware time in UTC, `random_bytes` so many random bytes that nobody can guess.
+    `clock` returns the aware time in UTC, `random_bytes` so many random bytes that nobody can guess. The `doorbell`,
+    where there is one, wakes the worker when an SMS was queued.
     """
 
     config: Config
@@ -38,6 +40,7 @@ class CertificateAuthority:
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
     logs: Logs = field(default_factory=Logs)
+    doorbell: Doorbell | None = None
 
 
 def new_name(ca: CertificateAuthority) -> str:

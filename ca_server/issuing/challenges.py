@@ -61,6 +61,8 @@ def ask(
         take_tokens(ca, buckets, "SMS were asked for", now)
         _queue(ca, found, number, now, authorization.expires_at)
         asked = _owned(account, challenge_id, authorizations.get(authorization.id))
+    if ca.doorbell is not None:
+        ca.doorbell.ring()
     record(
         Decision.SMS_ASKED,
         number=number,

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from ca_server.errors import SmsError, SmsRejected, SmsUnavailable
+from ca_server.sms.doorbell import Doorbell
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
 from ca_server.sms.routing import Routes
 from serving.errors import ServingError
@@ -27,6 +28,7 @@ MOST_TRANSMISSIONS = 3
 
 _SHORTEST_RETRY, _LONGEST_RETRY = timedelta(seconds=1), timedelta(seconds=15)
 _BUSY_WAIT, _IDLE_WAIT = 0.02, 0.05
+_WAIT_AT_BELL = 0.25
 _FAULT_WAIT = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -100,13 +102,15 @@ class Worker:
         *,
         clock: Callable[[], datetime],
         lanes: int = LANES,
+        doorbell: Doorbell | None = None,
     ) -> None:
-        """Use gateways that were not started yet."""
+        """Use gateways that were not started yet. With a doorbell, those who queue messages ring."""
         self._queue = queue
         self._routes = routes
         self._gateways = {gateway.name: gateway for gateway in gateways}
         self._clock = clock
         self._lanes = lanes
+        self._doorbell = doorbell
 
     def start(self) -> None:
         """Let the gateways connect, and keep the receipts that come from now on."""
@@ -122,17 +126,30 @@ class Worker:
         """Start the gateways, send until `stop` is set, finish what is under way, and close the gateways.
 
         The queue is looked at every 20 ms while there is work and every 50 ms while there is none: what a code waits
-        here is what a person waits. A queue that fails is asked again after a second.
+        here is what a person waits. With a doorbell, it is looked at when that rings, and now and then for what is to
+        be tried again. A queue that fails is asked again after a second.
         """
         free = threading.Semaphore(self._lanes)
         self.start()
         try:
             with ThreadPoolExecutor(self._lanes, thread_name_prefix="sms") as lanes:
                 wait = 0.0
-                while not stop.wait(wait):
+                while not stop.is_set():
                     wait = self._feed(lanes, free, wait)
+                    self._rest(stop, wait)
         finally:
             self.close()
+
+    def _rest(self, stop: threading.Event, seconds: float) -> None:
+        """Wait for the next look: at the bell, unless there is none or the queue is out of order."""
+        if self._doorbell is None or not 0 < seconds <= _IDLE_WAIT:
+            stop.wait(seconds)
+            return
+        try:
+            self._doorbell.wait(_WAIT_AT_BELL)
+        except OSError:
+            self._doorbell = None
+            _log.warning("sms_doorbell_failed", meaning="the queue is looked at every 50 ms instead")
 
     def step(self) -> bool:
         """Send one message, if one waits; tell whether one did. The gateways must have been started."""
