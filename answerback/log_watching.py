@@ -21,7 +21,7 @@ from answerback.failure import Failure
 from stir.certificate import read_pem_chain
 from stir.errors import StirError
 from stir.telephone_number import TelephoneNumber
-from transparency.alarms import LogAtFault
+from transparency.alarms import LogAtFault, one_line
 from transparency.client import AuditorClient, LogClient, LogRefused, WitnessClient, fetch_description
 from transparency.cosignature import CosignatureVerifier, parse_cosignature_key
 from transparency.errors import TransparencyError
@@ -46,7 +46,7 @@ def failing() -> Iterator[None]:
     try:
         yield
     except LogAtFault as fault:
-        msg = f"{fault}. {fault.alarm.kind.advice}"
+        msg = f"{fault.alarm.text}. {fault.alarm.kind.advice}"
         raise Failure(msg) from fault
     except (
         AcmeClientError,
@@ -57,7 +57,7 @@ def failing() -> Iterator[None]:
         Unreachable,
         WatchStoreError,
     ) as error:
-        raise Failure(str(error)) from error
+        raise Failure(one_line(str(error))) from error
 
 
 def transport(ca_bundle: Path | None) -> HttpTransport:

@@ -52,13 +52,18 @@ _ADVICE: Mapping[AlarmKind, str] = {
 }
 
 
+def one_line(text: str) -> str:
+    """Return what others may have written as one line that a terminal shows and does not obey."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """Something that is wrong with a log, or that its number's owner must know.
 
-    `log` is the log's name, `origin` the shard's. `text` says what was found, in one sentence without a number.
-    `evidence` holds named documents: signed notes, proofs, files of the log. `key` tells this alarm from others of its
-    kind, so that one that goes on is raised once.
+    `log` is the log's name, `origin` the shard's. `text` says what was found, in one sentence without a number; what a
+    log or an authority wrote of it is made harmless to a terminal. `evidence` holds named documents: signed notes,
+    proofs, files of the log. `key` tells this alarm from others of its kind, so that one that goes on is raised once.
     """
 
     kind: AlarmKind
@@ -67,6 +72,10 @@ class Alarm:
     text: str
     evidence: Mapping[str, bytes] = field(default_factory=dict)
     key: str = ""
+
+    def __post_init__(self) -> None:
+        """Make the text one line."""
+        object.__setattr__(self, "text", one_line(self.text))
 
     @property
     def identity(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Protocol
 
-from transparency.alarms import Alarm, AlarmKind, LogAtFault
+from transparency.alarms import Alarm, AlarmKind, LogAtFault, one_line
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
 from transparency.errors import LabelIndexError, TileError, TransparencyError
@@ -94,7 +94,7 @@ def audit(shard: Shard, state: Audited, files: IndexFiles, signer: Ed25519Signer
     except LogAtFault as fault:
         found.alarms.append(fault.alarm)
     except Unreachable as error:
-        found.troubles.append(str(error))
+        found.troubles.append(one_line(str(error)))
     except TransparencyError as error:
         text = f"the log does not show what it signed: {error}"
         found.alarms.append(shard.fault(AlarmKind.FALSE_FILE, text, {}, str(error)).alarm)

@@ -23,6 +23,7 @@ from stir.certificate import load_certificate
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 from transparency.add_checkpoint import SIZE_TYPE, Submission, decode_signatures, decode_size
+from transparency.alarms import one_line
 from transparency.auditor import confirmed_path
 from transparency.cosignature import CosignatureVerifier
 from transparency.errors import LogDescriptionError, NoteError, SctError, TileMissingError, TransparencyError
@@ -56,8 +57,8 @@ class LogRefused(Exception):
 
     def __init__(self, who: str, status: int, said: str) -> None:
         """Remember what was said, as one line that a terminal shows and does not obey."""
-        words = " ".join("".join(one if one.isprintable() else " " for one in said).split())
-        super().__init__(f"{who} refused (HTTP status {status}): {words[:LARGEST_REFUSAL] or 'it gave no reason'}")
+        words = one_line(said)[:LARGEST_REFUSAL] or "it gave no reason"
+        super().__init__(f"{who} refused (HTTP status {status}): {words}")
         self.status = status
 
     @property

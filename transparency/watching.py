@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from transparency.alarms import Alarm, AlarmKind, LogAtFault
+from transparency.alarms import Alarm, AlarmKind, LogAtFault, one_line
 from transparency.checkpoint import Checkpoint
 from transparency.client import AuditorClient, LogClient, LogRefused, WitnessClient
 from transparency.errors import NoteError, TransparencyError, VrfError
@@ -156,7 +156,8 @@ class NumberWatch:
             seen = Seen(b"" if note is None else note.to_bytes(), now)
             found.memory = replace(memory, audited={**memory.audited, who: seen})
         elif now - former.at > self.policy.stall_seconds:
-            text = f"{auditor.key.name} has confirmed no newer index for {(now - former.at) // 3600} hours"
+            since = f"{datetime.fromtimestamp(former.at, UTC):%Y-%m-%d %H:%M} UTC"
+            text = f"{auditor.key.name} has confirmed no newer index since {since}"
             evidence = {"confirmed": former.note} if former.note else {}
             found.alarms.append(shard.fault(AlarmKind.NOT_AUDITED, text, evidence, who).alarm)
 
@@ -172,7 +173,7 @@ class NumberWatch:
             indexed=found.indexed,
             known=dict(found.memory.known),
             alarms=alarms,
-            troubles=tuple(found.troubles),
+            troubles=tuple(map(one_line, found.troubles)),
         )
 
 

@@ -344,8 +344,10 @@ def _described_proof(one: Proven, written: dict[str, Path]) -> dict[str, object]
 
 
 def _say_proofs(found: Sequence[Proven], written: dict[str, Path]) -> None:
+    from transparency.alarms import one_line
+
     for one in found:
-        signers = ", ".join(signature.name for signature in one.proof.note.signatures)
+        signers = one_line(", ".join(signature.name for signature in one.proof.note.signatures))
         click.echo(f"{one.log.name}: entry {one.proof.index} of {one.checkpoint.size}, signed by {signers}")
         click.echo(f"  {written[one.shard.origin]}")
 

@@ -5,27 +5,37 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from tests.fakes.log_simulator import LogSimulator, random_label
 from tests.fakes.small_pki import CALLER, STRANGER, Authority, Held, key, root
+from transparency import entry
 from transparency.alarms import Alarm, AlarmKind
 from transparency.checkpoint import Checkpoint
 from transparency.client import LogClient
 from transparency.cosignature import Ed25519Cosigner
-from transparency.entry import SealedEntry
+from transparency.entry import SealedEntry, rounded_timestamp
 from transparency.errors import ProofError, VrfError
 from transparency.following import CACHE_GRACE, COSIGNED_PATH
 from transparency.label_index import MAP_CHECKPOINT_PATH
 from transparency.merkle import leaf_hash, verify_inclusion
 from transparency.monitor import LONGEST_TAIL, WITNESSED_SECONDS, Look, Memory, Policy, Standing, look
+from transparency.notifying import CommandNotifier
 from transparency.owner import Owner, OwnLabel, ShownCertificate, key_hash, owner_of
 from transparency.proof import TlogProof, WitnessPolicy
+from transparency.sct import issuer_key_hash, tbs_of
 from transparency.signed_note import Note
 from transparency.transport import Unreachable
+from transparency.watch_store import WatchStore
 
 ATTACKERS_KEY = 66
 CARELESS = root("Careless Root", key_number=50)
@@ -403,6 +413,29 @@ def test_a_file_that_is_gone_is_an_alarm(path: str) -> None:
     world = World()
     del world.log.files[path]
     assert only(world.look()).kind is AlarmKind.FALSE_FILE
+
+
+def test_what_an_issuer_calls_itself_does_nothing_to_a_terminal(world: World, tmp_path: Path) -> None:
+    """A name with control characters is told without them, to people and to the command that tells others."""
+    hostile = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Nice\x1b[2JCA\x00\u202e\n")])
+    now = datetime.fromtimestamp(world.log.clock, UTC)
+    builder = x509.CertificateBuilder(hostile, hostile, key(77).public_key(), 5, now, now + timedelta(days=5))
+    chain = [builder.sign(key(77), hashes.SHA256()) for _ in range(2)]
+    opening, issuer_hash = bytes(16), issuer_key_hash(chain[1])
+    commitment = entry.commitment(opening, world.log.label(CALLER), tbs_of(chain[0]))
+    index = len(world.log.entries)
+    world.log.entries.append(
+        SealedEntry(rounded_timestamp(world.log.clock * 1000), world.log.label(CALLER), issuer_hash, commitment)
+    )
+    world.log.certificates[index] = [one.public_bytes(Encoding.DER) for one in chain]
+    world.log.openings[index] = opening
+    world.log.publish()
+    alarm = only(world.look())
+    assert alarm.kind is AlarmKind.UNKNOWN_CERTIFICATE
+    assert alarm.text.isprintable()
+    assert "Nice" in alarm.text
+    stored = WatchStore(tmp_path).keep_alarm(alarm, CALLER, world.log.clock)
+    CommandNotifier(("true",)).tell(stored)
 
 
 # Witnesses
