@@ -140,6 +140,9 @@ class Finding:
         return self.outcome is None
 
 
+_ANCHOR, _QUORUM = Rule.ANCHOR, Rule.QUORUM  # looked up once: a class of enumerated values is slow to ask
+
+
 def refused(rule: Rule, reason: str, source: str | None = None) -> Finding:
     """Return the finding of a rule that forbids to believe."""
     return Finding(rule, reason, Outcome.REFUSED, source=source)
@@ -149,7 +152,7 @@ def in_order(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Yield findings up to and with the first that does not pass; later rules are not asked."""
     for finding in findings:
         yield finding
-        if not finding.passed:
+        if finding.outcome is not None:
             return
 
 
@@ -168,9 +171,9 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
             return Verdict(finding.outcome, finding.rule, finding.reason, name, finding.source)
         if finding.warning is not None:
             warnings.append(finding.warning)
-        if finding.rule is Rule.ANCHOR:
+        if finding.rule is _ANCHOR:
             anchor = ground = finding
-        elif finding.rule is Rule.QUORUM and finding.source is not None:
+        elif finding.rule is _QUORUM and finding.source is not None:
             ground = finding
     if anchor is None or ground is None:
         return Verdict(Outcome.UNVERIFIED, Rule.ANCHOR, "no anchor was found that vouches for this")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from policies.verdicts import Finding, Rule, refused
 from stir.errors import CertificateProfileError
@@ -14,6 +14,10 @@ from stir.jws import Chain
 from trust_store.anchors import Anchor
 from trust_store.logs import KnownLogs
 from trust_store.path import BuiltPath, PathBuilder, PresentedChain
+
+_SECOND = timedelta(seconds=1)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC) - _SECOND
 
 REMEMBERED_CHAINS = 512
 """How many chains a store remembers having verified."""
@@ -25,6 +29,16 @@ class Examined:
 
     chain: PresentedChain
     paths: tuple[BuiltPath, ...]
+    begins: datetime = field(init=False)
+    ends: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find within which dates all that was found stays true: up to `ends`, without it."""
+        facts = [one for path in self.paths for one in path.facts.certificates]
+        object.__setattr__(self, "begins", max((one.not_before for one in facts), default=_EARLIEST))
+        # notAfter belongs to a certificate's life as a whole second (RFC 5280 §4.1.2.5).
+        ends = min((one.not_after for one in facts), default=_EARLIEST)
+        object.__setattr__(self, "ends", min(ends, _LATEST) + _SECOND)
 
 
 class Examiner:
@@ -40,7 +54,7 @@ class Examiner:
         """Return the paths from a chain that is not empty, or what is wrong with it in itself."""
         with self._lock:
             remembered = self._remembered.get(chain)
-        if remembered is not None and all(path.is_in_time(at) for path in remembered.paths):
+        if remembered is not None and remembered.begins <= at < remembered.ends:
             return remembered
         return self._newly_examined(chain, at)
 

@@ -138,11 +138,6 @@ class BuiltPath:
     facts: PathFacts
     logging: Logging
 
-    def is_in_time(self, at: datetime) -> bool:
-        """Tell whether every certificate is within its dates; what the verifier found stands only while they are."""
-        moment = at.replace(microsecond=0)
-        return all(facts.not_before <= moment <= facts.not_after for facts in self.facts.certificates)
-
 
 class PathBuilder:
     """Finds the paths from presented chains to the anchors of one trust store. Threads may share it."""

@@ -175,7 +175,7 @@ class TrustStore:
         def is_first(key: bytes, expires: float) -> bool:
             return self._seen.is_first(key, expires, evidence.at)
 
-        return self._explain(self._about(evidence, is_first)).verdict
+        return verdicts.verdict(verdicts.in_order(self._about(evidence, is_first)))
 
     def explain(self, evidence: Evidence) -> Explanation:
         """Return the verdict on a call, a message or a record with what each rule found. Nothing is remembered."""

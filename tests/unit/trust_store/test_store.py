@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 from dataclasses import replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -487,6 +487,17 @@ def test_a_chain_that_was_verified_is_still_held_against_the_time(store: TrustSt
     ):
         found = store.judge(held.call(at))
         assert (found.outcome is Outcome.VERIFIED, found.rule) == (at == NOW, rule)
+
+
+def test_a_chain_may_last_to_the_end_of_the_calendar() -> None:
+    """RFC 5280 §4.1.2.5: 99991231235959Z says that a certificate has no end."""
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    plain = small_pki.root()
+    forever = plain.with_certificate(reissued(plain.certificate, plain.key, not_after=end))
+    held = forever.number(key_number=6, not_after=end)
+    store = TrustStore([forever.anchor()])
+    for _ in range(2):
+        assert store.judge(held.call()).outcome is Outcome.VERIFIED
 
 
 def test_memory_is_bounded(root: Authority, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
