@@ -28,11 +28,12 @@ from ca_server.sms.routing import Routes
 from ca_server.sms.worker import LEASE, Worker
 from ca_server.storage import Storage
 from policies.issuance import IssuancePolicy, SmsCaps
+from serving import database
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.issuing_authority import IssuingAuthority
 
 GATEWAY = Gateway("ledger", "outbox", "Example Telecom", "ExampleCA")
-WATCHED = tuple(str(Path(package.__file__).parent) for package in (sms, storage))
+WATCHED = (*(str(Path(package.__file__).parent) for package in (sms, storage)), str(database.__file__))
 SETTLED_WITHIN = 20.0
 NO_CAPS = SmsCaps(account=None, address=None, prefix=None, country=None, everything=None)
 
