@@ -23,7 +23,7 @@ PACKAGES = (
 )
 SERVER_ONLY = {"boto3", "falcon", "gunicorn", "peewee", "psycopg", "smpplib", "structlog"}
 OF_OPERATORS = (
-    "answerback.commands.ca answerback.commands.demo answerback.demo "
+    "answerback.commands.ca answerback.commands.demo answerback.demo answerback.rs "
     "number_directory.routing.serve number_directory.routing.web number_directory.server "
     "transparency.server transparency.witness.app transparency.witness.serve"
 )
