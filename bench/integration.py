@@ -20,6 +20,7 @@ from transparency.server.config import Keys, LogConfig, Publishing, Sequencing, 
 from transparency.server.keys import KeyStore
 from transparency.server.log import Clock, Log
 from transparency.server.publishing import FilePublisher
+from transparency.server.revocation import revocation_lists
 from transparency.server.sequencer import Sequencer
 from transparency.server.storage import Storage, Submission
 
@@ -64,7 +65,16 @@ def open_log(folder: Path, pool: int, clock: Clock) -> Log:
     storage = Storage.open(f"sqlite:///{folder / 'log.db'}")
     storage.migrate()
     publisher = FilePublisher(config.publishing.directory, config.publishing.staging)
-    return Log(config, storage, publisher, Admission(()), open_shards(config, keys), clock, os.urandom)
+    return Log(
+        config,
+        storage,
+        publisher,
+        Admission(()),
+        open_shards(config, keys),
+        clock,
+        os.urandom,
+        revocation_lists(config),
+    )
 
 
 def _sequence(log: Log, pool: int) -> float:
