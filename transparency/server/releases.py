@@ -14,9 +14,14 @@ _LOOK_SECONDS = 0.02
 
 @dataclass
 class Releases:
-    """Tells when an entry's SCT may be given out: it has its place, and everybody can read the tree that holds it."""
+    """Tells when an entry's SCT may be given out: it has its place, and everybody can read the tree that holds it.
+
+    `most` is how many may wait at once: whoever comes on top of them is told to come again, so that a sequencer that
+    stands still does not take the last thread from those who only read.
+    """
 
     storage: Storage
+    most: int = 1_000_000
     _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
     _wanted: threading.Event = field(default_factory=threading.Event, init=False)
     _sizes: dict[str, int] = field(default_factory=dict, init=False)
@@ -27,6 +32,8 @@ class Releases:
         """Return the entry once it is released, None where that takes longer. Raises StorageError."""
         deadline = time.monotonic() + seconds
         with self._changed:
+            if self._waiting >= self.most:
+                deadline = time.monotonic()
             self._waiting += 1
             self._wanted.set()
             if self._looker is None or not self._looker.is_alive():

@@ -16,6 +16,9 @@ from transparency.server.web.responses import EveryResponse
 
 WebApp = falcon.App[falcon.Request, falcon.Response]
 
+_SHARE_OF_READERS = 8
+"""One thread in so many never waits for the sequencer: it answers those who read, also while nothing is sequenced."""
+
 
 def build_web(log: Log) -> WebApp:
     """Return the WSGI application of the log."""
@@ -23,7 +26,8 @@ def build_web(log: Log) -> WebApp:
         media_type=falcon.MEDIA_JSON, middleware=[EveryResponse(ClientAddresses(log.config.server))]
     )
     Problems(PROBLEM_TYPES, log.random_bytes, begin_at="log.json says what there is").install(app)
-    releases = Releases(log.storage)
+    threads = log.config.server.threads
+    releases = Releases(log.storage, most=max(1, threads - max(1, threads // _SHARE_OF_READERS)))
     submission, monitoring = (urlsplit(url).path for url in (log.config.url, log.config.read_url))
     app.add_route(f"{submission}/health", Health(log))
     app.add_route(f"{submission}/log.json", Description(log))
