@@ -46,7 +46,13 @@ _every = click.option("--every", type=click.IntRange(1), metavar="MINUTES", help
 
 
 def _notified(command: _F) -> _F:
-    webhook = click.option("--webhook", metavar="URL", help="Post each new alarm there, as JSON.")
+    webhook = click.option(
+        "--webhook",
+        metavar="URL",
+        envvar="ANSWERBACK_WEBHOOK",  # beside which other users of this machine do not read what is secret in it
+        show_envvar=True,
+        help="Post each new alarm there, as JSON.",
+    )
     notify = click.option("--notify", "notify_command", metavar="COMMAND", help="Run this for each new alarm.")
     return notify(webhook(command))
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fakes.log_simulator import ORIGIN, LogSimulator, random_label
 from tests.fakes.small_pki import CALLER, STRANGER, Held, root
+from transparency import watch_store
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
 from transparency.auditor import Audited, audit
 from transparency.client import AuditorClient, LogClient, LogRefused, WitnessClient
@@ -338,6 +339,58 @@ def test_an_alarm_that_goes_on_keeps_its_first_evidence(store: WatchStore) -> No
     assert not store.keep_alarm(alarm("now with the issuer's name"), None, 300).is_told
 
 
+class Killed(BaseException):
+    """The end of a process, wherever it is."""
+
+
+def test_a_look_that_is_killed_anywhere_loses_no_alarm(
+    log: LogSimulator, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look finds what the first would have: memory comes after alarms, and an alarm after its evidence."""
+
+    def kept(store: WatchStore) -> tuple[object, ...]:
+        """Return what is on the disk, but for when and where."""
+        files = sorted(path for path in store.home.rglob("*") if path.is_file() and not path.name.endswith(".new"))
+        alarms = {path.parent.name: json.loads(path.read_bytes())["text"] for path in files if path.stem == "alarm"}
+        return ([path.relative_to(store.home) for path in files], alarms, store.memory(CALLER, ORIGIN))
+
+    def looked(store: WatchStore) -> WatchStore:
+        watch(log, store, held, door=held).look()
+        return store
+
+    certificate = log.certificates[3]
+    looked(WatchStore(tmp_path / "before"))
+    log.certify(root("Careless Root", key_number=50), CALLER, key_number=66, serial=0xBAD)
+    log.publish()
+    whole = kept(looked(WatchStore(tmp_path / "whole")))
+    write, steps = watch_store._write, 0
+
+    def counted(path: Path, data: bytes) -> None:
+        nonlocal steps
+        steps += 1
+        write(path, data)
+
+    monkeypatch.setattr(watch_store, "_write", counted)
+    looked(WatchStore(tmp_path / "counted"))
+    assert steps > 5
+    assert certificate == log.certificates[3]
+    for last in range(steps):
+        store, done = WatchStore(tmp_path / f"killed-{last}"), 0
+
+        def killed(path: Path, data: bytes, last: int = last) -> None:
+            nonlocal done
+            if done == last:
+                raise Killed
+            done += 1
+            write(path, data)
+
+        monkeypatch.setattr(watch_store, "_write", killed)
+        with pytest.raises(Killed):
+            looked(store)
+        monkeypatch.setattr(watch_store, "_write", write)
+        assert kept(looked(store)) == whole
+
+
 def test_a_damaged_memory_says_what_to_do(store: WatchStore) -> None:
     """A file that cannot be read is named."""
     store.keep_memory(CALLER, ORIGIN, Memory())
@@ -409,7 +462,11 @@ def test_a_webhook_gets_the_alarm(store: WatchStore) -> None:
         return Transport(lambda question: asked.append(question) or Answer(status))
 
     WebhookNotifier("https://hook.example", answering(204)).tell(stored(store))
-    assert json.loads(asked[0].body or b"")["advice"]
+    told = json.loads(asked[0].body or b"")
+    assert told["advice"]
+    assert "evidence" not in told
+    assert not any(CALLER.digits in str(value) for value in told.values())
+    assert Path(stored(store).folder).name not in json.dumps(told)
     with pytest.raises(NotTold, match="500"):
         WebhookNotifier("https://hook.example", answering(500)).tell(stored(store))
 
