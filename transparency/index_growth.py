@@ -183,7 +183,9 @@ class LabelIndex:
         depth = self.depth
         for leaf, label in enumerate(labels, self.size):
             additions[bucket_of(label, depth)].append((label, leaf))
-        return {number: sorted(additions[number]) for number in sorted(additions)}
+        for added in additions.values():
+            added.sort()
+        return dict(sorted(additions.items()))
 
     def _depth_with(self, additions: Mapping[int, Sequence[tuple[bytes, int]]], size: int, read: ReadParts) -> int:
         """Return the depth that the index will have. Labels are counted only where the answer hangs on them."""
