@@ -10,6 +10,7 @@ import click
 
 from bench import (
     authority,
+    directory,
     integration,
     issuance,
     million,
@@ -71,6 +72,7 @@ def main(environment: Path | None, certificates: int, is_long: bool, plotted: Pa
         integration.measure,
         waiting.measure,
         routing_map.measure,
+        directory.measure,
     )
     if environment is not None:
         parts = (*parts, partial(issuance_rows, environment, certificates))

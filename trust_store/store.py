@@ -209,6 +209,14 @@ class TrustStore:
         chains = tuple(tuple(one) for one in (chain, *more_chains) if one)
         return self._explain(self._about_certificates(chains, at, proofs, purpose))
 
+    def number_certificate(self, chain: Sequence[x509.Certificate], at: datetime) -> NumberCertificate | None:
+        """Return the number's certificate of a chain, None where there is none or the chain is wrong in itself.
+
+        It is no verdict. Of a chain that was judged lately it costs nothing: it was read then.
+        """
+        examined = self._examiner.examine(tuple(chain), at) if chain else _NOBODY_VOUCHES
+        return None if isinstance(examined, Finding) else examined.chain.leaf
+
     @staticmethod
     def _explain(findings: Iterable[Finding]) -> Explanation:
         found = tuple(verdicts.in_order(findings))

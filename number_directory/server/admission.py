@@ -19,8 +19,6 @@ from number_directory.errors import StatementError
 from number_directory.server.errors import ConfigurationError, Refusal, RefusalKind
 from number_directory.statement import SignedStatement
 from serving.log import facts
-from stir.certificate import NumberCertificate
-from stir.errors import CertificateProfileError
 from stir.jws import Chain
 from stir.telephone_number import TelephoneNumber
 from trust_store import Outcome, Rule, TrustStore
@@ -147,12 +145,9 @@ _ENDED = {Rule.VALIDITY, Rule.REVOCATION}
 
 
 def _judge(list_: TrustStore, chain: Chain, at: datetime) -> Admitted | Refusal:
-    try:
-        leaf = NumberCertificate.read(chain[0])
-    except CertificateProfileError as error:
-        return Refusal(RefusalKind.NOT_ADMITTED, str(error))
     verdict = list_.judge_chain(chain, at)
-    if verdict.outcome is Outcome.VERIFIED:
+    leaf = list_.number_certificate(chain, at) if verdict.outcome is Outcome.VERIFIED else None
+    if leaf is not None:
         length = (leaf.serial.bit_length() + 7) // 8
         return Admitted(
             chain=chain,

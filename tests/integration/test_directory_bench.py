@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import directory
+from bench.table import line
+
+
+@pytest.mark.slow
+def test_the_bench_measures_a_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A small directory is filled, asked and published in over HTTP, and every row has its figure."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(directory, "CALLERS", 4)
+    rows = list(directory.measure(numbers=60, lookups=40, published=10))
+    assert len({row.what for row in rows}) == len(rows) == 16
+    assert all(row.ours > 0 and line(row) for row in rows)
