@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from number_directory.access_list import ANYONE, NOBODY, AccessList, AppAccess, Grant
+from number_directory.hidden_lookup import HiddenRequest
 from number_directory.lookup import LookupAnswer, LookupRequest
 from number_directory.move import Move
 from number_directory.own_listing import Notice, OwnListing
@@ -78,6 +79,8 @@ moves = st.builds(
     Move, number=numbers, origin=urls, destination=urls.map(lambda url: f"{url}/2"), sequence=sequences, issued_at=times
 )
 own_listings = st.builds(OwnListing, audience=urls, issued_at=times, token_id=request_ids, number=numbers)
+blinded = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=8, unique=True).map(tuple)
+hidden_requests = st.builds(HiddenRequest, audience=urls, issued_at=times, token_id=request_ids, blinded=blinded)
 notices = st.builds(
     Notice,
     at=times,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from voprf import ristretto
 from number_directory.errors import AnswerError, HiddenQuestionError
 from number_directory.hidden import (
     LARGEST_BUCKET,
+    LARGEST_PLAIN,
+    Bucket,
     HiddenKey,
     HiddenNumber,
     HiddenQuestion,
-    bucket_of,
     find_in_bucket,
     write_bucket,
 )
@@ -118,9 +120,24 @@ def test_what_is_sealed_under_a_number_is_read_with_its_key_alone(plain: bytes) 
         KEY.hidden(NUMBERS[1]).open(sealed)
 
 
-def test_sealed_records_of_like_size_have_one_length() -> None:
-    """Lengths are rounded up to a kibibyte, so that they tell little of what is sealed."""
-    assert len(HIDDEN.seal(b"a")) == len(HIDDEN.seal(b"a" * 1000)) < len(HIDDEN.seal(b"a" * 1100))
+def test_sealed_records_have_one_of_five_lengths() -> None:
+    """Lengths are 4 KiB and its doubles to 64 KiB, so that they tell little of what is sealed."""
+    lengths = {len(HIDDEN.seal(bytes(size))) for size in (0, 1, 4000, 4093, 10_000, 30_000, 50_000, LARGEST_PLAIN)}
+    assert lengths == {(4096 << doublings) + 28 for doublings in (0, 1, 2, 3, 4)}
+    with pytest.raises(ValueError, match="at most"):
+        HIDDEN.seal(bytes(LARGEST_PLAIN + 1))
+
+
+def test_the_same_is_sealed_the_same_way_and_something_else_is_not() -> None:
+    """A bucket that is made again is the same bytes; another text has another nonce."""
+    assert HIDDEN.seal(b"a") == HIDDEN.seal(b"a")
+    assert HIDDEN.seal(b"a")[:12] != HIDDEN.seal(b"b")[:12]
+
+
+def test_a_hidden_number_survives_a_database() -> None:
+    """A directory keeps label and key in 64 bytes."""
+    assert HiddenNumber.from_bytes(HIDDEN.to_bytes()) == HIDDEN
+    assert len(HIDDEN.to_bytes()) == 64
 
 
 @given(st.binary(max_size=80))
@@ -143,11 +160,61 @@ def test_a_sealed_text_whose_length_is_a_lie_is_refused() -> None:
 
 def test_a_bucket_is_found_by_the_leading_bits_of_a_label() -> None:
     """With depth 4, the first hexadecimal digit of a label names its bucket; with depth 0 there is one bucket."""
-    assert bucket_of(bytes.fromhex("ab" * 32), 4) == 0xA
-    assert bucket_of(bytes.fromhex("ab" * 32), 0) == 0
-    assert bucket_of(bytes.fromhex("ab" * 32), 32) == 0xABABABAB
-    with pytest.raises(ValueError, match="0 to 32"):
-        bucket_of(HIDDEN.label, 33)
+    label = bytes.fromhex("ab" * 32)
+    assert Bucket.of(label, 4) == Bucket(4, 0xA)
+    assert Bucket.of(label, 0) == Bucket(0, 0)
+    assert Bucket.of(label, 20) == Bucket(20, 0xABABA)
+    for depth in (21, 33, -1):
+        with pytest.raises(ValueError, match="0 to 20"):
+            Bucket.of(label, depth)
+
+
+@given(st.integers(0, 20).flatmap(lambda depth: st.builds(Bucket, st.just(depth), st.integers(0, (1 << depth) - 1))))
+def test_a_bucket_has_one_name_and_its_labels_their_places(bucket: Bucket) -> None:
+    """The name is read back; the places of all buckets of a depth are all places; a label can be moved into one."""
+    assert Bucket.parse(bucket.name) == bucket
+    assert len(bucket.places) << bucket.depth == 1 << 32
+    moved = bucket.moved_into(HIDDEN.label)
+    assert Bucket.of(moved, bucket.depth) == bucket
+    assert moved[4:] == HIDDEN.label[4:]
+
+
+@pytest.mark.parametrize("name", ["", "4", "4-", "-1", "4-10", "04-1", "4-01", "4-A", "21-0", "4-1 ", "٤-1", "4-1-1"])
+def test_another_name_is_no_buckets(name: str) -> None:
+    """A bucket has one URL, so that caches keep it once."""
+    with pytest.raises(ValueError, match="bucket"):
+        Bucket.parse(name)
+
+
+@given(st.integers(0, 20), st.integers(0, 2**40))
+def test_a_filling_looks_like_a_sealed_entry(depth: int, seconds: int) -> None:
+    """It stands in its bucket, has the length of a sealed text, comes again, and opens for nobody."""
+    bucket = Bucket.of(HIDDEN.label, depth)
+    filling = KEY.filling(bucket, 5, seconds)
+    assert len(filling) == 5
+    assert filling == KEY.filling(bucket, 5, seconds)
+    for label, sealed in filling.items():
+        assert Bucket.of(label, depth) == bucket
+        assert len(sealed) - 28 in {4096 << doublings for doublings in range(5)}
+        with pytest.raises(AnswerError):
+            HIDDEN.open(sealed)
+
+
+def test_fillings_change_their_texts_one_after_the_other_and_keep_their_labels() -> None:
+    """In thirty days each gets a new text once, as records are renewed; a filling that never changed would be told."""
+    bucket, day = Bucket(0, 0), 86400
+    days = [KEY.filling(bucket, 40, day * number) for number in range(31)]
+    assert all(set(one) == set(days[0]) for one in days)
+    changes = [sum(before[label] != after[label] for label in before) for before, after in pairwise(days)]
+    assert sum(changes) == 40
+    assert max(changes) < 10
+
+
+def test_the_first_fillings_stay_when_fewer_are_needed() -> None:
+    """A number that comes takes the place of one filling; the others are not touched."""
+    more, fewer = (KEY.filling(Bucket(0, 0), count, 0) for count in (9, 8))
+    assert fewer.items() <= more.items()
+    assert HiddenKey(bytes(32), "directory.example").filling(Bucket(0, 0), 9, 0).keys().isdisjoint(more)
 
 
 def test_records_are_found_in_a_bucket_among_strangers() -> None:
