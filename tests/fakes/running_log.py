@@ -154,6 +154,26 @@ class RunningLog:
 @contextmanager
 def running_log(folder: Path, authority: Authority) -> Iterator[RunningLog]:
     """Make and serve a log that admits an authority, until the block is left."""
+    home = _made(folder, authority)
+    with serving(folder, "serve", "--with-sequencer", "--config", home / "log.toml"):
+        yield RunningLog(home, LogDescription.from_json((home / "log.json").read_bytes()))
+
+
+@contextmanager
+def witnessed_log(folder: Path, authority: Authority) -> Iterator[tuple[RunningLog, RunningWitness]]:
+    """Make and serve a log and a witness with two keys, which the log asks by itself."""
+    home = _made(folder, authority)
+    with running_witness(folder / "witness", home / "log.json", options=("--ml-dsa-44",)) as witness:
+        settings = home / "log.toml"
+        table = f"operator = 'Town Library'\nurl = '{witness.url}'\nkeys = {json.dumps(witness.keys)}\n"
+        text = settings.read_text().replace("#every_seconds = 5", "every_seconds = 1")
+        settings.write_text(f"{text}\n[[witnesses]]\n{table}")
+        with serving(folder, "serve", "--with-sequencer", "--config", settings):
+            yield RunningLog(home, LogDescription.from_json((home / "log.json").read_bytes())), witness
+
+
+def _made(folder: Path, authority: Authority) -> Path:
+    """Make a log that admits an authority, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     issuer = folder / "admitted.pem"
     issuer.write_bytes(write_pem_chain((authority.certificate,)))
@@ -165,8 +185,7 @@ def running_log(folder: Path, authority: Authority) -> Iterator[RunningLog]:
     text = settings.read_text().replace("#index_seconds = 10", "index_seconds = 1")
     text = text.replace('#revocation = "required"', 'revocation = "when-available"')  # the authority serves no list
     settings.write_text(text)
-    with serving(folder, "serve", "--with-sequencer", "--config", settings):
-        yield RunningLog(home, LogDescription.from_json((home / "log.json").read_bytes()))
+    return home
 
 
 @dataclass
@@ -175,18 +194,25 @@ class RunningWitness:
 
     folder: Path
     url: str
-    key: str
+    keys: list[str]
+
+    @property
+    def key(self) -> str:
+        """Its Ed25519 verifier key."""
+        return self.keys[0]
 
 
 @contextmanager
-def running_witness(folder: Path, description: Path, name: str = "witness.example/w1") -> Iterator[RunningWitness]:
+def running_witness(
+    folder: Path, description: Path, name: str = "witness.example/w1", options: tuple[str, ...] = ()
+) -> Iterator[RunningWitness]:
     """Make and serve a witness of a log, until the block is left."""
-    made = run("witness", "init", folder, "--name", name)
+    made = run("witness", "init", folder, "--name", name, *options)
     settings = folder / "witness.toml"
     text = settings.read_text().replace("14200", str(unused_port()))
     settings.write_text(f"{text}\n[[logs]]\ndescription = {json.dumps(str(description))}\n")
     with serving(folder, "witness", "serve", "--config", settings) as url:
-        yield RunningWitness(folder, url, str(made["key"]))
+        yield RunningWitness(folder, url, list(made["keys"]))
 
 
 def _not_after() -> datetime:
