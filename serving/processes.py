@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import NoReturn
 
 from serving.errors import ServingError
@@ -36,15 +35,30 @@ class Helper:
 
 
 def until_stopped(run: Callable[[threading.Event], object]) -> None:
-    """Run something in this process, with an event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
+    """Run something in this process, with an event that SIGTERM and SIGINT set. Call it in the main thread.
 
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+    A thread waits for the signals. A handler would run in between two steps of whoever waits for the event, and `set`
+    would wait there for ever for the lock that its own thread holds: above all when the signal comes twice, from a
+    terminal and from a supervisor.
+    """
+    stop, ended = threading.Event(), threading.Event()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
-    for number in _ENDING:
-        signal.signal(number, handle)
-    run(stop)
+    def listen() -> None:
+        while not ended.is_set():
+            signal.sigwait(_ENDING)
+            stop.set()
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    try:
+        run(stop)
+    finally:
+        ended.set()
+        if listener.ident is not None:
+            signal.pthread_kill(listener.ident, signal.SIGTERM)
+        listener.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def in_child(task: Callable[[], object]) -> None:
