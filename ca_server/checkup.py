@@ -92,10 +92,13 @@ class LogsReport:
     evidence: tuple[Evidence, ...]
 
 
-def check(path: Path, now: datetime) -> Iterator[Finding]:
-    """Look at everything that serving needs, one finding after the other; change nothing but the database's version."""
+def check(path: Path, now: datetime, load: Callable[[Path], Config] = load_config) -> Iterator[Finding]:
+    """Look at everything that serving needs, one finding after the other; change nothing but the database's version.
+
+    `load` reads the settings at `path`.
+    """
     try:
-        config = load_config(path)
+        config = load(path)
     except ServingError as error:
         yield Finding("configuration", is_ok=False, detail=str(error))
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -20,6 +21,8 @@ from policies.numbering_plan import has_plan
 from serving.loading import check_database, check_keys, check_transport, fail, load, read_setting
 from serving.settings import is_loopback, resolved_database
 
+C = TypeVar("C", bound=Config)
+
 _USUAL_PORTS = {"http": 80, "https": 443}
 
 
@@ -28,7 +31,12 @@ def load_config(path: Path) -> Config:
 
     Raises ConfigurationError, which names the file, the key, and what to write.
     """
-    return load(path, _read_config, _CHECKS)
+    return load_as(path, Config)
+
+
+def load_as(path: Path, type_: type[C]) -> C:
+    """Do the same with a file that says more: its type derives from `Config`, and resolves its own paths itself."""
+    return load(path, lambda path: _read_config(path, type_), _CHECKS)
 
 
 def check_config(config: Config) -> None:
@@ -37,14 +45,14 @@ def check_config(config: Config) -> None:
         check(config)
 
 
-def _read_config(path: Path) -> Config:
+def _read_config(path: Path, type_: type[C]) -> C:
     try:
-        return _resolve(load_toml(path, Config), path.absolute().parent)
+        return _resolve(load_toml(path, type_), path.absolute().parent)
     except PolicyFileError as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _resolve(config: Config, folder: Path) -> Config:
+def _resolve(config: C, folder: Path) -> C:
     base = folder / config.folder
     return msgspec.structs.replace(
         config,

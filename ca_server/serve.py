@@ -21,16 +21,20 @@ def serve(config: Config, announce: Announce, *, with_worker: bool = False) -> i
     Raises a ServingError, before anything is served, where the settings, the key or the address cannot be used.
     """
     configure_log(config.log.level)
+    return gunicorn.serve(web_program(config, with_worker=with_worker), announce)
+
+
+def web_program(config: Config, *, with_worker: bool) -> WebProgram:
+    """Return how an authority serves. Raises a ServingError where a gateway cannot be used."""
     open_gateways(config.gateways, config.folder)  # which the worker alone needs, in a process that tells nobody
     worker = Helper("worker", lambda stop: run_worker(config, stop))
-    program = WebProgram(
+    return WebProgram(
         "answerback",
         config.server,
         lambda: create_app(config),
         helpers=(worker,) if with_worker else (),
         debug=config.log.level == "debug",
     )
-    return gunicorn.serve(program, announce)
 
 
 def work(config: Config, announce: Callable[[], None]) -> None:

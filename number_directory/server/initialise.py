@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from number_directory.description import DirectoryDescription
 from number_directory.server.app import KEY_NAME
-from number_directory.server.config import CONFIG_NAME, PASSPHRASE_VARIABLE
+from number_directory.server.config import CONFIG_NAME, PASSPHRASE_VARIABLE, DirectoryConfig
 from number_directory.server.describing import describe
 from number_directory.server.errors import ConfigurationError
 from number_directory.server.loading import load_config
@@ -25,7 +25,7 @@ from trust_store import Anchor, TrustHome, TrustStoreError
 from trust_store.editing import add_anchor
 
 DESCRIPTION_NAME = "directory.json"
-_ADMISSION = "admission/trust.toml"
+ADMISSION = "admission/trust.toml"
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,22 @@ def initialise(folder: Path, new: NewDirectory) -> Initialised:
     """
     folder = folder.absolute()
     with staged(folder, last=CONFIG_NAME) as draft:
-        _admit(draft / _ADMISSION, new.admit)
+        admit(draft / ADMISSION, new.admit)
         (draft / CONFIG_NAME).write_text(settings(new), encoding="utf-8")
-        config = load_config(draft / CONFIG_NAME)
-        KeyFiles(config.keys.directory, new.passphrase).write(KEY_NAME, Ed25519PrivateKey.generate())
-        key = KeyFiles(config.keys.directory, new.passphrase).ed25519(KEY_NAME)
-        description = describe(config, Ed25519Signer(config.origin, key))
-        write_synced(draft / DESCRIPTION_NAME, description.to_json())
-        storage = Storage.open(config.database)
-        storage.migrate()
-        storage.close()
+        description = furnish(load_config(draft / CONFIG_NAME), new.passphrase)
     return Initialised(folder / CONFIG_NAME, folder / DESCRIPTION_NAME, description)
+
+
+def furnish(config: DirectoryConfig, passphrase: bytes | None) -> DirectoryDescription:
+    """Make what settings and an admission list lack: key, description and tables. Raises a ServingError."""
+    keys = KeyFiles(config.keys.directory, passphrase)
+    keys.write(KEY_NAME, Ed25519PrivateKey.generate())
+    description = describe(config, Ed25519Signer(config.origin, keys.ed25519(KEY_NAME)))
+    write_synced(config.folder / DESCRIPTION_NAME, description.to_json())
+    storage = Storage.open(config.database)
+    storage.migrate()
+    storage.close()
+    return description
 
 
 def settings(new: NewDirectory) -> str:
@@ -92,8 +97,8 @@ def settings(new: NewDirectory) -> str:
     return filled("number_directory.server", CONFIG_NAME, parts)
 
 
-def _admit(trust_file: Path, files: tuple[Path, ...]) -> None:
-    """Make the admission list, with these authorities on it."""
+def admit(trust_file: Path, files: tuple[Path, ...]) -> None:
+    """Make an admission list, with these authorities on it; raise ConfigurationError for a file of no use."""
     trust_file.parent.mkdir(parents=True)
     trust_file.touch()
     for file in files:

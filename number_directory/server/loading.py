@@ -25,6 +25,17 @@ def load_config(path: Path) -> DirectoryConfig:
     return load(path, _read_config, _CHECKS)
 
 
+def settle(config: DirectoryConfig, folder: Path) -> DirectoryConfig:
+    """Return settings that stand in no file of their own, with absolute paths that start from `folder`.
+
+    Raises ConfigurationError, which names the key, and what to write.
+    """
+    settled = _resolve(config, folder)
+    for check in _CHECKS:
+        check(settled)
+    return settled
+
+
 def _read_config(path: Path) -> DirectoryConfig:
     try:
         return _resolve(load_toml(path, DirectoryConfig), path.absolute().parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,31 +69,39 @@ def initialise(folder: Path, new: NewLog, now: datetime) -> Initialised:
         admitted = _copy_admitted(draft, new.admit)
         shards = halves_of_year_from(now)
         (draft / CONFIG_NAME).write_text(settings(new, admitted, shards), encoding="utf-8")
-        config = load_config(draft / CONFIG_NAME)
-        store = KeyStore(config.keys.directory, new.passphrase)
-        for shard in shards:
-            store.create(shard.name, config.origin(shard))
-        description = _describe(config, store)
-        write_synced(draft / DESCRIPTION_NAME, description.to_json())
-        storage = Storage.open(config.database)
-        storage.migrate()
-        storage.close()
+        description = furnish(load_config(draft / CONFIG_NAME), new.passphrase)
     return Initialised(folder / CONFIG_NAME, folder / DESCRIPTION_NAME, description)
 
 
-def add_shard(path: Path, name: str) -> LogDescription:
+def furnish(config: LogConfig, passphrase: bytes | None) -> LogDescription:
+    """Make what settings lack: the shards' keys, description and tables. Raises a ServingError."""
+    store = KeyStore(config.keys.directory, passphrase)
+    for shard in config.shards:
+        store.create(shard.name, config.origin(shard))
+    description = _describe(config, store)
+    write_synced(config.folder / DESCRIPTION_NAME, description.to_json())
+    storage = Storage.open(config.database)
+    storage.migrate()
+    storage.close()
+    return description
+
+
+def add_shard(
+    path: Path, name: str, read: Callable[[Path], LogConfig] = load_config, table: str = "shards"
+) -> LogDescription:
     """Begin the shard of a half-year such as `2028h1`: make its keys, and write it into settings and description.
 
-    Returns the new description. Raises a ServingError; an interruption leaves at most keys that nothing names.
+    `read` reads the settings at `path`, where shards stand in `[[table]]`. Returns the new description. Raises a
+    ServingError; an interruption leaves at most keys that nothing names.
     """
-    config, shard = load_config(path), half_year(name)
+    config, shard = read(path), half_year(name)
     if config.shards and shard.not_after_start < config.shards[-1].not_after_limit:
         msg = f"shard {name} would begin before the end of {config.shards[-1].name}, the last"
         raise ConfigurationError(msg)
     open_key_store(config.keys).create(name, config.origin(shard))
-    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" + _shard_settings(shard)
+    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" + shard_settings(shard, table)
     write_synced(path, text.encode())
-    description = describe(load_config(path))
+    description = describe(read(path))
     write_synced(path.parent / DESCRIPTION_NAME, description.to_json())
     return description
 
@@ -134,7 +143,7 @@ def settings(new: NewLog, admitted: tuple[str, ...], shards: tuple[Shard, ...]) 
             variable=PASSPHRASE_VARIABLE,
             warning="can speak for the log, and find its numbers",
         ),
-        "shards": "\n".join(map(_shard_settings, shards)).rstrip("\n"),
+        "shards": "\n".join(map(shard_settings, shards)).rstrip("\n"),
     }
     return filled("transparency.server", CONFIG_NAME, parts)
 
@@ -153,9 +162,10 @@ def _describe(config: LogConfig, store: KeyStore) -> LogDescription:
         raise ConfigurationError(str(error)) from error
 
 
-def _shard_settings(shard: Shard) -> str:
+def shard_settings(shard: Shard, table: str = "shards") -> str:
+    """Return the settings of a shard, in TOML."""
     start, limit = (f"{date:%Y-%m-%dT%H:%M:%SZ}" for date in (shard.not_after_start, shard.not_after_limit))
-    return f"[[shards]]\nname = {quoted(shard.name)}\nnot_after_start = {start}\nnot_after_limit = {limit}\n"
+    return f"[[{table}]]\nname = {quoted(shard.name)}\nnot_after_start = {start}\nnot_after_limit = {limit}\n"
 
 
 def _copy_admitted(draft: Path, files: tuple[Path, ...]) -> tuple[str, ...]:

@@ -31,6 +31,16 @@ def load_config(path: Path) -> LogConfig:
     return load(path, _read_config, _CHECKS)
 
 
+def settle(config: LogConfig, folder: Path) -> LogConfig:
+    """Return settings that stand in no file of their own, with absolute paths that start from `folder`.
+
+    Raises ConfigurationError, which names the key, and what to write.
+    """
+    settled = _resolve(config, folder)
+    check_config(settled)
+    return settled
+
+
 def check_config(config: LogConfig) -> None:
     """Raise ConfigurationError where two settings contradict each other, or one cannot work."""
     for check in _CHECKS:
