@@ -50,6 +50,7 @@ DOORS: Mapping[str, Door] = {
         "Publish or look up where numbers are reached.",
         extra="directory",
     ),
+    "rs": Door("answerback.commands.rs", "rs", "Run an authority and a directory as one small server.", extra="rs"),
     "demo": Door("answerback.commands.demo", "demo", "Play the whole story on this machine.", extra="demo"),
 }
 ALIASES: Mapping[str, str] = {"enroll": "enrol"}

@@ -146,10 +146,11 @@ def worker(path: Path, as_json: bool) -> None:
 @json_option
 def check(path: Path, as_json: bool) -> None:
     """Look whether everything that serving needs is there."""
+    from answerback.settings import load_authority
     from ca_server import checkup
 
     findings = []
-    for finding in checkup.check(path, _now()):
+    for finding in checkup.check(path, _now(), load_authority):
         findings.append(finding)
         if not as_json:
             click.echo(f"{'ok    ' if finding.is_ok else 'FAILED'} {finding.name}{_after_colon(finding.detail)}")
@@ -172,11 +173,11 @@ def check(path: Path, as_json: bool) -> None:
 @json_option
 def accounts(path: Path, limit: int, after: str | None, as_json: bool) -> None:
     """List the accounts, oldest first."""
+    from answerback.settings import load_authority
     from ca_server.app import open_storage
-    from ca_server.loading import load_config
 
     with _failing():
-        found = open_storage(load_config(path)).accounts.page(after, limit)
+        found = open_storage(load_authority(path)).accounts.page(after, limit)
     emit(as_json, {"accounts": [_account_data(one) for one in found]}, lambda: _tell_accounts(found))
 
 
@@ -191,12 +192,12 @@ def certificates(
     path: Path, number: str | None, show_numbers: bool, limit: int, after: str | None, as_json: bool
 ) -> None:
     """List the certificates that were issued, oldest first."""
+    from answerback.settings import load_authority
     from ca_server.app import open_storage
-    from ca_server.loading import load_config
     from stir.telephone_number import TelephoneNumber
 
     with _failing():
-        storage = open_storage(load_config(path))
+        storage = open_storage(load_authority(path))
         if number is None:
             found = storage.certificates.page(after, limit)
         else:
@@ -251,11 +252,11 @@ def crl(path: Path, refresh: bool, shard: int | None, output: Path | None, as_js
 @json_option
 def keys(path: Path, as_json: bool) -> None:
     """Show the authority's certificates, and where their keys are."""
+    from answerback.settings import load_authority
     from ca_server import checkup
-    from ca_server.loading import load_config
 
     with _failing():
-        found = checkup.authority_keys(load_config(path))
+        found = checkup.authority_keys(load_authority(path))
     rows = [
         {
             "role": one.role,
@@ -276,11 +277,11 @@ def keys(path: Path, as_json: bool) -> None:
 @json_option
 def logs(path: Path, evidence: Path | None, limit: int, as_json: bool) -> None:
     """Show the public logs, what waits for them, and what they said that is false."""
+    from answerback.settings import load_authority
     from ca_server import checkup
-    from ca_server.loading import load_config
 
     with _failing():
-        found = checkup.look_at_logs(load_config(path), _now(), limit)
+        found = checkup.look_at_logs(load_authority(path), _now(), limit)
         files = [] if evidence is None else checkup.write_evidence(found.evidence, evidence)
     data = {
         "scts": found.scts,
@@ -327,14 +328,14 @@ def sms() -> None:
 @json_option
 def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_json: bool) -> None:
     """Send a real SMS, without a code, to NUMBER."""
+    from answerback.settings import load_authority
     from ca_server import checkup
-    from ca_server.loading import load_config
     from ca_server.orders import Delivery
     from policies.numbering_plan import parse_strictly
 
     with _failing():
         result = checkup.send_test_sms(
-            load_config(path),
+            load_authority(path),
             parse_strictly(number),
             _now(),
             gateway_name=gateway,
@@ -354,12 +355,12 @@ def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_jso
 @json_option
 def export_anchor(path: Path, output: Path | None, as_json: bool) -> None:
     """Print the certificate that users are to believe, in PEM, and its fingerprint on standard error."""
+    from answerback.settings import load_authority
     from ca_server import checkup
-    from ca_server.loading import load_config
     from stir.certificate import write_pem_chain
 
     with _failing():
-        found = checkup.anchor(load_config(path))
+        found = checkup.anchor(load_authority(path))
     pem = write_pem_chain((found.certificate,)).decode("ascii")
     if output is not None:
         output.write_text(pem, encoding="ascii")
@@ -392,10 +393,10 @@ def _failing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _authority(path: Path) -> Iterator[CertificateAuthority]:
+    from answerback.settings import load_authority
     from ca_server.app import create_authority
-    from ca_server.loading import load_config
 
-    authority = create_authority(load_config(path))
+    authority = create_authority(load_authority(path))
     try:
         yield authority
     finally:

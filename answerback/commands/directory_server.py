@@ -122,11 +122,11 @@ def import_(file: Path, path: Path, processes: int | None, as_json: bool) -> Non
 
     To import a file again does no harm: what counts already stays.
     """
+    from answerback.settings import load_directory
     from number_directory.server.importing import import_file
-    from number_directory.server.loading import load_config
 
     with _failing(), click.progressbar(length=file.stat().st_size, label="importing", file=sys.stderr) as progress:
-        done = import_file(load_config(path), file, processes or os.cpu_count() or 1, progress.update)
+        done = import_file(load_directory(path), file, processes or os.cpu_count() or 1, progress.update)
 
     def tell() -> None:
         click.echo(f"{done.taken} taken, {done.known} known before, {done.refused} refused")
@@ -142,11 +142,11 @@ def import_(file: Path, path: Path, processes: int | None, as_json: bool) -> Non
 @json_option
 def check(path: Path, as_json: bool) -> None:
     """Try everything that the directory needs, without serving."""
+    from answerback.settings import load_directory
     from number_directory.server.checkup import examine
-    from number_directory.server.loading import load_config
 
     with _failing():
-        config = load_config(path)
+        config = load_directory(path)
     findings = examine(config)
     failed = [finding.name for finding in findings if not finding.is_ok]
     if as_json:

@@ -158,11 +158,11 @@ def sequence(path: Path, as_json: bool) -> None:
 @json_option
 def status(path: Path, as_json: bool) -> None:
     """Show each shard: its entries, what is published of them, and what waits."""
+    from answerback.settings import load_log
     from transparency.server.app import open_storage
-    from transparency.server.loading import load_config
 
     with _failing():
-        config = load_config(path)
+        config = load_log(path)
         storage = open_storage(config)
         states = {state.name: state for state in storage.trees.all()}
         rows = []
@@ -215,11 +215,11 @@ def add(name: str, path: Path, as_json: bool) -> None:
 @json_option
 def erase(shard: str, index: int, path: Path, as_json: bool) -> None:
     """Erase the certificate and the opening of the entry INDEX of SHARD. Its leaf stays, and tells nothing."""
+    from answerback.settings import load_log
     from transparency.server.app import open_storage
-    from transparency.server.loading import load_config
 
     with _failing():
-        storage = open_storage(load_config(path))
+        storage = open_storage(load_log(path))
         erased = storage.entries.erase_index(shard, index)
         storage.close()
     if not erased:
@@ -234,11 +234,11 @@ def erase(shard: str, index: int, path: Path, as_json: bool) -> None:
 @json_option
 def describe(path: Path, output: Path | None, as_json: bool) -> None:
     """Print log.json: what authorities, trust stores and monitors are given."""
+    from answerback.settings import load_log
     from transparency.server import initialise
-    from transparency.server.loading import load_config
 
     with _failing():
-        description = initialise.describe(load_config(path)).to_json()
+        description = initialise.describe(load_log(path)).to_json()
     if output is not None:
         output.write_bytes(description)
     if as_json or output is None:

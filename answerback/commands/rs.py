@@ -1,0 +1,216 @@
+"""`answerback rs`: an authority, a directory and perhaps a log as one server, for the smallest deployment."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from answerback.failure import Failure
+from answerback.output import emit, json_option
+from answerback.serving import (
+    asked,
+    config_option,
+    default_bind,
+    failing,
+    key_options,
+    listening,
+    new_passphrase,
+    require_clean_end,
+)
+
+if TYPE_CHECKING:
+    from answerback.rs.initialise import Initialised
+    from ca_server.initialise import NewAuthority
+
+CONFIG_VARIABLE = "ANSWERBACK_RS_CONFIG"
+
+_config = config_option("rs.toml", CONFIG_VARIABLE, "The service's")
+
+
+@click.group()
+def rs() -> None:
+    """Run a resolution service: an authority and a directory, perhaps a log, in one server with one database."""
+
+
+@rs.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", help="What people read in the SMS, in certificates and of the directory.")
+@click.option("--operator", help="Who runs the service.")
+@click.option("--public-url", help="Where it will be reached, such as https://rs.example. It never changes.")
+@click.option(
+    "--number-prefix", "prefixes", multiple=True, metavar="+1202", help="Certify these numbers only. May be repeated."
+)
+@click.option(
+    "--country", "countries", multiple=True, metavar="US", help="Certify this country's numbers. May be repeated."
+)
+@click.option("--with-log", is_flag=True, help="Run a log of certificates too, and show it each that is issued.")
+@key_options
+@click.option(
+    "--gateway",
+    type=click.Choice(["smpp", "outbox"]),
+    default="smpp",
+    show_default=True,
+    help="How SMS are sent; outbox sends none and writes files instead.",
+)
+@click.option("--sender", default="answerback", show_default=True, help="What the phone shows as the sender.")
+@click.option("--bind", help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]")
+@json_option
+def init(  # an argument for each option
+    folder: Path,
+    name: str | None,
+    operator: str | None,
+    public_url: str | None,
+    prefixes: tuple[str, ...],
+    countries: tuple[str, ...],
+    with_log: bool,
+    passphrase_file: Path | None,
+    unencrypted_keys: bool,
+    gateway: Literal["smpp", "outbox"],
+    sender: str,
+    bind: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new service in FOLDER: keys, certificates, settings, one database, and what describes it to others."""
+    from answerback.rs.initialise import initialise
+    from ca_server.config import PASSPHRASE_VARIABLE
+    from ca_server.initialise import NewAuthority
+    from stir.telephone_number import NumberPrefix
+
+    with _failing():
+        new = NewAuthority(
+            name=asked(name, "--name", "Name of the service, for people to read"),
+            operator=asked(operator, "--operator", "Operator of the service"),
+            public_url=(url := asked(public_url, "--public-url", "Public URL, such as https://rs.example")),
+            prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
+            countries=countries,
+            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
+            passphrase_file=passphrase_file,
+            gateway=gateway,
+            sender=sender,
+            bind=bind or default_bind(url, "127.0.0.1:14000"),
+        )
+        made = initialise(folder, new, lambda: datetime.now(UTC), with_log=with_log)
+    data = {
+        "config": str(made.config),
+        "anchor": {"file": str(made.anchor_file), "sha256": made.anchor.fingerprint.hex()},
+        "directory": str(made.directory_file),
+        "log": None if made.log_file is None else str(made.log_file),
+    }
+    emit(as_json, data, lambda: _tell_next_steps(made, new))
+
+
+@rs.command()
+@_config
+@json_option
+def serve(path: Path, as_json: bool) -> None:
+    """Serve all of it until it is stopped: ACME, SMS, directory, record log, revocation lists, and the log if any."""
+    from answerback.rs.loading import load_settings
+    from answerback.rs.serve import serve as run
+
+    with _failing():
+        code = run(load_settings(path), listening(as_json))
+    require_clean_end(code)
+
+
+@rs.command()
+@_config
+@json_option
+def check(path: Path, as_json: bool) -> None:
+    """Look whether everything that serving needs is there."""
+    from answerback.rs.loading import load_settings
+    from answerback.settings import load_authority
+    from ca_server import checkup as authority
+    from number_directory.server import checkup as directory
+
+    with _failing():
+        settings = load_settings(path)
+    findings = [
+        *(
+            ("authority", one.name, one.is_ok, one.detail or one.warning)
+            for one in authority.check(path, _now(), load_authority)
+        ),
+        *(("directory", one.name, one.is_ok, one.detail) for one in directory.examine(settings.directory)),
+    ]
+    rows = [{"of": of, "name": name, "ok": is_ok, "detail": detail} for of, name, is_ok, detail in findings]
+
+    def tell() -> None:
+        for of, name, is_ok, detail in findings:
+            click.echo(f"{'ok    ' if is_ok else 'FAILED'} {of}: {name}{f': {detail}' if detail else ''}")
+
+    is_good = all(is_ok for _, _, is_ok, _ in findings)
+    emit(as_json, {"ok": is_good, "findings": rows}, tell)
+    if not is_good:
+        msg = "the service cannot be served as it is; mend what failed"
+        raise Failure(msg)
+
+
+@rs.command()
+@click.argument("name")
+@_config
+@json_option
+def add_shard(name: str, path: Path, as_json: bool) -> None:
+    """Begin the log's shard NAME, a half-year such as 2028h1. The server must be started again to serve it."""
+    from answerback.rs.initialise import SHARDS
+    from answerback.settings import load_log
+    from transparency.server.initialise import DESCRIPTION_NAME
+    from transparency.server.initialise import add_shard as begin
+
+    with _failing():
+        description = begin(path, name, load_log, SHARDS)
+    file = path.absolute().parent / DESCRIPTION_NAME
+    data = {"shards": [shard.name for shard in description.shards], "description": str(file)}
+    emit(as_json, data, lambda: click.echo(f"{name} is begun; restart the server, and hand out the new {file}"))
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    """Tell the rooms' errors as the command's."""
+    from serving.errors import ServingError
+    from stir.errors import StirError
+
+    with failing(ServingError, StirError):
+        yield
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _tell_next_steps(made: Initialised, new: NewAuthority) -> None:
+    click.echo(f"{new.name} is made, in {made.config.parent}.")
+    click.echo(f"Its anchor, for users to believe, has the SHA-256 fingerprint\n  {made.anchor.fingerprint.hex()}")
+    click.echo("Next:")
+    for number, step in enumerate(_next_steps(made, new), start=1):
+        click.echo(f"  {number}. {step}")
+
+
+def _next_steps(made: Initialised, new: NewAuthority) -> Iterator[str]:
+    from answerback.rs.config import DIRECTORY_PATH
+    from ca_server.config import PASSPHRASE_VARIABLE
+
+    config, url = made.config, new.public_url
+    if new.passphrase is None:
+        yield "The keys are NOT encrypted: let nobody else read this folder, nor its backups."
+    elif new.passphrase_file is None:
+        yield f"Keep the passphrase safe; the server reads it from the environment variable {PASSPHRASE_VARIABLE}."
+    yield f"Move {config.parent / 'keys' / 'root.key'} to a place that is never online; only new issuing keys need it."
+    if new.gateway == "outbox":
+        yield "NO SMS IS SENT: `outbox` writes files, for development. Name a real gateway before you certify anybody."
+    else:
+        yield f"Fill in your SMS provider under [[gateways]] in {config}."
+    if not new.countries:
+        yield f"Name the countries whose numbers you certify, under [policy] in {config}: there are none yet."
+    yield f"Look whether all is well: answerback rs check --config {config}"
+    yield f"Serve: answerback rs serve --config {config}"
+    yield f"Give users the anchor, which they add: answerback trust add {made.anchor_file}"
+    yield f"They get certificates: answerback enrol NUMBER --ca {url}"
+    publish = "answerback directory publish --from NUMBER --app APP --uri URI"
+    yield f"And are found: {publish} --directory {url}{DIRECTORY_PATH}"
+    yield f"Give {made.directory_file} to whoever makes the map of numbers."
+    if made.log_file is not None:
+        yield f"Give {made.log_file} to whoever shall believe or watch the log."
