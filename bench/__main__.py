@@ -10,6 +10,7 @@ import click
 
 from bench import (
     authority,
+    choice,
     directory,
     integration,
     issuance,
@@ -68,6 +69,7 @@ def main(environment: Path | None, certificates: int, is_long: bool, plotted: Pa
     parts: tuple[Callable[[], Iterator[Row]], ...] = (
         start_up_rows,
         verdict.measure,
+        choice.measure,
         sealed.measure,
         integration.measure,
         waiting.measure,

@@ -53,55 +53,55 @@ from transparency.vrf import VrfPrivateKey, output_of
 from trust_store import Anchor, Call, KnownLogs, Outcome, TrustedLog, TrustedWitness, TrustStore
 
 COLD_TARGET_MS = 0.6
-WARM_TARGET_MS = 0.2
+WARM_TARGET_MS = 0.15
 ONE_SCT_TARGET_MS = 1.0
 COLD_WITH_SCTS_TARGET_MS = 2.5
 ROUNDS = 200
 
-_NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-_DAY = timedelta(days=1)
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
 _DEPTH = 20
-_CALLED = TelephoneNumber.parse("+442079460018")
+CALLED = TelephoneNumber.parse("+442079460018")
 
 
 def measure() -> Iterator[Row]:
     """Measure verdicts that are cold, first and warm, in milliseconds; each is the median of many."""
-    bench = _Bench()
+    bench = Callers()
     calls = [bench.call(place) for place in range(ROUNDS)]
     store = TrustStore([bench.anchor])
-    _judged(store, calls[:1])
-    cold = _judged(store, calls[1:])
-    first = median(_judged(TrustStore([bench.anchor]), [call])[0] for call in calls)
-    warm = _judged(store, calls)
-    one = _signature()
+    judged(store, calls[:1])
+    cold = judged(store, calls[1:])
+    first = median(judged(TrustStore([bench.anchor]), [call])[0] for call in calls)
+    warm = judged(store, calls)
+    one = signature_ms()
     yield Row("verdict, chain not seen before", "ms", median(cold), COLD_TARGET_MS, "3 ECDSA signatures", 3 * one)
     yield Row("verdict, first of a store", "ms", first, COLD_TARGET_MS, "3 ECDSA signatures", 3 * one)
     yield Row("verdict, chain seen before", "ms", median(warm), WARM_TARGET_MS, "1 ECDSA signature", one)
     yield from _with_logs(bench, median(cold), one)
 
 
-def _with_logs(bench: _Bench, cold_without: float, one: float) -> Iterator[Row]:
+def _with_logs(bench: Callers, cold_without: float, one: float) -> Iterator[Row]:
     """Measure what timestamps of two logs add, and a proof of inclusion."""
     logs = [_Log("one"), _Log("two")]
     known = KnownLogs([log.trusted for log in logs], [log.trusted_witness for log in logs])
     once, twice = ([bench.call(place, logs[:taken]) for place in range(ROUNDS)] for taken in (1, 2))
     store = TrustStore([bench.anchor], settings=Settings(scts=1), logs=known)
-    single = median(_judged(store, once)) - cold_without
+    single = median(judged(store, once)) - cold_without
     store = TrustStore([bench.anchor], settings=Settings(scts=2), logs=known)
-    cold, warm = median(_judged(store, twice)), median(_judged(store, twice))
+    cold, warm = median(judged(store, twice)), median(judged(store, twice))
     proving = TrustStore([bench.anchor], settings=Settings(scts=2, proofs=1, witnesses=2), logs=known)
     proved = [replace(call, proofs=(logs[0].proof(place, logs),)) for place, call in enumerate(twice)]
-    _judged(proving, proved)
-    proof = median(_judged(proving, proved)) - warm
+    judged(proving, proved)
+    proof = median(judged(proving, proved)) - warm
     yield Row("1 SCT: signature, VRF, commitment", "ms", single, ONE_SCT_TARGET_MS, "1 ECDSA signature", one)
     yield Row("verdict, 2 SCTs, chain not seen", "ms", cold, COLD_WITH_SCTS_TARGET_MS, "5 ECDSA signatures", 5 * one)
     yield Row("verdict, 2 SCTs, chain seen before", "ms", warm, WARM_TARGET_MS, "1 ECDSA signature", one)
     yield Row("1 inclusion proof, 2 witnesses", "ms", proof, ONE_SCT_TARGET_MS, "1 ECDSA signature", one)
 
 
-def _judged(store: TrustStore, calls: Sequence[Call]) -> list[float]:
+def judged(store: TrustStore, calls: Sequence[Call]) -> list[float]:
     """Return the milliseconds that each verdict took."""
-    return [_milliseconds(lambda call=call: _require_verified(store, call)) for call in calls]  # type: ignore[misc]
+    return [milliseconds(lambda call=call: _require_verified(store, call)) for call in calls]  # type: ignore[misc]
 
 
 def _require_verified(store: TrustStore, call: Call) -> None:
@@ -110,54 +110,70 @@ def _require_verified(store: TrustStore, call: Call) -> None:
         raise RuntimeError(msg)
 
 
-def _signature() -> float:
+def signature_ms() -> float:
     """Return the milliseconds that one signature on P-256 takes to verify."""
     key = ec.generate_private_key(ec.SECP256R1())
     public, algorithm, data = key.public_key(), ec.ECDSA(hashes.SHA256()), b"x" * 3000
     signature = key.sign(data, algorithm)
-    return median(_milliseconds(lambda: public.verify(signature, data, algorithm)) for _ in range(ROUNDS))
+    return median(milliseconds(lambda: public.verify(signature, data, algorithm)) for _ in range(ROUNDS))
 
 
-def _milliseconds(work: Callable[[], None]) -> float:
+def milliseconds(work: Callable[[], None]) -> float:
+    """Return how long something takes."""
     begun = time.perf_counter()
     work()
     return (time.perf_counter() - begun) * 1000
 
 
-def _authority(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None, issuer_key: ec.EllipticCurvePrivateKey
+def authority(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Certificate | None,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    path_length: int | None = 0,
 ) -> x509.Certificate:
+    """Certify an authority, or with None for its `issuer` let it certify itself."""
     fields = AuthorityFields(
         common_name=name,
         organization="Bench",
         public_key=key.public_key(),
         serial=1,
-        not_before=_NOW - _DAY,
-        not_after=_NOW + 365 * _DAY,
-        path_length=None if issuer is None else 0,
+        not_before=NOW - DAY,
+        not_after=NOW + 365 * DAY,
+        path_length=None if issuer is None else path_length,
     )
     return authority_certificate(fields, issuer).sign(issuer_key, signature_hash(issuer_key))
 
 
-class _Bench:
-    """An authority below a root that is believed, and numbers that call."""
+class Callers:
+    """An authority below a root that is believed, and numbers that call, all with one key."""
 
-    def __init__(self) -> None:
-        self._root_key, self._key, self._number_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
-        self._root = _authority("Bench Root", self._root_key, None, self._root_key)
-        self._issuing = _authority("Bench Issuing", self._key, self._root, self._root_key)
+    def __init__(self, name: str = "bench", number_key: ec.EllipticCurvePrivateKey | None = None) -> None:
+        """Make the authorities; two that are given one key for the numbers certify the same callers."""
+        self._root_key, self._key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        self.number_key = number_key or ec.generate_private_key(ec.SECP256R1())
+        self._root = authority(f"{name} root", self._root_key, None, self._root_key)
+        self._issuing = authority(f"{name} issuing", self._key, self._root, self._root_key)
         self._serials = count(1)
-        self.anchor = Anchor(Terms(name="bench", operator="Bench", source="trust.toml:1"), self._root)
+        self.anchor = Anchor(Terms(name=name, operator=name, source="trust.toml:1"), self._root)
 
-    def call(self, place: int, logs: Sequence[_Log] = ()) -> Call:
-        """Return a call from a number of its own, with a chain that only it has and that the logs took."""
-        number = TelephoneNumber(f"1202555{place:04}")
+    def call(self, place: int, logs: Sequence[_Log] = (), others: Sequence[Callers] = ()) -> Call:
+        """Return a call from a number of its own, with a chain that only it has, and those of other authorities."""
+        number = number_at(place)
+        passport = Passport(orig=number, dest=(CALLED.digits,), issued_at=int(NOW.timestamp()))
+        further = [other.chain(place) for other in others]
+        token = sign(passport, self.number_key, chain=self.chain(place, logs), more_chains=further)
+        return Call(token, number, CALLED, NOW)
+
+    def chain(self, place: int, logs: Sequence[_Log] = ()) -> tuple[x509.Certificate, ...]:
+        """Certify a number, with the timestamps of logs, and return its chain."""
+        number = number_at(place)
         fields = NumberCertificateFields(
             number=number,
-            public_key=self._number_key.public_key(),
+            public_key=self.number_key.public_key(),
             serial=next(self._serials),
-            not_before=_NOW - _DAY,
-            not_after=_NOW + 6 * _DAY,
+            not_before=NOW - DAY,
+            not_after=NOW + 6 * DAY,
             validation=ValidationMethod.SMS_CODE,
             ca_issuers_url="https://ca.example/issuer.der",
             crl_url="https://ca.example/0.crl",
@@ -166,9 +182,12 @@ class _Bench:
         issuer_hash = issuer_key_hash(self._issuing)
         scts = encode_sct_list(log.take(place, number, issuer_hash, tbs) for log in logs) if logs else None
         leaf = number_certificate(fields, self._issuing, scts).sign(self._key, signature_hash(self._key))
-        passport = Passport(orig=number, dest=(_CALLED.digits,), issued_at=int(_NOW.timestamp()))
-        token = sign(passport, self._number_key, chain=(leaf, self._issuing, self._root))
-        return Call(token, number, _CALLED, _NOW)
+        return leaf, self._issuing, self._root
+
+
+def number_at(place: int) -> TelephoneNumber:
+    """Return one of the numbers that call."""
+    return TelephoneNumber(f"1202555{place:04}")
 
 
 class _Log:
@@ -183,8 +202,8 @@ class _Log:
         self._shard = ShardDescription(
             "2026",
             origin,
-            _NOW - 100 * _DAY,
-            _NOW + 100 * _DAY,
+            NOW - 100 * DAY,
+            NOW + 100 * DAY,
             self._key.public_key(),
             self._vrf.public_key,
             self._signer.verifier,
@@ -208,12 +227,12 @@ class _Log:
         root = root_from_inclusion(place, 2**_DEPTH, leaf, hashes_)
         checkpoint = Checkpoint(self._shard.origin, 2**_DEPTH, root)
         note = sign_note(checkpoint.text, [self._signer])
-        cosigned = note.with_signatures(one.witness.cosign(checkpoint, int(_NOW.timestamp())) for one in witnesses)
+        cosigned = note.with_signatures(one.witness.cosign(checkpoint, int(NOW.timestamp())) for one in witnesses)
         return TlogProof(place, hashes_, cosigned).to_bytes()
 
 
 def _timestamp_ms() -> int:
-    return int((_NOW - _DAY).timestamp()) * 1000
+    return int((NOW - DAY).timestamp()) * 1000
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class Quorums:
     def _by_name(self) -> Mapping[str, Group]:
         return {group.name: group for group in self.groups}
 
-    def judge(self, use: Use, opinions: Sequence[Opinion], against: Iterable[str] = ()) -> Finding:
+    def judge(self, use: Use, opinions: Iterable[Opinion], against: Iterable[str] = ()) -> Finding:
         """Refuse a use for which too few distinct operators certified the key.
 
         `against` says of each certificate that does not count why it does not.
@@ -123,9 +123,10 @@ class Quorums:
         asked = self.asked(use)
         if not asked:
             return _NONE_ASKED
-        certified = self._in_words(name for opinion in opinions for name in opinion.anchors[:1])
+        given = tuple(opinions)
+        certified = self._in_words(name for opinion in given for name in opinion.anchors[:1])
         for quorum in asked:
-            if not self._is_met(quorum, opinions):
+            if not self._is_met(quorum, given):
                 others = "".join(f"; another certificate does not count: {reason}" for reason in against)
                 reason = f"you ask for {self.in_words(quorum.group)}, and this key was certified by {certified}{others}"
                 return refused(Rule.QUORUM, reason, quorum.source)

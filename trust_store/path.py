@@ -28,6 +28,8 @@ from trust_store.anchors import Anchor, authority_facts, key_identifier_of, meth
 from trust_store.fingerprints import all_fingerprints
 from trust_store.logs import KnownLogs, Logging
 
+LARGEST_CHAIN = 24 * 1024
+"""How many bytes the certificates of a chain may have together: reading what a hostile one lists takes time."""
 REMEMBERED_AUTHORITIES = 256
 """How many sequences of authorities, such as an issuing one and its root, a store remembers having read."""
 
@@ -162,6 +164,9 @@ class PathBuilder:
         """
         if not 1 <= len(certificates) <= LONGEST_CHAIN:
             msg = f"a chain has 1 to {LONGEST_CHAIN} certificates"
+            raise CertificateProfileError(msg)
+        if sum(len(certificate.tbs_certificate_bytes) for certificate in certificates) > LARGEST_CHAIN:
+            msg = f"the certificates of a chain have at most {LARGEST_CHAIN // 1024} KiB together"
             raise CertificateProfileError(msg)
         leaf = NumberCertificate.read(certificates[0])
         above = self._read_above(certificates[1:])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias
 
@@ -24,7 +25,7 @@ from policies.transitions import Transitions
 from policies.verdicts import Finding, Outcome, Rule, Verdict, refused
 from stir.certificate import NumberCertificate
 from stir.errors import PassportError
-from stir.jws import Chain
+from stir.jws import MOST_CHAINS, Chain
 from stir.passport import SignedPassport
 from trust_store import loading
 from trust_store.anchors import Anchor
@@ -33,9 +34,12 @@ from trust_store.examining import Examined, Examiner
 from trust_store.fingerprints import key_sha256_of
 from trust_store.home import TrustHome
 from trust_store.logs import MOST_PROOFS, KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
-from trust_store.path import BuiltPath
+from trust_store.path import REMEMBERED_AUTHORITIES, BuiltPath
 from trust_store.revocation_lists import Fetch, RevocationLists
 from trust_store.seen_messages import MessagesInFile, MessagesInMemory, SeenMessages, message_key
+
+MOST_CERTIFICATES = 32
+"""How many certificates are looked at, in all chains together."""
 
 
 class RevocationSource(Protocol):
@@ -276,14 +280,19 @@ class TrustStore:
         """Yield what is found on the first chain that is believed and, where a quorum is asked for, on all together."""
         every = bool(self.quorums.asked(use))
         weighed: list[_Weighed] = []
-        for chain in chains:
+        counted = self.quorums.judge(use, ())
+        for chain in _few(chains):
             weighed.append(self._weigh(chain, use, proofs, about_leaf, every=every))
-            if weighed[-1].believed and not every:
+            counted = self._counted(use, weighed) if every else counted
+            if weighed[-1].believed and counted.passed:
                 break
         yield from _most_telling(weighed)
-        opinions = [_opinion(one.believed) for one in weighed if one.believed] if every else ()
+        yield counted
+
+    def _counted(self, use: Use, weighed: list[_Weighed]) -> Finding:
+        opinions = (_opinion(one.believed) for one in weighed if one.believed)
         against = (one.findings[-1].reason for one in weighed if not one.believed)
-        yield self.quorums.judge(use, opinions, against)
+        return self.quorums.judge(use, opinions, against)
 
     def _weigh(
         self, chain: Chain, use: Use, proofs: Sequence[bytes], about_leaf: _AboutLeaf, *, every: bool
@@ -342,6 +351,15 @@ _IS_SIGNED = Finding(Rule.SIGNATURE, "the token was signed with the certificate'
 _NOBODY_VOUCHES = Finding(Rule.CHAIN, "no certificates came with it, so nobody vouches for it", Outcome.UNVERIFIED)
 
 
+def _few(chains: tuple[Chain, ...]) -> Iterator[Chain]:
+    """Yield the chains that are looked at: the first, and as many certificates as an honest caller has."""
+    certificates = 0
+    for index, chain in enumerate(chains[:MOST_CHAINS]):
+        certificates += len(chain)
+        if index == 0 or certificates <= MOST_CERTIFICATES:
+            yield chain
+
+
 def _signed_by(signed: SignedPassport | SignedRecord, use: Use) -> _AboutLeaf:
     """Return what is asked of the first certificate of each chain beside a token; each key is tried once."""
     tried: list[tuple[object, Finding]] = []
@@ -371,9 +389,12 @@ def _alike(leaf: NumberCertificate, first: NumberCertificate) -> Iterator[Findin
         yield refused(Rule.SIGNATURE, "the certificate is for another number or key than the first one")
 
 
+_authority_key = lru_cache(REMEMBERED_AUTHORITIES)(key_sha256_of)
+
+
 def _opinion(paths: tuple[BuiltPath, ...]) -> Opinion:
     """Return whose opinion the paths from one chain are: the authority's that signed the number's certificate."""
-    return Opinion(key_sha256_of(paths[0].certificates[1]), tuple(path.facts.terms.name for path in paths))
+    return Opinion(_authority_key(paths[0].certificates[1]), tuple(path.facts.terms.name for path in paths))
 
 
 def _most_telling(weighed: list[_Weighed]) -> tuple[Finding, ...]:
