@@ -93,6 +93,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: Log = Log()
     logs: tuple[CertificateLog, ...] = ()
     logging: Logging = Logging()
+    keep_ended_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 90
+    """How long orders, authorizations and challenges are kept after they expired. Certificates are kept for good."""
     terms_of_service: str | None = None
     """The URL of the terms that a client agrees to, or the terms themselves, which are then served at /terms."""
     website: str | None = None

@@ -20,6 +20,8 @@ Job = Callable[[CertificateAuthority], object]
 
 PERIOD = timedelta(minutes=1)
 """How often the house is looked after; a CRL is signed only when that is due."""
+FORGETTING_PERIOD = timedelta(hours=1)
+"""How often orders and authorizations that ended long ago are looked for."""
 LOG_PERIOD = timedelta(seconds=5)
 """How often orders that wait for logs are looked for; each is taken up only when it is due."""
 
@@ -31,7 +33,10 @@ def run_worker(config: Config, stop: threading.Event, *, period: timedelta = PER
     """
     ca = create_authority(config)
     worker = create_worker(ca)
-    jobs: list[tuple[str, Job, timedelta]] = [("upkeep", issuing.keep_house, period)]
+    jobs: list[tuple[str, Job, timedelta]] = [
+        ("upkeep", issuing.keep_house, period),
+        ("forgetting", issuing.forget_ended, FORGETTING_PERIOD),
+    ]
     if config.policy.scts:  # a thread of its own: logs that hang must keep no CRL waiting
         jobs.append(("logging", issuing.finish_reserved, LOG_PERIOD))
     threads = [threading.Thread(target=_keep_up, args=(ca, stop, job, every), name=name) for name, job, every in jobs]

@@ -9,7 +9,7 @@ from ca_server.issuing.accounts import account, change_key, create_account, deac
 from ca_server.issuing.authority import CertificateAuthority
 from ca_server.issuing.challenges import answer, ask, challenge
 from ca_server.issuing.finalization import certificate_chain, finalize, finish_reserved
-from ca_server.issuing.housekeeping import keep_house
+from ca_server.issuing.housekeeping import forget_ended, keep_house
 from ca_server.issuing.ordering import authorization, create_order, deactivate_authorization, order, orders
 from ca_server.issuing.revocation import crl, refresh_crls, revoke, revoke_by_operator
 
@@ -29,6 +29,7 @@ __all__ = [
     "deactivate_authorization",
     "finalize",
     "finish_reserved",
+    "forget_ended",
     "keep_house",
     "order",
     "orders",

@@ -43,7 +43,6 @@ def create_account(
             RefusalKind.ACCOUNT_DOES_NOT_EXIST, "no account has this key; make one without onlyReturnExisting"
         )
     _require_terms(ca, agreed=terms_agreed)
-    _require_no_certificate(ca, jwk)
     account = Account(
         id=new_name(ca),
         jwk=_canonical(jwk),
@@ -53,6 +52,7 @@ def create_account(
         created_at=ca.clock(),
     )
     with ca.storage.transaction():
+        _require_no_certificate(ca, jwk)
         take_tokens(ca, account_buckets(ca.config.policy, client_address), "accounts were made", account.created_at)
         added = ca.storage.accounts.add(account)
     if added:
@@ -96,8 +96,10 @@ def change_key(ca: CertificateAuthority, account: Account, new_jwk: JWK) -> Acco
     """
     thumbprint, jwk = new_jwk.thumbprint(), _canonical(new_jwk)
     _require_no_account(ca, thumbprint)
-    _require_no_certificate(ca, new_jwk)
-    if not ca.storage.accounts.set_key(account, jwk, thumbprint):
+    with ca.storage.transaction():
+        _require_no_certificate(ca, new_jwk)
+        is_set = ca.storage.accounts.set_key(account, jwk, thumbprint)
+    if not is_set:
         _refuse_overtaken(ca, account.id, thumbprint)
     record(Decision.ACCOUNT_CHANGED, account=account.id, what="key")
     return dataclasses.replace(account, jwk=jwk, thumbprint=thumbprint)
@@ -111,10 +113,15 @@ def _require_no_account(ca: CertificateAuthority, thumbprint: bytes) -> None:
 
 
 def _require_no_certificate(ca: CertificateAuthority, jwk: JWK) -> None:
-    """Refuse the key of a certificate: whoever has a telephone's key must not get its account too (RFC 8555 §11.1)."""
-    if isinstance(jwk, JWKEC) and ca.storage.certificates.is_certified(
-        key_hash_of(jwk.public_key().key.public_numbers().public_key())
-    ):
+    """Refuse the key of a certificate: whoever has a telephone's key must not get its account too (RFC 8555 §11.1).
+
+    To be called in the transaction that gives the key to an account: no certificate can be fixed for it meanwhile.
+    """
+    if not isinstance(jwk, JWKEC):
+        return
+    key_hash = key_hash_of(jwk.public_key().key.public_numbers().public_key())
+    ca.storage.certificates.hold_key(key_hash)
+    if ca.storage.certificates.is_certified(key_hash):
         detail = "this key is that of a certificate; make another for the account"
         raise Refusal(RefusalKind.BAD_PUBLIC_KEY, detail)
 

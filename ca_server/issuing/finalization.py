@@ -61,10 +61,11 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
     with ca.storage.transaction(synced=ca.config.policy.scts > 0):
         found = _ready(ca, account, ca.storage.orders.locked(order_id))
         _require_number(request, found)
+        ca.storage.certificates.hold_key(key_hash)
         _require_fresh_key(ca, request, key_hash)
         issuance = _issuance(ca, found, csr_der)
         due_at = ca.clock() + _lease(ca)
-        ca.storage.orders.reserve(order_id, issuance, due_at)
+        ca.storage.orders.reserve(order_id, issuance, key_hash, due_at)
     reserved = dataclasses.replace(found, issuance=issuance, due_at=due_at)
     if issuance.sct_list is not None:
         return _sign(ca, reserved, issuance, request)

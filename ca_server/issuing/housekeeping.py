@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import timedelta
 
 from ca_server.issuing.authority import CertificateAuthority
 from ca_server.issuing.finalization import finish_reserved
 from ca_server.issuing.revocation import refresh_crls
+
+_MOST_TURNS = 100
+
+
+def forget_ended(ca: CertificateAuthority) -> None:
+    """Erase orders and authorizations that expired longer ago than the operator keeps them. Certificates stay.
+
+    To be called now and then, by any number of processes. What it does not come to in one call is left to the next.
+    """
+    before = ca.clock() - timedelta(days=ca.config.keep_ended_days)
+    for _ in range(_MOST_TURNS):
+        if not ca.storage.ended.forget(before):
+            return
 
 
 def keep_house(ca: CertificateAuthority) -> None:

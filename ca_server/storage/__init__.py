@@ -9,6 +9,7 @@ from ca_server.storage.accounts import Accounts
 from ca_server.storage.authorizations import Ask, Authorizations, Code
 from ca_server.storage.buckets import Buckets
 from ca_server.storage.certificates import Certificates, IssuedCertificate, NewList, RevocationLists
+from ca_server.storage.ended import Ended
 from ca_server.storage.evidence import Evidence, EvidenceOfLies
 from ca_server.storage.messages import Messages, QueuedSms
 from ca_server.storage.nonces import Nonces
@@ -47,6 +48,7 @@ class Storage(ProgramStorage):
         self.sms = Messages(database)
         self.nonces = Nonces(database)
         self.buckets = Buckets(database)
+        self.ended = Ended(database)
 
     def secret(self, name: str) -> bytes:
         """Return the 32 random bytes of this name, the same for every front end and for good."""

@@ -31,7 +31,12 @@ _DELIVER = """
     RETURNING certificate_id
 """
 _REVOKE = "UPDATE certificates SET revoked_at = ?, revocation_reason = ? WHERE id = ? AND revoked_at IS NULL"
-_OF_KEY = "SELECT 1 FROM certificates WHERE key_hash = ? LIMIT 1"
+_OF_KEY = """
+    SELECT 1 FROM certificates WHERE key_hash = ?
+    UNION ALL
+    SELECT 1 FROM orders WHERE due_at >= 0 AND certificate_id IS NULL AND error_kind IS NULL AND key_hash = ?
+    LIMIT 1
+"""
 _COMPROMISED = "SELECT 1 FROM certificates WHERE key_hash = ? AND revocation_reason = ? LIMIT 1"
 _TAKE_NUMBER = """
     INSERT INTO revocation_lists (issuer, shard, taken) VALUES (?, ?, 1)
@@ -50,6 +55,7 @@ _LIST = (
     "SELECT shard, number, der, this_update, next_update, taken FROM revocation_lists WHERE issuer = ? AND shard = ?"
 )
 _KEY_COMPROMISE = 1
+_LOCK_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +136,14 @@ class Certificates:
         return None if row is None else (row[0], bytes(row[1]))
 
     def is_certified(self, key_hash: bytes) -> bool:
-        """Tell whether a certificate was ever issued for this key."""
-        return self.database.row(_OF_KEY, key_hash) is not None
+        """Tell whether a certificate was ever issued for this key, or is about to be."""
+        return self.database.row(_OF_KEY, key_hash, key_hash) is not None
+
+    def hold_key(self, key_hash: bytes) -> None:
+        """Let nobody else decide what this key is for until this transaction ends."""
+        if not self.database.is_sqlite:  # there a transaction is alone
+            number = int.from_bytes(key_hash[:_LOCK_BYTES], "big", signed=True)
+            self.database.rows("SELECT pg_advisory_xact_lock(?)", number)
 
     def is_compromised(self, key_hash: bytes) -> bool:
         """Tell whether a certificate of this key was revoked because the key leaked."""

@@ -24,13 +24,15 @@ class Nonces:
     _spends: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     def spend(self, nonce_id: str, expires_at: datetime) -> bool:
-        """Use a nonce; False where it was used before."""
+        """Use a nonce; False where it was used before. Its id tells when it expires: one has no two ends."""
         at = to_column(expires_at)
         if next(self._spends) % _SPENDS_BETWEEN_CLEANINGS == 0:
             self.forget(expires_at - LONGEST_NONCE_LIFE)
         return (
             self.database.run_soon_durable(
-                "INSERT INTO nonces (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", nonce_id, at
+                "INSERT INTO nonces (expires_at, id) VALUES (?, ?) ON CONFLICT (expires_at, id) DO NOTHING",
+                at,
+                nonce_id,
             )
             == 1
         )

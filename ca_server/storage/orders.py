@@ -54,7 +54,7 @@ _ADD = """
 """
 _RESERVE = """
     UPDATE orders SET serial = ?, csr = ?, certificate_not_before = ?, certificate_not_after = ?, shard = ?,
-        validation = ?, reserved_at = ?, sct_list = ?, logged_digest = ?, due_at = ?
+        validation = ?, reserved_at = ?, sct_list = ?, logged_digest = ?, due_at = ?, key_hash = ?
     WHERE id = ? AND reserved_at IS NULL
 """
 _CLAIM = """
@@ -116,8 +116,11 @@ class Orders:
         values = (account_id, after or "", account_id, after or "", at, at, limit)
         return [order_id for (order_id,) in self.database.rows(_PAGE, *values)]
 
-    def reserve(self, order_id: str, issuance: Issuance, due_at: datetime) -> bool:
-        """Fix what the certificate will say, until `due_at` for the caller alone; False where that is fixed already."""
+    def reserve(self, order_id: str, issuance: Issuance, key_hash: bytes, due_at: datetime) -> bool:
+        """Fix what the certificate will say, until `due_at` for the caller alone; False where that is fixed already.
+
+        `key_hash` is the SHA-256 of its key's SubjectPublicKeyInfo.
+        """
         return (
             self.database.run(
                 _RESERVE,
@@ -131,6 +134,7 @@ class Orders:
                 issuance.sct_list,
                 issuance.logged_digest,
                 to_column(due_at),
+                key_hash,
                 order_id,
             )
             == 1

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from josepy.jwk import JWKEC, JWKRSA
 
 from ca_server import issuing
-from ca_server.errors import Refusal, RefusalKind
+from ca_server.errors import KeyStoreError, Refusal, RefusalKind
 from ca_server.issuing.accounts import MOST_CONTACTS
-from ca_server.orders import Account, Status
+from ca_server.orders import Account, Problem, Status
+from ca_server.signing.issuer import Issuer
 from ca_server.storage import Storage
 from policies.issuance import Cap, IssuancePolicy
-from tests.fakes.issuing_authority import ADDRESS, IssuingAuthority, new_key
+from stir.telephone_number import TelephoneNumber
+from tests.fakes.issuing_authority import ADDRESS, IssuingAuthority, csr, new_key
 
 CONTACTS = ("mailto:a@example.com", "MAILTO:b+c@sub.example.org")
 
@@ -232,14 +237,55 @@ def test_the_key_of_a_certificate_is_no_accounts_key(authority: IssuingAuthority
     """Neither newAccount nor keyChange takes a key that was certified: badPublicKey (RFC 8555 §11.1)."""
     key, client = new_key(), authority.client()
     authority.issue(client, key=key)
-    for use in (
-        lambda jwk: create(authority, jwk),
-        lambda jwk: issuing.change_key(authority.ca, client.account, jwk),
-    ):
+    for use in (partial(create, authority), partial(issuing.change_key, authority.ca, client.account)):
         with pytest.raises(Refusal, match="make another") as caught:
             use(JWKEC(key=key.public_key()))
         assert refusal(caught) is RefusalKind.BAD_PUBLIC_KEY
     assert authority.storage.accounts.get(client.account.id) == client.account
+
+
+def test_the_key_of_a_certificate_that_is_on_its_way_is_no_accounts_key(
+    authority: IssuingAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while a key store or logs keep the certificate waiting, its key is taken; once that came to nothing, not."""
+
+    def away(*_: object) -> None:
+        msg = "the token is away"
+        raise KeyStoreError(msg)
+
+    key, client = new_key(), authority.client()
+    monkeypatch.setattr(Issuer, "sign_certificate", away)
+    order = issuing.finalize(authority.ca, client.account, authority.ready(client).id, csr(key=key))
+    for use in (partial(create, authority), partial(issuing.change_key, authority.ca, client.account)):
+        with pytest.raises(Refusal, match="make another") as caught:
+            use(JWKEC(key=key.public_key()))
+        assert refusal(caught) is RefusalKind.BAD_PUBLIC_KEY
+    authority.storage.orders.fail(order.id, Problem(RefusalKind.SERVER_INTERNAL, "it came to nothing"))
+    assert create(authority, JWKEC(key=key.public_key())).status is Status.VALID
+
+
+def test_a_key_becomes_an_accounts_or_a_certificates(authority: IssuingAuthority) -> None:
+    """Of a newAccount and a finalize with one key at one moment, one is refused."""
+    client = authority.client()
+    numbers = [TelephoneNumber(f"1202555{index:04}") for index in range(100, 108)]
+    for number in numbers:
+        order, key, start = authority.ready(client, number), new_key(), threading.Barrier(2)
+
+        certify = partial(issuing.finalize, authority.ca, client.account, order.id, csr(number, key))
+        register = partial(create, authority, JWKEC(key=key.public_key()))
+        with ThreadPoolExecutor(2) as pool:
+            done = [pool.submit(succeeds, step, start) for step in (certify, register)]
+            assert sorted(one.result(60) for one in done) == [False, True]
+
+
+def succeeds(step: Callable[[], object], start: threading.Barrier) -> bool:
+    """Tell whether a step is not refused."""
+    start.wait(60)
+    try:
+        step()
+    except Refusal:
+        return False
+    return True
 
 
 def test_a_key_taken_at_the_same_moment_is_a_conflict(

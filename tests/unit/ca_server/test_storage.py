@@ -19,11 +19,12 @@ from ca_server.orders import Account
 from ca_server.storage import Code, Storage
 from ca_server.storage.nonces import LONGEST_NONCE_LIFE
 from serving.database import Database
+from serving.times import to_column
 from tests.fakes.authority import NOW
 from tests.fakes.postgresql import PostgresqlServer
 from tests.fakes.storages import DATABASES
 
-STEPS = ("0001_tables", "0002_logs")
+STEPS = ("0001_tables", "0002_logs", "0003_what_may_go")
 MIGRATE = "import sys; from ca_server.storage import Storage; print(*Storage.open(sys.argv[1]).migrate())"
 TIMEOUT = 60
 
@@ -150,6 +151,50 @@ def test_a_step_that_fails_changes_nothing(empty_url: str, monkeypatch: pytest.M
     with pytest.raises(StorageError):
         storage._database.rows("SELECT * FROM half")
     assert storage.migrate() == STEPS
+    storage.close()
+
+
+def test_what_was_kept_before_a_step_is_there_after_it(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A certificate with its revocation, and a spent nonce, survive the step that makes their tables anew."""
+    (tmp_path / "steps").mkdir()
+    for name in STEPS[:2]:
+        (tmp_path / "steps" / f"{name}.py").write_bytes((Storage.steps / f"{name}.py").read_bytes())
+    storage = Storage.open(empty_url)
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "steps", tmp_path / "steps")
+        assert storage.migrate() == STEPS[:2]
+    database, times = storage._database, (0,) * 3
+    storage.accounts.add(an_account())
+    database.run(
+        "INSERT INTO authorizations (id, account_id, numbers, created_at, expires_at) VALUES ('z','a','n',0,0)"
+    )
+    database.run(
+        "INSERT INTO orders (id, account_id, numbers, created_at, expires_at, authorization_id)"
+        " VALUES ('o', 'a', 'n', 0, 0, 'z')"
+    )
+    database.run(
+        "INSERT INTO certificates (id, serial, account_id, order_id, number, issuer, der, chain, key_hash, issued_at,"
+        " not_before, not_after, shard, revoked_at, revocation_reason)"
+        " VALUES ('c', ?, 'a', 'o', '12025550123', 'i', ?, ?, ?, ?, ?, ?, 3, 5, 1)",
+        (7).to_bytes(20, "big"),
+        b"der",
+        b"chain",
+        b"h" * 32,
+        *times,
+    )
+    database.run("INSERT INTO nonces (id, expires_at) VALUES ('n', ?)", to_column(NOW))
+    assert storage.migrate() == STEPS[2:]
+    kept = storage.certificates.with_serial(7)
+    assert kept is not None
+    assert (kept.der, kept.shard, kept.revocation_reason) == (b"der", 3, 1)
+    assert storage.certificates.is_compromised(b"h" * 32)
+    assert storage.certificates.chain("c") == ("a", b"chain")
+    assert not storage.nonces.spend("n", NOW)
+    database.run("DELETE FROM orders")
+    with pytest.raises(StorageError):
+        database.run("DELETE FROM accounts")
     storage.close()
 
 
@@ -340,7 +385,7 @@ def test_spent_nonces_are_forgotten_in_time(storage: Storage, monkeypatch: pytes
     storage.nonces.spend("young", NOW + timedelta(hours=1))
     storage.nonces.spend("cleans", NOW + LONGEST_NONCE_LIFE + timedelta(minutes=1))
     assert storage.nonces.spend("old", NOW)
-    assert not storage.nonces.spend("young", NOW)
+    assert not storage.nonces.spend("young", NOW + timedelta(hours=1))
 
 
 def test_what_is_acknowledged_is_synced_though_nonces_are_not(tmp_path: Path) -> None:
