@@ -22,6 +22,7 @@ class AlarmKind(StrEnum):
     NOT_SIGNED = "not-signed"
     NOT_WITNESSED = "not-witnessed"
     NOT_AUDITED = "not-audited"
+    UNWATCHED = "unwatched"
 
     @property
     def advice(self) -> str:
@@ -45,6 +46,10 @@ _ADVICE: Mapping[AlarmKind, str] = {
     AlarmKind.FALSE_FILE: f"The log serves files that are not those it signed for. {_SHOW}",
     AlarmKind.NOT_SIGNED: "The log's key did not sign what its server shows: somebody else answers in its place.",
     AlarmKind.NOT_WITNESSED: "Too few witnesses cosigned what you are shown: others may be shown something else.",
+    AlarmKind.UNWATCHED: (
+        "Certificates in this log may be out of your sight: take its operator's newest log.json, with answerback trust "
+        "log update, and ask that the log admit the authority that certified your number."
+    ),
     AlarmKind.NOT_AUDITED: (
         "Nobody whom you asked to has confirmed that the log's index leaves nothing out: ask the auditor why, and look "
         "into the index yourself, with answerback log audit."

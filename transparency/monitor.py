@@ -63,7 +63,9 @@ class Known:
 class Memory:
     """What is remembered of a shard from one look to the next. Times are in seconds since 1970.
 
-    `audited` has, by an auditor's key, what that has confirmed last and since when, with no note where it never did.
+    `reached_at` is when all that was asked for was shown last, or asked for in vain first. `behind_since` is since when
+    the index has been too far behind the tree to look through what is between. `audited` has, by an auditor's key, what
+    that has confirmed last and since when, with no note where it never did.
     """
 
     proof: bytes | None = None
@@ -72,6 +74,7 @@ class Memory:
     reached_at: int | None = None
     known: Mapping[int, Known] = field(default_factory=dict)
     audited: Mapping[str, Seen] = field(default_factory=dict)
+    behind_since: int | None = None
 
     def acknowledge(self, indices: Iterable[int]) -> Memory:
         """Return the memory in which the owner knows these entries."""
@@ -152,13 +155,13 @@ class _Looking:
             self._require_index(map_note, map_, indexed, newest)
         own = self._promises(newest, note, found)
         self._learn(found, own)
+        self._change(reached_at=self.now)  # not before: who shows a part may be hiding the rest
         self._name_unknown(newest, note)
 
     # The tree
 
     def _follow(self, note: Note, checkpoint: Checkpoint) -> bool:
         """Hold the checkpoint to what was seen before; tell whether it goes on from there."""
-        self._change(reached_at=self.now)
         self._require_witnesses(note, checkpoint)
         former = self.result.memory.checkpoint
         if former is None:
@@ -238,9 +241,19 @@ class _Looking:
         tail = range(indexed, newest.size)
         if len(tail) > LONGEST_TAIL:
             self.result.troubles.append(f"the log's index is {len(tail)} entries behind")
+            self._require_caught_up()
             return ()
+        self._change(behind_since=None)
         entries = self.shard.entries(newest, tail)
         return tuple(index for index, one in entries.items() if one.label == self.label.label)
+
+    def _require_caught_up(self) -> None:
+        """Bear with an index that is far behind for a while, also with one that grows: it might never be there."""
+        since = self.result.memory.behind_since
+        if since is None:
+            self._change(behind_since=self.now)
+        elif self.now - since > self.policy.stall_seconds:
+            self._stalled(f"the log's index has been far behind its tree since {_time(since)}", {}, "behind")
 
     def _found(self, newest: Checkpoint, indices: set[int], *, trusted: bool) -> dict[int, SealedEntry]:
         """Return the entries under the label that the log shows; an index that names another's is at fault.
@@ -372,7 +385,7 @@ class _Looking:
         if reached is None:
             self._change(reached_at=self.now)
         elif self.now - reached > self.policy.stall_seconds:
-            self._stalled(f"the log has not answered since {_time(reached)}", {}, "silence")
+            self._stalled(f"the log has not shown all that was asked for since {_time(reached)}", {}, "silence")
 
     def _stalled(self, text: str, evidence: Mapping[str, bytes], key: str) -> None:
         self._alarm(AlarmKind.STALL, text, evidence, key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,12 +20,15 @@ from transparency.client import AuditorClient, LogClient, LogRefused, WitnessCli
 from transparency.errors import NoteError, TransparencyError, VrfError
 from transparency.following import Seen, Shard
 from transparency.label_index import MapCheckpoint
-from transparency.log_description import ShardDescription
+from transparency.log_description import LogDescription, ShardDescription
 from transparency.monitor import Known, Look, Memory, Policy, look
 from transparency.owner import Owner, OwnLabel, ShownCertificate
 from transparency.signed_note import Note
 from transparency.transport import Unreachable
 from transparency.watch_store import StoredAlarm, WatchStore
+
+LATER_SHARD_SECONDS: Final = 14 * 24 * 3600
+"""How long before the end of the last shard that is known certificates may be in the one that follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,7 @@ class NumberWatch:
         now = datetime.fromtimestamp(self.clock(), UTC)
         with self.store.lock(f"watch {self.owner.number.digits}"):
             return tuple(
-                self._look(log, shard)
-                for log in self.logs
-                for shard in log.description.shards
-                if shard.not_after_limit > now
+                self._look(log, shard) for log in self.logs for shard in _shards_to_watch(log.description, now)
             )
 
     def acknowledge(self, origin: str, indices: Iterable[int]) -> frozenset[int]:
@@ -88,18 +89,35 @@ class NumberWatch:
     def _look(self, log: LogClient, description: ShardDescription) -> ShardLook:
         memory = self.store.memory(self.owner.number, description.origin)
         shard, now = log.shard(description), self.clock()
+        ended = _ended(shard, now)
+        if datetime.fromtimestamp(now, UTC) >= description.not_after_limit:
+            return self._told(log, description, Look(memory, alarms=ended))
         try:
             label = self._label(log, description, memory)
         except LogAtFault as fault:
-            return self._told(log, description, Look(memory, alarms=[fault.alarm]))
+            return self._told(log, description, Look(memory, alarms=[*ended, fault.alarm]))
         except (LogRefused, TransparencyError, Unreachable) as error:
-            return self._told(log, description, Look(memory, troubles=[f"your label here is not known yet: {error}"]))
+            found = self._without_label(shard, memory, str(error))
+            found.alarms.extend(ended)
+            return self._told(log, description, found)
         found = look(shard, memory, self.owner, label, self.policy, now, lambda: self._door(log, description))
+        found.alarms.extend(ended)
         self._compare(shard, found)
         for auditor in self.auditors:
             if auditor.logs is None or log.description in auditor.logs:
                 self._hold_to(auditor, shard, found)
         return self._told(log, description, found)
+
+    def _without_label(self, shard: Shard, memory: Memory, why: str) -> Look:
+        """Return what there is to tell of a shard whose label for the number is not known: after a day, an alarm."""
+        now, since = self.clock(), memory.reached_at
+        found = Look(memory, troubles=[f"your label here is not known yet: {why}"])
+        if since is None:
+            found.memory = replace(memory, reached_at=now)
+        elif now - since > self.policy.stall_seconds:
+            text = f"what stands under your number here could not be looked up since {_time(since)}: {why}"
+            found.alarms.append(shard.fault(AlarmKind.UNWATCHED, text, {}, "label").alarm)
+        return found
 
     def _label(self, log: LogClient, shard: ShardDescription, memory: Memory) -> OwnLabel:
         """Return the label, by the proof that is remembered, that a certificate brought, or that the door gives."""
@@ -156,8 +174,7 @@ class NumberWatch:
             seen = Seen(b"" if note is None else note.to_bytes(), now)
             found.memory = replace(memory, audited={**memory.audited, who: seen})
         elif now - former.at > self.policy.stall_seconds:
-            since = f"{datetime.fromtimestamp(former.at, UTC):%Y-%m-%d %H:%M} UTC"
-            text = f"{auditor.key.name} has confirmed no newer index since {since}"
+            text = f"{auditor.key.name} has confirmed no newer index since {_time(former.at)}"
             evidence = {"confirmed": former.note} if former.note else {}
             found.alarms.append(shard.fault(AlarmKind.NOT_AUDITED, text, evidence, who).alarm)
 
@@ -175,6 +192,24 @@ class NumberWatch:
             alarms=alarms,
             troubles=tuple(map(one_line, found.troubles)),
         )
+
+
+def _shards_to_watch(log: LogDescription, now: datetime) -> tuple[ShardDescription, ...]:
+    """Return the shards whose certificates may still be valid and, where they all have ended, the last."""
+    return tuple(shard for shard in log.shards if shard.not_after_limit > now) or log.shards[-1:]
+
+
+def _ended(shard: Shard, now: int) -> list[Alarm]:
+    """Return an alarm where certificates may by now be in shards that follow the last one that is known."""
+    last = shard.log.shards[-1]
+    if shard.description != last or now < last.not_after_limit.timestamp() - LATER_SHARD_SECONDS:
+        return []
+    text = f"what expires from {last.not_after_limit:%Y-%m-%d} on is in shards of this log that are not known here"
+    return [shard.fault(AlarmKind.UNWATCHED, text, {}, "later").alarm]
+
+
+def _time(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def compare(shard: Shard, ours: bytes, theirs: Note) -> Alarm | None:

@@ -178,6 +178,43 @@ def test_an_index_far_behind_is_told(world: World) -> None:
     assert kinds(world.look()) == {AlarmKind.STALL}
 
 
+def test_an_index_that_creeps_along_behind_the_tree_hides_nothing_for_long(world: World) -> None:
+    """A log that keeps a certificate in the part that nobody can look through, by moving both, is an alarm in a day."""
+    world.log.index_behind = LONGEST_TAIL + 10
+    world.log.fill(LONGEST_TAIL + 300)
+    world.attack()
+    for hours in range(0, 31, 6):
+        world.log.fill(50)
+        world.log.publish()
+        found = world.look()
+        assert "entries behind" in " ".join(found.troubles)
+        assert bool(found.alarms) is (hours > 24), hours
+        world.log.clock += 6 * 3600
+    assert kinds(found) == {AlarmKind.STALL}
+    world.log.index_behind = 0
+    world.log.publish()
+    assert kinds(world.look()) == {AlarmKind.UNKNOWN_CERTIFICATE}
+
+
+@pytest.mark.parametrize("kept_back", ["index/", "tile/", "index/checkpoint"])
+def test_a_log_that_answers_in_part_is_out_of_reach(world: World, kept_back: str) -> None:
+    """One that shows its checkpoint day after day, and never gets round to what stands under the label, is an alarm."""
+    files = world.log.fetch
+
+    def fetch(path: str) -> bytes:
+        if path.startswith(kept_back):
+            msg = "log.example did not answer within 10 seconds"
+            raise Unreachable(msg)
+        return files(path)
+
+    world.log.fetch = fetch  # type: ignore[method-assign]
+    world.attack()
+    for _ in range(3):
+        assert world.look().alarms == []
+        world.log.clock += 11 * 3600
+    assert kinds(world.look()) == {AlarmKind.STALL}
+
+
 # The attack
 
 

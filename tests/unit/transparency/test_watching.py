@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fakes.log_simulator import ORIGIN, LogSimulator, random_label
-from tests.fakes.small_pki import CALLER, STRANGER, Held, root
+from tests.fakes.small_pki import CALLER, STRANGER, Held, key, root
 from transparency import watch_store
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
 from transparency.auditor import Audited, audit
@@ -23,6 +24,7 @@ from transparency.cosignature import Ed25519Cosigner
 from transparency.errors import NoteError, ProofError, TileMissingError, TransparencyError
 from transparency.following import COSIGNED_PATH, Shard
 from transparency.label_index import MAP_CHECKPOINT_PATH
+from transparency.log_description import ShardDescription
 from transparency.monitor import STALL_SECONDS, Memory, Policy, Standing
 from transparency.notifying import CommandNotifier, NotTold, WebhookNotifier, tell_all
 from transparency.owner import owner_of
@@ -30,6 +32,7 @@ from transparency.proof import WitnessPolicy
 from transparency.proving import check, prove
 from transparency.signed_note import Ed25519Signer, Note, NoteSignature
 from transparency.transport import Answer, Question, Unreachable
+from transparency.vrf import VrfPrivateKey
 from transparency.watch_store import StoredAlarm, WatchStore, WatchStoreError
 from transparency.watching import DoorKey, NumberWatch, ShardLook, compare
 
@@ -145,9 +148,42 @@ def test_an_entry_is_acknowledged(log: LogSimulator, held: Held, store: WatchSto
 
 
 def test_shards_that_have_ended_are_left_alone(log: LogSimulator, held: Held, store: WatchStore) -> None:
-    """Certificates of a shard that is over have all expired."""
-    log.clock = int(log.shard.not_after_limit.timestamp())
-    assert watch(log, store, held).look() == ()
+    """Certificates of a shard that is over have all expired; of the shard that follows, all is told."""
+    limit = log.shard.not_after_limit
+    vrf, signer = VrfPrivateKey.generate(), Ed25519Signer("log.example/2026h2", Ed25519PrivateKey.generate())
+    later = ShardDescription(
+        "2026h2", signer.name, limit, limit.replace(year=2027), key(701).public_key(), vrf.public_key, signer.verifier
+    )
+    log.clock = int(limit.timestamp())
+    watched = replace(
+        watch(log, store, held),
+        logs=[LogClient.of(replace(log.description, shards=(log.shard, later)), Transport(lambda _: Answer(500)))],
+    )
+    assert [one.origin for one in watched.look()] == ["log.example/2026h2"]
+
+
+@pytest.mark.parametrize(("days", "alarms"), [(15, 0), (14, 1), (0, 1), (-400, 1)])
+def test_a_log_whose_later_shards_nobody_has_told_us_of_is_an_alarm(
+    log: LogSimulator, held: Held, store: WatchStore, days: int, alarms: int
+) -> None:
+    """Certificates that end behind the last known shard are in one that nobody looks at: get the newer log.json."""
+    log.clock = int((log.shard.not_after_limit - timedelta(days=days)).timestamp())
+    found = [alarm for one in watch(log, store, held).look() for alarm in one.alarms]
+    unseen = [alarm for alarm in found if alarm.kind is AlarmKind.UNWATCHED]
+    assert len(unseen) == alarms
+    assert all("2026-07-01" in one.text and "log update" in one.advice for one in unseen)
+
+
+def test_a_log_that_never_tells_the_label_is_an_alarm(log: LogSimulator, held: Held, store: WatchStore) -> None:
+    """What stands under a number there is out of its owner's sight, for whatever reason: a day of that is enough."""
+    refusing = Transport(lambda question: Answer(403, b"no") if question.body else log.ask(question))
+    watched = replace(watch(log, store, door=held), logs=[LogClient.of(log.description, refusing)])
+    log.certify(root("Careless Root", key_number=50), CALLER, key_number=66, serial=0xBAD)
+    log.publish()
+    assert only(watched.look()).alarms == ()
+    log.clock += STALL_SECONDS + 1
+    assert [one.kind for one in only(watched.look()).alarms] == [AlarmKind.UNWATCHED]
+    assert {one.kind for one in only(watch(log, store, door=held).look()).alarms} == {AlarmKind.UNKNOWN_CERTIFICATE}
 
 
 def test_two_watches_do_not_meet(log: LogSimulator, held: Held, store: WatchStore) -> None:
