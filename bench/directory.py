@@ -1,4 +1,4 @@
-"""What a directory costs: single lookups, signed and not, over HTTP; publishing; and importing many records.
+"""What a directory costs: single lookups, signed and not, over HTTP; and publishing.
 
 `answerback directory serve` runs as an operator runs it, with one process for the web, on SQLite. CPU time is that of
 the server alone, whatever its client takes: 1,500 lookups a second and core are 667 microseconds each, 4,000 are 250.
@@ -58,8 +58,8 @@ TARGET_SIGNED_US = 1e6 / 1500
 
 _FRESH_LOOKUPS = 2000
 """How many signed lookups are made at a time: they are good for a minute."""
-_PROGRAM = (sys.executable, "-m", "answerback", "directory")
-_ROOT = Path(__file__).parents[1]
+PROGRAM = (sys.executable, "-m", "answerback", "directory")
+ROOT = Path(__file__).parents[1]
 _LIFTED = """
 [quotas.caller]
 burst = 10000000
@@ -181,14 +181,14 @@ class BenchDirectory:
     @contextmanager
     def serving(self, *more: str) -> Iterator[Server]:
         """Serve while the block lasts."""
-        command = [*_PROGRAM, "serve", "--config", self.settings, *more]
-        with running(command, self.port, self.folder, {"PYTHONPATH": str(_ROOT)}) as server:
+        command = [*PROGRAM, "serve", "--config", self.settings, *more]
+        with running(command, self.port, self.folder, {"PYTHONPATH": str(ROOT)}) as server:
             yield server
 
 
 def _run(*arguments: str) -> None:
-    command = [*_PROGRAM, *arguments]
-    subprocess.run(command, check=True, cwd=_ROOT, capture_output=True, timeout=3600)
+    command = [*PROGRAM, *arguments]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=3600)
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def _hello(folder: Path, port: int) -> Iterator[Server]:
     """Serve next to nothing, by the same server: one process with as many threads."""
     command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "8", "--workers", "1"]
     command += ["--keep-alive", "15", "--no-control-socket", "--bind", f"127.0.0.1:{port}", "bench.hello:app"]
-    with running(command, port, folder, {"PYTHONPATH": str(_ROOT)}) as server:
+    with running(command, port, folder, {"PYTHONPATH": str(ROOT)}) as server:
         yield server
 
 

@@ -137,7 +137,7 @@ class Child:
             for number in _WATCHED:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
-            _end_with(parent)
+            end_with(parent)
             time.sleep(self._pause)
             code = self._run()
         except Exception:  # noqa: BLE001  # the parent logs the exit code, and starts it again
@@ -197,7 +197,7 @@ def _help(helper: Helper) -> int:
     return 0
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Ask the kernel to end this process when its parent dies; where it cannot (not Linux), the operator must."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

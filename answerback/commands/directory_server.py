@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +25,9 @@ from answerback.serving import (
     new_passphrase,
     require_clean_end,
 )
+
+if TYPE_CHECKING:
+    from number_directory.server.importing import Progress
 
 CONFIG_VARIABLE = "ANSWERBACK_DIRECTORY_CONFIG"
 
@@ -116,25 +121,63 @@ def worker(path: Path, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @_config
 @click.option("--processes", type=click.IntRange(1, 256), help="How many verify.  [default: one for each processor]")
+@click.option("--from-start", is_flag=True, help="Begin anew, also where an import of this file was stopped.")
 @json_option
-def import_(file: Path, path: Path, processes: int | None, as_json: bool) -> None:
+def import_(file: Path, path: Path, processes: int | None, from_start: bool, as_json: bool) -> None:
     """Take the signed records and access lists in FILE, one a line. Each is verified as if its owner had sent it.
 
-    To import a file again does no harm: what counts already stays.
+    An import that was stopped goes on where it was when the same file is imported again. What counts already stays.
     """
     from answerback.settings import load_directory
     from number_directory.server.importing import import_file
 
-    with _failing(), click.progressbar(length=file.stat().st_size, label="importing", file=sys.stderr) as progress:
-        done = import_file(load_directory(path), file, processes or os.cpu_count() or 1, progress.update)
+    with _failing():
+        config = load_directory(path)
+        done = import_file(config, file, processes or os.cpu_count() or 1, _ImportTeller(), from_start=from_start)
 
     def tell() -> None:
         click.echo(f"{done.taken} taken, {done.known} known before, {done.refused} refused")
         for reason, count in done.reasons.items():
             click.echo(f"  {count} times: {reason}")
 
-    data = {"taken": done.taken, "known": done.known, "refused": done.refused, "reasons": dict(done.reasons)}
-    emit(as_json, data, tell)
+    data = {"taken": done.taken, "known": done.known, "refused": done.refused, "skipped": done.skipped}
+    emit(as_json, {**data, "reasons": dict(done.reasons)}, tell)
+
+
+class _ImportTeller:
+    """Tells on standard error how an import goes: in place at a terminal, else in a line now and then."""
+
+    def __init__(self) -> None:
+        self._begun = self._told = time.monotonic()
+        self._in_place = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell, unless that was just done."""
+        now, done = time.monotonic(), progress.done
+        if done.statements == 0:
+            if done.skipped:
+                click.echo(f"an earlier import was stopped after {done.skipped} statements: going on behind them", err=True)
+            return
+        is_over = progress.position >= progress.size
+        if not is_over and now - self._told < (_TOLD_IN_PLACE if self._in_place else _TOLD_IN_LINES):
+            return
+        self._told = now
+        said = import_progress(progress, now - self._begun)
+        click.echo(f"\r{said:<76}" if self._in_place else said, err=True, nl=is_over or not self._in_place)
+
+
+_TOLD_IN_PLACE, _TOLD_IN_LINES = 0.5, 30.0
+
+
+def import_progress(progress: Progress, seconds: float) -> str:
+    """Return how far an import has come after `seconds`, how fast it goes and how long it will take, in words."""
+    read = progress.position - progress.done.skipped_bytes
+    left = (progress.size - progress.position) * seconds / max(read, 1)
+    rate = progress.done.statements / max(seconds, 0.001)
+    hours, minutes = divmod(round(left / 60), 60)
+    time_left = f"{hours} h {minutes} min left" if hours else f"{minutes} min left" if minutes else f"{left:.0f} s left"
+    share = 100 * progress.position // max(progress.size, 1)
+    return f"importing: {share} %, {rate:,.0f} statements a second, {time_left}"
 
 
 @click.command()
