@@ -61,7 +61,9 @@ def serve(program: WebProgram, announce: Announce) -> int:
     if not program.helpers:
         return _serve_web(program, listener, announce)
     web = Child("web", lambda: _serve_web(program, listener, announce))
-    return supervise(web, [Child.helping(helper) for helper in program.helpers], on_start=listener.close)
+    # A helper that kept the socket would let clients connect when the web has ended, and wait for nobody.
+    helpers = [Child.helping(helper, listener.close) for helper in program.helpers]
+    return supervise(web, helpers, on_start=listener.close)
 
 
 def listen(server: Listener) -> socket.socket:

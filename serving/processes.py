@@ -96,9 +96,14 @@ class Child:
         self.exit_code = 0
 
     @classmethod
-    def helping(cls, helper: Helper) -> Child:
-        """Return the process of a helper; its errors are told in the log."""
-        return cls(helper.name, lambda: _help(helper))
+    def helping(cls, helper: Helper, first: Callable[[], object] = lambda: None) -> Child:
+        """Return the process of a helper; its errors are told in the log. `first` lets go of what it inherits."""
+
+        def run() -> int:
+            first()
+            return _help(helper)
+
+        return cls(helper.name, run)
 
     @property
     def is_running(self) -> bool:

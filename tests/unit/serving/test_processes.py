@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +16,20 @@ from serving.errors import ConfigurationError, ServingError
 from serving.processes import Child, Helper, in_child, supervise
 
 TIMEOUT = 60
+STOPPED_WHILE_THE_EVENT_IS_LOCKED = """
+import os, signal, threading, time
+from serving.processes import until_stopped
+
+def run(stop: threading.Event) -> None:
+    with stop._cond:  # as in the middle of `stop.wait()`
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+    assert stop.wait(30)
+    print("stopped")
+
+until_stopped(run)
+"""
 
 
 def test_a_task_in_a_child_tells_its_error() -> None:
@@ -51,6 +67,13 @@ def test_a_child_returns_its_exit_code(run: Callable[[], int], code: int) -> Non
     while child.is_running:
         child.reap()
     assert child.exit_code == code
+
+
+def test_a_signal_stops_whoever_is_about_to_wait_for_it() -> None:
+    """SIGTERM, also several at once, ends a run that holds the event's own lock when it comes."""
+    command = [sys.executable, "-c", STOPPED_WHILE_THE_EVENT_IS_LOCKED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
 
 
 def test_helpers_are_started_again_and_end_with_their_leader(tmp_path: Path) -> None:
