@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import falcon.testing
@@ -14,7 +15,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import signature_hash
+from policies.facts import RevocationFacts, RevocationState
+from stir.certificate import AuthorityCertificate, AuthorityFields, authority_certificate, signature_hash
 from tests.fakes.log_world import NOW, SHARD, Authority, SequencerThread, key, make_config, make_log
 from transparency.server.config import LogConfig, Owner
 from transparency.server.log import Log
@@ -125,6 +127,44 @@ def test_an_operator_may_open_it_where_no_list_can_be_had(
     lists.served = crl_of(authority, SERIAL)
     log = opened(msgspec.structs.replace(config, owner=Owner("when-available")), lists)
     assert knock(log, authority, "another-request-of-mine").status_code == 401
+    log.storage.close()
+
+
+def test_an_authority_that_was_revoked_opens_nothing_for_its_numbers(tmp_path: Path, authority: Authority) -> None:
+    """RFC 5280 §6.1.3 (a)(3): below the admitted root, each authority that names a list is looked up in it too."""
+    issuing = AuthorityCertificate.read(authority.issuing)
+    fields = AuthorityFields(
+        common_name=issuing.common_name,
+        organization=issuing.organization,
+        public_key=authority.issuing_key.public_key(),
+        serial=authority.issuing.serial_number,
+        not_before=issuing.not_before,
+        not_after=issuing.not_after,
+        path_length=0,
+        ca_issuers_url="https://ca.example/root.der",
+        crl_url="https://ca.example/root.crl",
+    )
+    root_key = key(1)
+    listed = authority_certificate(fields, authority.root).sign(root_key, signature_hash(root_key))
+    below = dataclasses.replace(authority, issuing=listed)
+    config = make_config(tmp_path / "log", dataclasses.replace(authority, issuing=authority.root))
+    asked: list[tuple[str, ...]] = []
+
+    class Lists:
+        """Knows the number's certificate to be good, and its authority's to be revoked."""
+
+        def status(
+            self, certificate: x509.Certificate, issuer: x509.Certificate, urls: tuple[str, ...], at: datetime
+        ) -> RevocationFacts:
+            """Answer."""
+            asked.append(urls)
+            assert certificate.issuer == issuer.subject
+            state = RevocationState.REVOKED if certificate == listed else RevocationState.GOOD
+            return RevocationFacts(state, "so it is said", at)
+
+    log = make_log(config, revocation=Lists())
+    assert knock(log, below).status_code == 401
+    assert asked == [(LIST_URL,), ("https://ca.example/root.crl",)]
     log.storage.close()
 
 

@@ -20,7 +20,7 @@ from transparency.client import LogRefused
 from transparency.cosignature import parse_cosignature_key
 from transparency.server.app import create_log
 from transparency.server.config import Witness, Witnessing
-from transparency.server.errors import PublishingError
+from transparency.server.errors import HistoryError, PublishingError
 from transparency.server.log import Log
 from transparency.server.sequencer import Sequencer
 from transparency.server.sequencing import run_sequencer
@@ -184,6 +184,31 @@ def test_a_witness_with_two_keys_is_asked_until_it_used_both(world: World, caplo
     note = Note.parse(world.log.publisher.read(PATH) or b"")
     for key in world.two.witness.verifier_keys:
         assert note.verified_by([parse_cosignature_key(key)])
+
+
+def test_what_nobody_foresaw_stops_neither_the_log_nor_the_others(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault in asking one witness is in the operator's log, and the other's line is published."""
+
+    def broken(_: Answer) -> Answer:
+        raise RuntimeError("a fault of ours")
+
+    world.two.changed = broken
+    world.grow(5, 1)
+    world.gathering.step()
+    assert world.signers() == [ORIGIN, "one.example/w1"]
+    assert "the witness two.example/w1 could not be asked" in caplog.text
+
+
+@pytest.mark.parametrize("path", [PATH, COSIGNED])
+def test_a_damaged_checkpoint_is_told_and_not_cosigned(world: World, path: str) -> None:
+    """What the log's own key did not sign is sent to no witness, and put under nothing."""
+    world.grow(5, 1)
+    world.log.publisher.write({path: b"nonsense"})
+    with pytest.raises(HistoryError, match="checkpoint is damaged"):
+        world.gathering.step()
+    assert (world.one.asked, world.two.asked) == (0, 0)
 
 
 def test_a_witness_that_saw_another_history_says_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
