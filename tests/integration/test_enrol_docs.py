@@ -14,6 +14,7 @@ from tests.fakes.patient_clock import PatientClock
 from tests.integration.test_readme import DOCUMENTED_PORT, commands_and_output, free_port, run
 
 DOCS = Path(__file__).parents[2] / "docs"
+DIRECTORY_PORT = "15000"
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -39,24 +40,29 @@ def test_the_programs_of_the_how_to_page_run(
     assert second.startswith("+12025550123 ")
 
 
+def awaiting(port: str) -> str:
+    """Write what waits in bash until somebody listens on a port."""
+    return f"until (: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.1; done"
+
+
 @pytest.mark.slow
 def test_the_tutorial_works(tmp_path: Path) -> None:
     """What the tutorial tells a person to type works in this order and prints what it shows."""
-    port = free_port()
-    await_port = f"until (: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.1; done"
+    ports = {documented: free_port() for documented in (DOCUMENTED_PORT, DIRECTORY_PORT)}
+    started = iter(ports.values())
     outbox = "my-ca/outbox-development/*.txt"
     phone = f"< <(until ls {outbox} > /dev/null 2>&1; do sleep 0.1; done; tail -n 1 {outbox})"
     lines: list[str] = []
     shown: list[str] = []
     for block in blocks("tutorial/enrol-and-call.md", "console"):
-        commands, printed = commands_and_output(block.replace(DOCUMENTED_PORT, port))
+        commands, printed = commands_and_output(re.sub("|".join(ports), lambda found: ports[found[0]], block))
         shown += printed
         for command in commands:
             by_hand = {"answerback enrol": phone, "answerback trust add": "<<< y"}
             typed = next((what for name, what in by_hand.items() if command.startswith(name)), "")
-            lines += [f"{command} {typed}", *([await_port] if command.endswith("&") else [])]
+            lines += [f"{command} {typed}", *([awaiting(next(started))] if command.endswith("&") else [])]
     leave_nothing = "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"
     said = run("\n".join([leave_nothing, *lines]), tmp_path, tmp_path / "home")
-    assert len(shown) == 4
+    assert len(shown) == 14
     for line in shown:  # the columns of a table may be wider than on the page
         assert line.split() in [told.split() for told in said.splitlines()]
