@@ -9,6 +9,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from number_directory.hidden import HiddenKey
 from number_directory.server.admission import Admission
 from number_directory.server.config import DirectoryConfig
 from number_directory.server.directory import Clock, Directory, RandomBytes
@@ -23,7 +24,9 @@ from serving.key_files import KeyFiles, passphrase_of
 from transparency.signed_note import Ed25519Signer
 
 KEY_NAME = "record-log"
+HIDDEN_KEY_NAME = "hidden-numbers"
 _REPLAYS_SUFFIX = ".replays"
+_LOST_HIDDEN = "restore it from your backup, make a new one with `answerback directory hidden-key`, or offer none"
 _LOST = "restore it from your backup: the record log cannot go on without its key"
 
 
@@ -68,19 +71,35 @@ def create_directory(
         releases=Releases(lambda: published_size(own_storage, signer.name)),
         metrics=Metrics(config.folder / FOLDER),
         signer=signer,
+        hidden=open_hidden(config),
         clock=clock,
         random_bytes=random_bytes,
     )
 
 
-def key_files(config: DirectoryConfig) -> KeyFiles:
+def key_files(config: DirectoryConfig, lost: str = _LOST) -> KeyFiles:
     """Return where the directory's keys are; raise KeyStoreError where their passphrase is missing."""
-    return KeyFiles(config.keys.directory, passphrase_of(config.keys), _LOST)
+    return KeyFiles(config.keys.directory, passphrase_of(config.keys), lost)
 
 
 def open_signer(config: DirectoryConfig) -> Ed25519Signer:
     """Return the record log's key; raise KeyStoreError."""
     return Ed25519Signer(config.origin, key_files(config).ed25519(KEY_NAME))
+
+
+def open_hidden(config: DirectoryConfig) -> HiddenKey | None:
+    """Return the key of hidden numbers, None where they are not offered; raise KeyStoreError."""
+    return hidden_in(config, key_files(config, _LOST_HIDDEN))
+
+
+def hidden_in(config: DirectoryConfig, keys: KeyFiles) -> HiddenKey | None:
+    """Return the key of hidden numbers in a folder, None where they are not offered; raise KeyStoreError.
+
+    Its file holds the 32 random bytes of an Ed25519 key, which signs nothing: so it is kept as other keys are.
+    """
+    if not config.hidden.offered:
+        return None
+    return HiddenKey(keys.ed25519(HIDDEN_KEY_NAME).private_bytes_raw(), config.url)
 
 
 def open_storage(config: DirectoryConfig) -> Storage:

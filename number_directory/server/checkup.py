@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from number_directory.server.app import open_signer, open_storage
+from number_directory.description import DirectoryDescription
+from number_directory.errors import DescriptionError
+from number_directory.server.app import open_hidden, open_signer, open_storage
 from number_directory.server.config import DirectoryConfig
-from number_directory.server.errors import ServingError
+from number_directory.server.errors import ConfigurationError, ServingError
+from number_directory.server.initialise import DESCRIPTION_NAME
 from number_directory.server.number_events import JsonLinesFeed
 from number_directory.server.upkeep import sequencer_of
 from number_directory.server.web.operations import metrics_door
@@ -27,6 +30,7 @@ def examine(config: DirectoryConfig) -> list[Finding]:
     """Look at everything, and return what was found; nothing is changed but the database brought to this version."""
     looks: list[tuple[str, Callable[[DirectoryConfig], str]]] = [
         ("key", _key),
+        ("hidden numbers", _hidden),
         ("admission", _admission),
         ("database", _database),
         ("record log", _record_log),
@@ -45,6 +49,24 @@ def _finding(name: str, look: Callable[[DirectoryConfig], str], config: Director
 
 def _key(config: DirectoryConfig) -> str:
     return f"opens, and signs for {open_signer(config).name}"
+
+
+def _hidden(config: DirectoryConfig) -> str:
+    hidden = open_hidden(config)
+    if hidden is None:
+        return "are not offered"
+    file = config.folder / DESCRIPTION_NAME
+    try:
+        told = DirectoryDescription.from_json(file.read_bytes()).hidden_key
+    except FileNotFoundError:
+        return f"are evaluated; there is no {file} to compare the key with"
+    except (OSError, DescriptionError) as error:
+        msg = f"{file} cannot be read: {error}"
+        raise ConfigurationError(msg) from error
+    if told != hidden.public_key:
+        msg = f"{file} names another key for hidden numbers than the one in use: hand out the newest /directory.json"
+        raise ConfigurationError(msg)
+    return "are evaluated with the key that directory.json names"
 
 
 def _admission(config: DirectoryConfig) -> str:

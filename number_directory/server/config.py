@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from number_directory.hidden import DEEPEST
 from number_directory.server.quotas import Rate
 from serving import settings
 from serving.settings import Log, Server
@@ -28,7 +29,7 @@ class DirectoryListener(Server, frozen=True, forbid_unknown_fields=True):
 
 
 class Keys(settings.Keys, frozen=True, forbid_unknown_fields=True):
-    """Where the record log's key lives."""
+    """Where the keys of the record log and of hidden numbers live."""
 
     passphrase_variable: str = PASSPHRASE_VARIABLE
 
@@ -75,6 +76,19 @@ class RecordLog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipt_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
 
 
+class Hidden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How numbers are looked up without being shown, where that is offered.
+
+    Each bucket has at least `smallest_bucket` entries: as many numbers' as there are, the rest filled up. `depth` fixes
+    how many leading bits of a label name a bucket; without it, there are as many as leave that many numbers in each.
+    """
+
+    offered: bool = False
+    smallest_bucket: Annotated[int, msgspec.Meta(ge=2, le=256)] = 64
+    depth: Annotated[int, msgspec.Meta(ge=0, le=DEEPEST)] | None = None
+    unsigned: bool = True
+
+
 class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may read /metrics: nobody, or whoever sends `Authorization: Bearer` and the first line of `token_file`.
 
@@ -110,6 +124,7 @@ class DirectoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quotas: Quotas = Quotas()
     records: Records = Records()
     record_log: RecordLog = RecordLog()
+    hidden: Hidden = Hidden()
     metrics: Metrics = Metrics()
     number_events: tuple[NumberEvents, ...] = ()
     database: str = "sqlite:///directory.db"

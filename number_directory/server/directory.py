@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from number_directory.hidden import HiddenKey
 from number_directory.server.admission import Admission
 from number_directory.server.config import DirectoryConfig
 from number_directory.server.metrics import Metrics
@@ -32,6 +33,8 @@ class Directory:
     metrics: Metrics
     signer: Ed25519Signer
     """The record log's key."""
+    hidden: HiddenKey | None
+    """The key of hidden numbers, None where they are not offered."""
     clock: Clock
     random_bytes: RandomBytes
 

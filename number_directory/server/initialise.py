@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from number_directory.description import DirectoryDescription
-from number_directory.server.app import KEY_NAME
+from number_directory.server.app import HIDDEN_KEY_NAME, KEY_NAME, hidden_in
 from number_directory.server.config import CONFIG_NAME, PASSPHRASE_VARIABLE, DirectoryConfig
 from number_directory.server.describing import describe
 from number_directory.server.errors import ConfigurationError
@@ -71,7 +71,9 @@ def furnish(config: DirectoryConfig, passphrase: bytes | None) -> DirectoryDescr
     """Make what settings and an admission list lack: key, description and tables. Raises a ServingError."""
     keys = KeyFiles(config.keys.directory, passphrase)
     keys.write(KEY_NAME, Ed25519PrivateKey.generate())
-    description = describe(config, Ed25519Signer(config.origin, keys.ed25519(KEY_NAME)))
+    if config.hidden.offered:
+        keys.write(HIDDEN_KEY_NAME, Ed25519PrivateKey.generate())
+    description = describe(config, Ed25519Signer(config.origin, keys.ed25519(KEY_NAME)), hidden_in(config, keys))
     write_synced(config.folder / DESCRIPTION_NAME, description.to_json())
     storage = Storage.open(config.database)
     storage.migrate()

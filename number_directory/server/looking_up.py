@@ -6,10 +6,10 @@ absent or denied, and finds nothing either way. Quotas, replays and signatures c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from number_directory.errors import LookupRequestError
 from number_directory.lookup import LookupAnswer, SignedLookup, read_lookup
@@ -19,7 +19,7 @@ from number_directory.server.quotas import Rate
 from number_directory.server.replays import KEY_SIZE
 from number_directory.server.storage import MOVE, Shown
 from number_directory.server.storage.grants import names_of
-from number_directory.statement import FRESH_SECONDS
+from number_directory.statement import FRESH_SECONDS, SignedStatement
 from stir.telephone_number import TelephoneNumber
 
 SIGNED: Final = "signed"
@@ -37,11 +37,14 @@ def look_up(directory: Directory, body: bytes, address: str) -> bytes:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
     now = directory.clock()
     if isinstance(asked, SignedLookup):
-        caller = _caller(directory, asked, now)
+        caller = signer_of(directory, asked, asked.request, now)
         numbers, tokens, kind = asked.request.numbers, asked.request.tokens, SIGNED
     else:
         caller, numbers, tokens, kind = None, asked.numbers, asked.tokens, OPEN
-    _charge(directory, caller, address, numbers, now)
+    marks = directory.quotas.marks(number.digits for number in numbers)
+    charge(directory, caller, address, lambda key, rate: directory.quotas.charge(key, marks, rate, now))
+    if isinstance(asked, SignedLookup) and caller is not None:  # what a quota refused may be sent again
+        spend(directory, caller, asked.request.token_id, asked.request.issued_at, now)
     names = names_of(caller, [sha256(token.encode("ascii")).digest() for token in tokens])
     shown = directory.storage.grants.shown(numbers, names, now)
     answer, found = _answer(numbers, shown)
@@ -49,13 +52,29 @@ def look_up(directory: Directory, body: bytes, address: str) -> bytes:
     return answer.to_json()
 
 
-def _caller(directory: Directory, asked: SignedLookup, now: datetime) -> TelephoneNumber:
-    """Return the number that signed a lookup for this directory, just now, and has not sent it before."""
-    request = asked.request
+class Once(Protocol):
+    """What a caller signs to be answered by one directory, soon, and once."""
+
+    @property
+    def audience(self) -> str:
+        """The directory's URL."""
+        ...
+
+    @property
+    def issued_at(self) -> int:
+        """When it was signed, in seconds since 1970."""
+        ...
+
+    @property
+    def token_id(self) -> str:
+        """What tells it apart."""
+        ...
+
+
+def signer_of(directory: Directory, asked: SignedStatement, request: Once, now: datetime) -> TelephoneNumber:
+    """Return the number that signed a question for this directory, just now; `spend` tells whether it did before."""
     require_fresh(directory, request.audience, request.issued_at, now)
-    caller = directory.admission.admit(asked, None, now).number
-    spend(directory, caller, request.token_id, request.issued_at, now)
-    return caller
+    return directory.admission.admit(asked, None, now).number
 
 
 def require_fresh(directory: Directory, audience: str, issued_at: int, now: datetime) -> None:
@@ -80,22 +99,20 @@ def spend(directory: Directory, signer: TelephoneNumber, request_id: str, issued
         raise Refusal(RefusalKind.REPLAYED, "this request was answered before: sign a new one, with another jti")
 
 
-def _charge(
-    directory: Directory,
-    caller: TelephoneNumber | None,
-    address: str,
-    numbers: Sequence[TelephoneNumber],
-    now: datetime,
+def charge(
+    directory: Directory, caller: TelephoneNumber | None, address: str, pay: Callable[[bytes, Rate], int]
 ) -> None:
-    """Have the caller and its address pay for the numbers that are new to them."""
+    """Have the caller and its address pay for the numbers that are new to them.
+
+    `pay` charges one of them, by its key and rate, and returns for how many.
+    """
     quotas, settings = directory.quotas, directory.config.quotas
-    marks = quotas.marks(number.digits for number in numbers)
     payers: list[tuple[str, str, Rate]] = [("address", address, settings.address.rate)]
     if caller is not None:
         payers.append(("caller", caller.digits, settings.caller.rate))
     for by, payer, rate in payers:
         try:
-            new = quotas.charge(quotas.key(by, payer), marks, rate, now)
+            new = pay(quotas.key(by, payer), rate)
         except Refusal:
             directory.metrics.limited(by)
             raise

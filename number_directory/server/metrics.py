@@ -59,6 +59,8 @@ _ALL = (
         "why",
         ("revoked", *(kind.value for kind in EventKind)),
     ),
+    # New ones stand last: each has its place in files that outlive a version.
+    _Series("directory_hidden_numbers", "Blinded numbers that were evaluated", "kind", _KINDS),
 )
 _PLACES = {
     (series.name, value): place
@@ -88,6 +90,10 @@ class Metrics:
         self._add("directory_lookups", kind, 1)
         self._add("directory_numbers_asked", kind, asked)
         self._add("directory_numbers_found", kind, found)
+
+    def evaluated(self, kind: str, count: int) -> None:
+        """Count blinded numbers that were evaluated, for a signed question or an open one."""
+        self._add("directory_hidden_numbers", kind, count)
 
     def charged(self, by: str, new: int) -> None:
         """Count numbers that were new to a caller or an address."""

@@ -151,6 +151,18 @@ class Quotas:
             account.unshared.extend(new)
         return len(new)
 
+    def charge_unread(self, key: bytes, count: int, rate: Rate, now: datetime) -> int:
+        """Pay for numbers that nobody can read or compare, all or none; return how many: each is new, each time.
+
+        Nothing of them is remembered. Raises Refusal as `charge` does.
+        """
+        with self._lock:
+            account = self._account(key)
+            if count > account.tokens:
+                self._take(key, account, (), rate, now, count)
+            account.tokens -= count
+        return count
+
     def _account(self, key: bytes) -> _Account:
         account = self._accounts.get(key)
         if account is None:
@@ -161,13 +173,15 @@ class Quotas:
             self._accounts.move_to_end(key)
         return account
 
-    def _take(self, key: bytes, account: _Account, marks: Sequence[int], rate: Rate, now: datetime) -> list[int]:
+    def _take(
+        self, key: bytes, account: _Account, marks: Sequence[int], rate: Rate, now: datetime, unread: int = 0
+    ) -> list[int]:
         """Get tokens and the shared memory; return the marks that are new even to that."""
-        settled = _Settling(account, marks, rate, now)
+        settled = _Settling(account, marks, rate, now, unread)
         self._shared.change(key, settled.change)
         account.seen, account.unshared = settled.seen, []
         if settled.wait is not None:
-            if len(settled.new) > rate.burst:
+            if len(settled.new) + unread > rate.burst:
                 detail = f"at most {rate.burst} numbers that are new to you can be asked for at once; ask for fewer"
             else:
                 detail = "you have asked for too many numbers that are new to you; ask for fewer, or wait"
@@ -179,8 +193,9 @@ class Quotas:
 class _Settling:
     """One turn at the shared bucket: what this front end has noted goes in, and tokens come out."""
 
-    def __init__(self, account: _Account, marks: Sequence[int], rate: Rate, now: datetime) -> None:
+    def __init__(self, account: _Account, marks: Sequence[int], rate: Rate, now: datetime, unread: int) -> None:
         self._account = account
+        self._unread = unread
         self._marks = marks
         self._rate = rate
         self._now = now
@@ -196,7 +211,7 @@ class _Settling:
             self.seen.add(mark)
         self.new = self.seen.new_among(self._marks)
         full_at = max(kept.full_at or self._now, self._now)
-        full_at = self._pay(full_at, len(self.new) - self._account.tokens)
+        full_at = self._pay(full_at, len(self.new) + self._unread - self._account.tokens)
         return Kept(self.seen.to_bytes(), full_at)
 
     def _pay(self, full_at: datetime, missing: int) -> datetime:

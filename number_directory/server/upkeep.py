@@ -5,6 +5,7 @@ One worker is at work on a database at a time. Another one stands by, and takes 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from number_directory.server.app import create_directory
 from number_directory.server.config import DirectoryConfig
 from number_directory.server.directory import Directory
 from number_directory.server.errors import HistoryError, ServingError
+from number_directory.server.hidden_upkeep import HiddenKeeper
 from number_directory.server.number_events import JsonLinesFeed, follow
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
 from number_directory.server.revocation import end_revoked
@@ -30,9 +32,12 @@ _log = logging.getLogger(__name__)
 
 HOUSE_SECONDS = 60.0
 """How often the house is looked after; revocation lists are asked for when they are due."""
+HIDDEN_SECONDS = 1.0
+"""How often the labels of numbers that were opened to anyone are made."""
 STAND_BY_SECONDS = 2.0
 """How often a worker that stands by looks whether the other is still there."""
 
+_TURNS_OF_THE_HOUSE = int(HOUSE_SECONDS / HIDDEN_SECONDS)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _FORGOTTEN_AT_ONCE = 500
 _CONFLICTS_KEPT = timedelta(days=365)
@@ -73,11 +78,14 @@ def _work(directory: Directory, stop: threading.Event) -> None:
     sequencer.recover()
     house = threading.Thread(target=_keep_up, args=(House(directory), stop), name="house")
     house.start()
+    hidden = threading.Thread(target=_keep_hidden, args=(directory, stop), name="hidden")
+    hidden.start()
     try:
         _sequence(sequencer, directory.config.record_log.pool_milliseconds / 1000, stop)
     finally:
         stop.set()
         house.join()
+        hidden.join()
 
 
 def _sequence(sequencer: Sequencer, period: float, stop: threading.Event) -> None:
@@ -121,12 +129,30 @@ def _keep_up(house: House, stop: threading.Event) -> None:
     while not stop.wait(wait):
         wait = HOUSE_SECONDS
         for name, job in jobs:
-            try:
-                job()
-            except ServingError as error:
-                _log.error("upkeep_failed", extra=facts(job=name, reason=str(error)))
-            except Exception:  # noqa: BLE001 - the next turn comes: without this thread revoked records would stay
-                _log.exception("upkeep_failed", extra=facts(job=name))
+            _do(name, job)
+
+
+def _do(name: str, job: Callable[[], object]) -> None:
+    try:
+        job()
+    except ServingError as error:
+        _log.error("upkeep_failed", extra=facts(job=name, reason=str(error)))
+    except Exception:  # noqa: BLE001 - the next turn comes: without this thread revoked records would stay
+        _log.exception("upkeep_failed", extra=facts(job=name))
+
+
+def _keep_hidden(directory: Directory, stop: threading.Event) -> None:
+    """Make labels soon after numbers are opened, where hidden numbers are offered."""
+    if directory.hidden is None:
+        return
+    keeper = HiddenKeeper(directory, directory.hidden)
+    for turn in itertools.count():
+        _do("hidden", keeper.fill)
+        if turn % _TURNS_OF_THE_HOUSE == 0:
+            _do("hidden:ended", keeper.forget_ended)
+            _do("hidden:buckets", keeper.lay_out)
+        if stop.wait(HIDDEN_SECONDS):
+            return
 
 
 def forget(directory: Directory) -> int:

@@ -13,14 +13,17 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
+from number_directory.hidden import HiddenQuestion
+from number_directory.hidden_lookup import HiddenRequest
 from number_directory.lookup import LookupAnswer, LookupRequest, OpenLookup
 from number_directory.move import Move
 from number_directory.own_listing import OwnAnswer, OwnListing
 from number_directory.receipt import Acceptance
 from number_directory.record import Medium, Record, sign_record
-from number_directory.server.app import KEY_NAME, create_directory, key_files
-from number_directory.server.config import DirectoryConfig, Keys, RecordLog
+from number_directory.server.app import HIDDEN_KEY_NAME, KEY_NAME, create_directory, key_files
+from number_directory.server.config import DirectoryConfig, Hidden, Keys, RecordLog
 from number_directory.server.directory import Directory
+from number_directory.server.hidden_upkeep import HiddenKeeper
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
 from number_directory.server.web import build_web
 from number_directory.statement import statement_body
@@ -70,13 +73,15 @@ def make_config(folder: Path, authority: Authority, database: str | None = None,
         "admission": admission,
         "keys": Keys(directory=folder / "keys", unencrypted=True),
         "record_log": RecordLog(wait_milliseconds=0),
+        "hidden": Hidden(offered=True, smallest_bucket=8),
         "database": database or f"sqlite:///{folder / 'directory.db'}",
         "folder": folder,
     }
     config = DirectoryConfig(**{**parts, **settings})  # type: ignore[arg-type]
     files = key_files(config)
-    if not files.path(KEY_NAME).exists():
-        files.write(KEY_NAME, Ed25519PrivateKey.generate())
+    for name in (KEY_NAME, HIDDEN_KEY_NAME):
+        if not files.path(name).exists():
+            files.write(name, Ed25519PrivateKey.generate())
     return config
 
 
@@ -169,6 +174,14 @@ class DirectoryWorld:
         request = LookupRequest(audience, now, request_id or self.request_id(), tuple(numbers), tuple(tokens))
         return request.sign(held.key, held.chain)
 
+    def hidden_token(
+        self, blinded: Sequence[bytes] | None = None, caller: TelephoneNumber = CALLER, audience: str = URL
+    ) -> str:
+        """Return a signed question for hidden numbers; without any, for the owner's."""
+        held, now = self.held(caller), int(self.clock().timestamp())
+        elements = HiddenQuestion([OWNER]).blinded if blinded is None else tuple(blinded)
+        return HiddenRequest(audience, now, self.request_id(), elements).sign(held.key, held.chain)
+
     def request_id(self) -> str:
         """Return a request id that was not used before."""
         return f"request-{next(self._ids):016}"
@@ -217,6 +230,11 @@ class DirectoryWorld:
         held = self.held(number)
         question = OwnListing(URL, int(self.clock().timestamp()), self.request_id(), number)
         return question.sign(held.key, held.chain)
+
+    def keeper(self) -> HiddenKeeper:
+        """Return the worker's keeper of hidden numbers."""
+        assert self.directory.hidden is not None
+        return HiddenKeeper(self.directory, self.directory.hidden)
 
     def sequencer(self) -> Sequencer:
         """Return a sequencer of the record log."""

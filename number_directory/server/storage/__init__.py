@@ -11,6 +11,7 @@ from number_directory.server.storage.conflicts import Conflict, Conflicts
 from number_directory.server.storage.entries import MOVE, Entries, Entry, EntryState
 from number_directory.server.storage.feeds import Feeds
 from number_directory.server.storage.grants import Grants, Shown, Visibility
+from number_directory.server.storage.hidden import NO_LAYOUT, HiddenNumbers, Layout
 from number_directory.server.storage.numbers import KeptNumber, Numbers
 from number_directory.server.storage.record_tree import KeptTree, RecordTree
 from number_directory.server.storage.shared import Secrets, SharedQuotas, SharedReplays
@@ -19,6 +20,7 @@ from serving.storage import ProgramStorage
 
 __all__ = [
     "MOVE",
+    "NO_LAYOUT",
     "Conflict",
     "Entry",
     "EntryState",
@@ -26,6 +28,7 @@ __all__ = [
     "KeptAuthority",
     "KeptNumber",
     "KeptTree",
+    "Layout",
     "Shown",
     "Storage",
     "Visibility",
@@ -53,6 +56,7 @@ class Storage(ProgramStorage):
         self.numbers = Numbers(database)
         self.entries = Entries(database)
         self.grants = Grants(database)
+        self.hidden = HiddenNumbers(database)
         self.conflicts = Conflicts(database)
         self.authorities = Authorities(database)
         self.tree = RecordTree(database)

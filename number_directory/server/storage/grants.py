@@ -28,6 +28,7 @@ _NUMBERS_AT_ONCE = (1, 4, 16, 100)
 _GRANTEES_AT_ONCE = (1, 17, 33)
 """A statement is made for these counts and what is missing is filled up, so that the database knows every statement."""
 _ADD = "INSERT INTO directory_grants (key, app, number, shows) VALUES (?, ?, ?, ?)"
+_NOTE_OPEN = "INSERT INTO directory_hidden (number) VALUES (?) ON CONFLICT (number) DO NOTHING"
 _BETWEEN = b":"
 _NUMBER_BYTES = 8
 
@@ -93,6 +94,10 @@ class Grants:
         self.database.run("DELETE FROM directory_grants WHERE number = ?", value)
         if grants:
             self.database.run_many(_ADD, [(key_of(one.grantee, value), one.app, value, one.shows) for one in grants])
+        if any(one.grantee == ANYONE for one in grants):
+            self.database.run(_NOTE_OPEN, value)
+        else:
+            self.database.run("DELETE FROM directory_hidden WHERE number = ?", value)
 
     def grantees(self, number: TelephoneNumber) -> list[bytes]:
         """Return everybody who may see something of a number."""

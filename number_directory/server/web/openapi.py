@@ -42,6 +42,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "responses": {"200": _success(operation), **_refusals(operation)},
     }
+    if operation.revalidates:
+        described["responses"]["304"] = {"description": "Whoever sent its ETag has it already."}
     if operation.takes is not None:
         described["requestBody"] = {"required": True, "content": {falcon.MEDIA_JSON: _reference(operation.takes)}}
     if operation.part is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +13,11 @@ import falcon
 
 from number_directory.access_list import LARGEST_ACCESS_LIST
 from number_directory.errors import StatementError
+from number_directory.hidden_lookup import BUCKETS_PATH, EVALUATE_PATH
+from number_directory.hidden_lookup import LARGEST_QUESTION as LARGEST_HIDDEN_QUESTION
 from number_directory.lookup import LARGEST_QUESTION
 from number_directory.receipt import Acceptance, PublishReceipt
-from number_directory.server import listing, looking_up, moving, publishing, record_log
+from number_directory.server import hidden, listing, looking_up, moving, publishing, record_log
 from number_directory.server.describing import describe
 from number_directory.server.directory import Directory
 from number_directory.server.errors import ConfigurationError, Refusal, RefusalKind
@@ -24,7 +27,7 @@ from number_directory.server.web import schemas
 from number_directory.server.web.schemas import Schema
 from number_directory.statement import LARGEST_STATEMENT, read_statement_body
 from stir.errors import JwsError
-from stir.jws import decode_base64url
+from stir.jws import decode_base64url, encode_base64url
 
 _ROOM_FOR_JSON: Final = 64
 _HASH_SIZE: Final = 32
@@ -32,6 +35,7 @@ _TILE_TYPE = "application/octet-stream"
 _TEXT_TYPE = "text/plain; charset=utf-8"
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _FOR_A_MOMENT = "public, max-age=1"
+_FOR_A_MINUTE = "public, max-age=60"
 _PRIVATE = "no-store"
 
 
@@ -52,6 +56,8 @@ class Answer:
     data: bytes = field(repr=False)
     content_type: str = falcon.MEDIA_JSON
     cache_control: str = _PRIVATE
+    etag: str | None = None
+    """Tells this answer from others of the same path, in quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Operation:
     part: Mapping[str, Any] | None = None
     refuses: tuple[RefusalKind, ...] = ()
     needs_authorization: bool = False
+    revalidates: bool = False
+    """Whether it has an ETag, and answers 304 to whoever has that already."""
 
 
 _ANY_BODY = (RefusalKind.MALFORMED, RefusalKind.REQUEST_TOO_LARGE, RefusalKind.UNSUPPORTED_MEDIA_TYPE)
@@ -82,6 +90,7 @@ def operations(directory: Directory) -> tuple[Operation, ...]:
     return (
         *_of_owners(directory),
         *_of_callers(directory),
+        *_of_hidden_callers(directory),
         *_of_the_record_log(directory),
         *_of_the_operator(directory),
     )
@@ -148,6 +157,46 @@ def _of_callers(directory: Directory) -> tuple[Operation, ...]:
     )
 
 
+def _of_hidden_callers(directory: Directory) -> tuple[Operation, ...]:
+    key = directory.hidden
+    if key is None:
+        return ()
+    return (
+        Operation(
+            "POST",
+            f"/{EVALUATE_PATH}",
+            "Evaluate up to 100 blinded numbers (RFC 9497, ristretto255-SHA512), signed or not.",
+            lambda asked: Answer(hidden.evaluate(directory, key, asked.body, asked.payer)),
+            schemas.EVALUATED,
+            takes=schemas.BLINDED,
+            largest=LARGEST_HIDDEN_QUESTION,
+            refuses=(*_ANY_BODY, *_SIGNER, *_ONCE, RefusalKind.QUOTA_EXCEEDED, RefusalKind.UNAUTHORIZED),
+        ),
+        Operation(
+            "GET",
+            f"/{BUCKETS_PATH}",
+            "How many leading bits of a number's label name its bucket.",
+            lambda _: Answer(hidden.layout(directory, key), cache_control=_FOR_A_MINUTE),
+            schemas.LAYOUT,
+            refuses=(RefusalKind.DIRECTORY_BUSY,),
+        ),
+        Operation(
+            "GET",
+            f"/{BUCKETS_PATH}/{{bucket}}",
+            "A bucket of what anyone may see, sealed under the numbers that it is of.",
+            lambda asked: _bucket(hidden.bucket(directory, key, asked.part)),
+            content_type=_TILE_TYPE,
+            part=schemas.BUCKET,
+            refuses=(RefusalKind.NOT_FOUND, RefusalKind.DIRECTORY_BUSY),
+            revalidates=True,
+        ),
+    )
+
+
+def _bucket(data: bytes) -> Answer:
+    return Answer(data, _TILE_TYPE, _FOR_A_MINUTE, f'"{encode_base64url(sha256(data).digest()[:16])}"')
+
+
 def _of_the_record_log(directory: Directory) -> tuple[Operation, ...]:
     return (
         Operation(
@@ -180,7 +229,7 @@ def _of_the_record_log(directory: Directory) -> tuple[Operation, ...]:
 
 
 def _of_the_operator(directory: Directory) -> tuple[Operation, ...]:
-    description = describe(directory.config, directory.signer).to_json()
+    description = describe(directory.config, directory.signer, directory.hidden).to_json()
     may_read = metrics_door(directory.config.metrics.access, directory.config.metrics.token_file)
     return (
         Operation(

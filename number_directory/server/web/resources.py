@@ -62,11 +62,21 @@ def _responder(operation: Operation) -> Callable[..., None]:
             authorization=(req.get_header("Authorization") or "") if operation.needs_authorization else "",
         )
         answer = operation.answer(asked)
+        resp.set_header("Cache-Control", answer.cache_control)
+        if answer.etag is not None:
+            resp.set_header("ETag", answer.etag)
+            if _has(req, answer.etag):
+                resp.status = falcon.HTTP_304
+                return
         resp.data = answer.data
         resp.content_type = answer.content_type
-        resp.set_header("Cache-Control", answer.cache_control)
 
     return respond
+
+
+def _has(req: falcon.Request, etag: str) -> bool:
+    """Tell whether whoever asks has the answer of this ETag already (RFC 9110 §13.1.2)."""
+    return etag in {tag.strip() for tag in (req.get_header("If-None-Match") or "").split(",")}
 
 
 def _read(req: falcon.Request, largest: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from number_directory.access_list import LARGEST_ACCESS_LIST
+from number_directory.hidden import DEEPEST
 from number_directory.lookup import LARGEST_ANSWER, MOST_NUMBERS, MOST_TOKENS
 from number_directory.statement import LARGEST_STATEMENT
 
@@ -35,6 +36,12 @@ HASH: Final = {
     "type": "string",
     "pattern": "^[A-Za-z0-9_-]{43}$",
     "description": "the SHA-256 of the statement, in base64url without padding",
+}
+BUCKET: Final = {
+    "type": "string",
+    "pattern": "^(0|[1-9][0-9]?)-(0|[1-9a-f][0-9a-f]{0,4})$",
+    "description": "the depth of the buckets, and the bucket's index in hexadecimal",
+    "examples": ["0-0", "7-5a"],
 }
 TILE: Final = {"type": "string", "pattern": "^[a-z0-9./]{1,80}$", "examples": ["0/000.p/1"]}
 
@@ -72,6 +79,39 @@ QUESTION: Final = Schema(
         ]
     },
 )
+BLINDED: Final = Schema(
+    "Blinded",
+    {
+        "oneOf": [
+            STATEMENT.schema,
+            _object(
+                ("blinded",),
+                blinded={
+                    "type": "array",
+                    "items": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
+                    "minItems": 1,
+                    "maxItems": MOST_NUMBERS,
+                    "uniqueItems": True,
+                    "description": "ristretto255 elements, in base64url without padding",
+                },
+            ),
+        ]
+    },
+)
+EVALUATED: Final = Schema(
+    "Evaluated",
+    _object(
+        ("evaluated",),
+        evaluated={
+            "type": "array",
+            "items": {"type": "string", "pattern": "^[A-Za-z0-9_-]{128}$"},
+            "minItems": 1,
+            "maxItems": MOST_NUMBERS,
+            "description": "for each, the evaluated element and its proof, in base64url without padding",
+        },
+    ),
+)
+LAYOUT: Final = Schema("Layout", _object(("depth",), depth={"type": "integer", "minimum": 0, "maximum": DEEPEST}))
 ACCEPTANCE: Final = Schema(
     "Acceptance", _object(("result",), result={"type": "string", "enum": ["newer", "same"]}, receipt=_RECEIPT)
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from number_directory import access_list, description, lookup, move, own_listing, record
+from number_directory import access_list, description, hidden, hidden_lookup, lookup, move, own_listing, record
 from number_directory.access_list import GrantKind
 from number_directory.record import Medium
 from number_directory.statement import FRESH_SECONDS, LARGEST_STATEMENT
@@ -22,6 +22,7 @@ TEXT = " ".join(
         ("record", record.TYPE, record.LARGEST_RECORD),
         ("access list", access_list.TYPE, access_list.LARGEST_ACCESS_LIST),
         ("lookup", lookup.TYPE, LARGEST_STATEMENT),
+        ("question for hidden numbers", hidden_lookup.TYPE, LARGEST_STATEMENT),
         ("owner's question", own_listing.TYPE, LARGEST_STATEMENT),
         ("move", move.TYPE, LARGEST_STATEMENT),
     ],
@@ -46,6 +47,15 @@ def test_the_reference_names_every_statement(name: str, type_: str, longest: int
         f"up to {lookup.SMALLEST_ANSWER // 1024} KiB or a double of that, up to {lookup.LARGEST_ANSWER >> 20} MiB",
         ", ".join(f"`{medium}`" for medium in list(Medium)[:-1]) + f" and `{list(Medium)[-1]}`",
         *(f'"{kind}"' for kind in GrantKind),
+        *(f"`{one.decode()}`" for one in (hidden._INFO, hidden._INPUT, hidden._LABEL, hidden._RECORDS)),
+        f"`POST /{hidden_lookup.EVALUATE_PATH}`",
+        f"`GET /{hidden_lookup.BUCKETS_PATH}`",
+        f"`blinded` are 1 to {hidden.MOST_NUMBERS} elements",
+        f"each an element of {hidden.ELEMENT_BYTES} bytes",
+        f"{hidden.EVALUATED_BYTES} bytes in base64url",
+        f"`depth`, 0 to {hidden.DEEPEST}, is",
+        f"A bucket of at most {hidden.LARGEST_BUCKET >> 20} MiB",
+        f"up to {hidden.SMALLEST_SEALED >> 10} KiB, 8, 16, 32 or {hidden.LARGEST_SEALED >> 10}",
     ],
 )
 def test_the_reference_tells_the_limits(words: str) -> None:

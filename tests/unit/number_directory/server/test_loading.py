@@ -41,7 +41,7 @@ def test_a_check_up_tells_each_mistake(tmp_path: Path, new: NewDirectory, monkey
     config = load_config(initialise(tmp_path / "d", new).config)
     monkeypatch.setenv("ANSWERBACK_DIRECTORY_PASSPHRASE", "wrong")
     failed = {finding.name: finding.detail for finding in examine(config) if not finding.is_ok}
-    assert set(failed) == {"key", "record log"}
+    assert set(failed) == {"key", "hidden numbers", "record log"}
     assert "passphrase is wrong" in failed["key"]
 
 
@@ -103,7 +103,16 @@ def test_every_commented_setting_shows_its_default(tmp_path: Path, new: NewDirec
     path = initialise(tmp_path / "d", new).config
     before = load_config(path)
     lines = path.read_text().split("# Ports and reassignments")[0].splitlines()
-    optional = ("#folder", "#certificate", "#key", "#[server.tls]", "#token_file", "#passphrase_file", "#unencrypted")
+    optional = (
+        "#folder",
+        "#certificate",
+        "#key",
+        "#[server.tls]",
+        "#token_file",
+        "#depth",
+        "#passphrase_file",
+        "#unencrypted",
+    )
     shown = [line[1:] if line.startswith("#") and not line.startswith(("# ", *optional)) else line for line in lines]
     path.write_text("\n".join(shown))
     assert load_config(path) == before

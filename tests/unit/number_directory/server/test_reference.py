@@ -20,11 +20,12 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], msgspec.Struct | None]] = {
     "`[quotas.address]`": (config.Quota, config.Quotas().address),
     "`[records]`": (config.Records, None),
     "`[record_log]`": (config.RecordLog, None),
+    "`[hidden]`": (config.Hidden, None),
     "`[metrics]`": (config.Metrics, None),
     "`[[number_events]]`": (config.NumberEvents, None),
     "`[log]`": (Log, None),
 }
-TABLES = {"server", "keys", "quotas", "records", "record_log", "metrics", "number_events", "log"}
+TABLES = {"server", "keys", "quotas", "records", "record_log", "hidden", "metrics", "number_events", "log"}
 
 
 def rows(page: str, section: str) -> dict[str, list[str]]:

@@ -39,7 +39,7 @@ def test_the_document_is_made_of_the_operations_that_are_served(small_world: Dir
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == {(one.method, one.path) for one in operations(small_world.directory)}
     for method, path in described:
-        place = path.replace("{hash}", "A" * 43).replace("{path}", "0/000")
+        place = path.replace("{hash}", "A" * 43).replace("{path}", "0/000").replace("{bucket}", "0-0")
         assert small_world.client.simulate_request(method, place).status_code != 405
 
 
@@ -62,7 +62,7 @@ def test_what_is_not_there_is_a_problem(
     assert refusal(small_world.client.simulate_request(method, path)) == expected
 
 
-@pytest.mark.parametrize("path", ["/records", "/access-lists", "/own", "/lookup", "/moves"])
+@pytest.mark.parametrize("path", ["/records", "/access-lists", "/own", "/lookup", "/moves", "/hidden/evaluate"])
 class TestBodies:
     """What every POST does with what it is sent."""
 
@@ -91,6 +91,7 @@ class TestBodies:
             "/own": small_world.record_token,
             "/lookup": small_world.own_token,
             "/moves": small_world.access_list_token,
+            "/hidden/evaluate": lambda: small_world.lookup_token([OWNER]),
         }
         assert refusal(small_world.post(path, tokens[path]())) == (400, "malformed")
 
@@ -102,7 +103,9 @@ class TestBodies:
             "/own": small_world.own_token,
             "/lookup": lambda: small_world.lookup_token([OWNER]),
             "/moves": lambda: small_world.move_token("https://other.example"),
+            "/hidden/evaluate": small_world.hidden_token,
         }
+        small_world.keeper().fill()
         token, tail = tokens[path](), ""
         if path == "/records":
             token, _, tail = token.partition("~")
@@ -123,12 +126,15 @@ def test_no_statement_makes_the_directory_fail(small_world: DirectoryWorld, data
     assert small_world.post(path, token).status_code in {200, 400, 403, 409, 413}
 
 
-@given(claims=JSON, typ=st.sampled_from(["tn-record+jwt", "tn-acl+jwt", "tn-own+jwt", "tn-lookup+jwt", "tn-move+jwt"]))
+@given(
+    claims=JSON,
+    typ=st.sampled_from(["tn-record+jwt", "tn-acl+jwt", "tn-own+jwt", "tn-lookup+jwt", "tn-move+jwt", "tn-hidden+jwt"]),
+)
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_signed_claims_make_the_directory_fail(small_world: DirectoryWorld, claims: object, typ: str) -> None:
     """An admitted number may sign whatever JSON it likes."""
     token = forged(typ, dumps(claims), small_world.held())
-    for path in ("/records", "/access-lists", "/own", "/lookup", "/moves"):
+    for path in ("/records", "/access-lists", "/own", "/lookup", "/moves", "/hidden/evaluate"):
         text = token + "~" if path == "/records" else token
         assert small_world.post(path, text).status_code == 400
 
