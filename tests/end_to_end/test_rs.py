@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,17 @@ class Service:
         self.environment = os.environ | {"ANSWERBACK_HOME": str(folder.parent / "home")}
         self.process: subprocess.Popen[str] | None = None
         self.made = self.run(
-            *("rs", "init", str(folder), "--name", "Example", "--operator", "Example Ltd", "--public-url", self.url),
+            *(
+                "rs",
+                "init",
+                str(folder),
+                "--name",
+                f"Example {folder.name}",
+                "--operator",
+                "Example Ltd",
+                "--public-url",
+                self.url,
+            ),
             *("--country", "US", "--gateway", "outbox", "--unencrypted-keys", *options),
         )
 
@@ -107,11 +117,19 @@ class Service:
             *("--app", app, "--uri", uri, "--medium", "video"),
         )
 
-    def found(self, caller: str, code: int = 0) -> dict[str, Any]:
-        """Return what a caller finds of Alice."""
-        lookup = ("directory", "lookup", ALICE, "--from", caller, "--directory", self.directory)
-        (found,) = self.run(*lookup, code=code)["numbers"]
+    def found(self, caller: str, *others: str, code: int = 0) -> dict[str, Any]:
+        """Return what a caller finds of Alice, here and at other directories."""
+        places = (option for place in (self.directory, *others) for option in ("--directory", place))
+        (found,) = self.run("directory", "lookup", ALICE, "--from", caller, *places, code=code)["numbers"]
         return dict(found)
+
+    def believe(self, other: Service, home: Path | None = None) -> None:
+        """Add the other's anchor to a trust store: the user's, unless another home is named."""
+        anchor = other.made["anchor"]
+        before = self.environment
+        self.environment = before if home is None else before | {"ANSWERBACK_HOME": str(home)}
+        self.run("trust", "add", anchor["file"], "--sha256", anchor["sha256"])
+        self.environment = before
 
 
 def is_running(group: int) -> bool:
@@ -124,22 +142,30 @@ def is_running(group: int) -> bool:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """Make a service with a log; end it with the test."""
-    service = Service(tmp_path / "rs", "--with-log")
-    yield service
-    if service.process is not None:
-        service.end(signal.SIGKILL)
+def make(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Return what makes services, which end with the test."""
+    made: list[Service] = []
+
+    def make(name: str, *options: str) -> Service:
+        made.append(Service(tmp_path / name, *options))
+        return made[-1]
+
+    yield make
+    for service in made:
+        if service.process is not None:
+            service.end(signal.SIGKILL)
 
 
 @pytest.mark.slow
-def test_one_command_certifies_a_number_and_has_it_found_and_loses_nothing_when_killed(service: Service) -> None:
+def test_one_command_certifies_a_number_and_has_it_found_and_loses_nothing_when_killed(
+    make: Callable[..., Service],
+) -> None:
     """Enrol, publish and look up at one server; after `kill -9` all that was acknowledged is there, and goes on."""
+    service = make("rs", "--with-log")
     service.start()
     for number in (ALICE, BOB, MALLORY):
         service.enrol(number)
-    anchor = service.made["anchor"]
-    service.run("trust", "add", anchor["file"], "--sha256", anchor["sha256"])
+    service.believe(service)
     assert service.publish(APP, URI)["record_log_size"] == 1
     service.run(
         *("directory", "acl", "--from", ALICE, "--directory", service.directory, "--allow", BOB, "--from-scratch"),
@@ -161,3 +187,34 @@ def test_one_command_certifies_a_number_and_has_it_found_and_loses_nothing_when_
     certified = service.run("ca", "certificates", "--config", service.config)["certificates"]
     assert [one["status"] for one in certified] == ["valid"] * 3
     assert sum(shard["size"] for shard in service.run("log", "status", "--config", service.config)["shards"]) == 3
+
+
+@pytest.mark.slow
+def test_two_vendors_are_asked_side_by_side(make: Callable[..., Service]) -> None:
+    """R10: without a map, an app asks two vendors at once; what they show is merged, and one that is down is told."""
+    one, two = make("one"), make("two")
+    for service, other in ((one, two), (two, one)):
+        service.believe(other, home=service.folder / "admission")
+        one.believe(service)
+        service.start()
+        service.enrol(ALICE)
+    two.enrol(BOB)
+    one.publish("chat.example", "https://chat.example/alice")
+    for service in (one, two):
+        service.publish(APP, f"{URI}/{service.folder.name}")
+        service.run("directory", "acl", "--from", ALICE, "--directory", service.directory, "--allow", BOB)
+
+    found = one.found(BOB, two.directory)
+    assert found["asked"] == [one.directory, two.directory]
+    assert [(record["app"], record["uris"], record["verdict"]) for record in found["records"]] == [
+        ("chat.example", ["https://chat.example/alice"], "verified"),
+        (APP, [f"{URI}/two"], "verified"),
+    ]
+    assert f"chat.example: {two.directory} shows none" in found["told"]
+    assert any(words.startswith(f"{APP}: {one.directory} shows an older record") for words in found["told"])
+
+    assert one.end(signal.SIGTERM) == 0
+    found = one.found(BOB, two.directory)
+    assert found["asked"] == [two.directory]
+    assert [(record["app"], record["verdict"]) for record in found["records"]] == [(APP, "verified")]
+    assert any(one.directory in words for words in found["told"])
