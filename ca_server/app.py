@@ -15,7 +15,7 @@ from ca_server.issuing import CertificateAuthority
 from ca_server.logs.loading import open_logs
 from ca_server.logs.logs import Logs
 from ca_server.signing.issuer import Issuer
-from ca_server.signing.loading import open_issuer
+from ca_server.signing.loading import open_former, open_issuer
 from ca_server.sms.doorbell import Doorbell
 from ca_server.sms.loading import open_gateways
 from ca_server.sms.routing import Routes
@@ -66,7 +66,9 @@ def create_authority(
     routes = Routes.from_config(config.gateways, config.policy.min_routes)
     own_issuer = issuer or open_issuer(config)
     own_storage = storage or open_storage(config)
-    _refuse_fewer_shards(own_storage, own_issuer)
+    former = () if issuer else open_former(config, clock())
+    for one in (own_issuer, *former):
+        _refuse_fewer_shards(own_storage, one)
     return CertificateAuthority(
         config=config,
         storage=own_storage,
@@ -76,6 +78,7 @@ def create_authority(
         random_bytes=random_bytes,
         logs=own_logs,
         doorbell=Doorbell.beside(own_storage.file),
+        former=former,
     )
 
 

@@ -21,7 +21,7 @@ from ca_server.logs.known_log import operator_key
 from ca_server.logs.loading import read_descriptions
 from ca_server.orders import Delivery
 from ca_server.signing.file_key_store import FileKeyStore
-from ca_server.signing.loading import open_issuer, read_authorities
+from ca_server.signing.loading import open_former, open_issuer, read_authorities, read_former
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
 from ca_server.sms.loading import open_gateway
 from ca_server.storage import Evidence, Storage
@@ -104,7 +104,7 @@ def check(path: Path, now: datetime, load: Callable[[Path], Config] = load_confi
         return
     yield Finding("configuration", is_ok=True, warning=_warn_of_settings(config))
     yield _look("certificates", lambda: _look_at_certificates(config, now))
-    yield _look("key", lambda: _look_at_key(config))
+    yield _look("key", lambda: _look_at_key(config, now))
     yield _look("database", lambda: _look_at_database(config))
     if config.logs:
         yield _look("logs", lambda: _look_at_logs(config, now))
@@ -137,11 +137,14 @@ def _look_at_certificates(config: Config, now: datetime) -> str:
     if now >= end:
         msg = f"the certificate of {name} ended on {end:%Y-%m-%d}; nothing can be issued under it"
         raise ConfigurationError(msg)
-    return f"the certificate of {name} ends on {end:%Y-%m-%d}; prepare the next" if now >= end - SOON else ""
+    if now < end - SOON:
+        return ""
+    return f"the certificate of {name} ends on {end:%Y-%m-%d}; prepare the next: answerback ca keys next"
 
 
-def _look_at_key(config: Config) -> str:
+def _look_at_key(config: Config, now: datetime) -> str:
     open_issuer(config)
+    open_former(config, now)
     told = ["the keys are not encrypted"] if config.keys.unencrypted else []
     if config.keys.store == "file":
         told += _look_at_folder(config.keys.directory)
@@ -206,17 +209,18 @@ def _look_at_gateway(config: Config, gateway: Gateway) -> str:
 
 def authority_keys(config: Config) -> tuple[AuthorityKey, ...]:
     """Return the authority's certificates, and whether each one's key is here; nothing is unlocked."""
-    chain = read_authorities(config)
-    names = [config.authority.key, *(path.stem for path in config.authority.chain)]
-    return tuple(
-        _authority_key(config, name, certificate, is_anchor=certificate is chain[-1])
-        for name, certificate in zip(names, chain, strict=True)
-    )
+    issuing, *above = read_authorities(config)
+    anchor = above[-1] if above else issuing
+    found = [("anchor" if issuing is anchor else "issuing", config.authority.key, issuing)]
+    for path, certificate in zip(config.authority.chain, above, strict=True):
+        found.append(("anchor" if certificate is anchor else "intermediate", path.stem, certificate))
+    for former, certificate in zip(config.authority.former, read_former(config), strict=True):
+        found.append(("former", former.key, certificate))
+    return tuple(_authority_key(config, *one) for one in found)
 
 
-def _authority_key(config: Config, name: str, certificate: x509.Certificate, *, is_anchor: bool) -> AuthorityKey:
+def _authority_key(config: Config, role: str, name: str, certificate: x509.Certificate) -> AuthorityKey:
     file = FileKeyStore(config.keys.directory, None).path(name) if config.keys.store == "file" else None
-    role = "anchor" if is_anchor else "issuing" if name == config.authority.key else "intermediate"
     return AuthorityKey(role, name, AuthorityCertificate.read(certificate), file, file is None or file.is_file())
 
 

@@ -39,6 +39,13 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
 
 
+class FormerIssuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An issuing certificate that the authority had before, and the name of its key, which still signs its CRLs."""
+
+    certificate: Path
+    key: Text
+
+
 class Authority(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who the authority is, and the certificate and key that it issues with."""
 
@@ -49,6 +56,8 @@ class Authority(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The certificates above the issuing one, in order, up to the anchor that users are given."""
     key: str = "issuing"
     """The name of the issuing key in the key store."""
+    former: tuple[FormerIssuer, ...] = ()
+    """Those it issued with before, under the same `chain`: their CRLs are signed until they end."""
     crl_shards: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 16
 
 

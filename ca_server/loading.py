@@ -61,6 +61,9 @@ def _resolve(config: C, folder: Path) -> C:
             config.authority,
             certificate=base / config.authority.certificate,
             chain=tuple(base / path for path in config.authority.chain),
+            former=tuple(
+                msgspec.structs.replace(one, certificate=base / one.certificate) for one in config.authority.former
+            ),
         ),
         server=config.server.resolved(base),
         keys=config.keys.resolved(base),

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ca_server.initialise import Initialised, NewAuthority
     from ca_server.issuing import CertificateAuthority
     from ca_server.orders import Account, Certificate, RevocationList
+    from ca_server.signing.issuer import Issuer
+    from ca_server.succession import NextIssuer
     from stir.certificate import AuthorityCertificate
 
 CONFIG_VARIABLE = "ANSWERBACK_CA_CONFIG"
@@ -218,7 +220,8 @@ def revoke(serial: str, reason: str, path: Path, as_json: bool) -> None:
 
     with _failing(), _authority(path) as authority:
         revoked = issuing.revoke_by_operator(authority, _serial(serial), _REASONS[reason])
-        url = authority.issuer.crl_url(revoked.shard)
+        issuer = authority.issuer_named(authority.storage.certificates.issuer_of(revoked.id)) or authority.issuer
+        url = issuer.crl_url(revoked.shard)
     data = {"serial": _hex(revoked.serial), "reason": reason, "crl": url}
     emit(as_json, data, lambda: click.echo(f"revoked {_hex(revoked.serial)}; it stands in {url}"))
 
@@ -240,21 +243,25 @@ def crl(path: Path, refresh: bool, shard: int | None, output: Path | None, as_js
         if refresh:
             issuing.refresh_crls(authority)
         shards = range(authority.issuer.crl_shards) if shard is None else (shard,)
-        lists = [issuing.crl(authority, one) for one in shards]
-        rows = [_list_data(one, authority) for one in lists]
+        issuers = authority.issuers if output is None else (authority.issuer,)
+        found = [(issuer, issuing.crl(authority, one, issuer.id)) for issuer in issuers for one in shards]
+        rows = [_list_data(one, issuer) for issuer, one in found]
     if output is not None:
-        output.write_bytes(lists[0].der)
+        output.write_bytes(found[0][1].der)
     emit(as_json, {"crls": rows}, lambda: _tell_lists(rows))
 
 
-@ca.command()
+@ca.group(invoke_without_command=True)
 @_config
 @json_option
-def keys(path: Path, as_json: bool) -> None:
+@click.pass_context
+def keys(context: click.Context, path: Path, as_json: bool) -> None:
     """Show the authority's certificates, and where their keys are."""
     from answerback.settings import load_authority
     from ca_server import checkup
 
+    if context.invoked_subcommand is not None:
+        return
     with _failing():
         found = checkup.authority_keys(load_authority(path))
     rows = [
@@ -268,6 +275,26 @@ def keys(path: Path, as_json: bool) -> None:
         for one in found
     ]
     emit(as_json, {"keys": rows}, lambda: _tell_keys(found))
+
+
+@keys.command("next")
+@_config
+@click.option("--name", help="What key and certificate are called.  [default: issuing-<year>]")
+@click.option(
+    "--root-keys",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder with the root's key, where that is not with the others.",
+)
+@json_option
+def next_(path: Path, name: str | None, root_keys: Path | None, as_json: bool) -> None:
+    """Make the next issuing key and certificate. Nothing uses them until the settings say so."""
+    from answerback.settings import load_authority
+    from ca_server.succession import make_next
+
+    with _failing():
+        made = make_next(load_authority(path), name, root_keys, _now)
+    data = {"key": made.key, "file": str(made.file), **_authority_data(made.certificate)}
+    emit(as_json, data, lambda: _tell_next(made, path))
 
 
 @ca.command()
@@ -458,12 +485,12 @@ def _certificate_data(certificate: Certificate, now: datetime, *, show_number: b
     }
 
 
-def _list_data(one: RevocationList, authority: CertificateAuthority) -> dict[str, object]:
+def _list_data(one: RevocationList, issuer: Issuer) -> dict[str, object]:
     from cryptography import x509
 
     return {
         "shard": one.shard,
-        "url": authority.issuer.crl_url(one.shard),
+        "url": issuer.crl_url(one.shard),
         "number": one.number,
         "entries": len(x509.load_der_x509_crl(one.der)),
         "this_update": one.this_update.isoformat(),
@@ -525,6 +552,16 @@ def _tell_keys(found: tuple[AuthorityKey, ...]) -> None:
         click.echo(f"{one.role}: {one.certificate.common_name}, until {one.certificate.not_after:%Y-%m-%d}")
         click.echo(f"  SHA-256 {one.certificate.fingerprint.hex()}")
         click.echo(f"  key {one.key!r}: {where}")
+
+
+def _tell_next(made: NextIssuer, config: Path) -> None:
+    click.echo(f"{made.certificate.common_name} is made, until {made.certificate.not_after:%Y-%m-%d}: {made.file}")
+    click.echo(f"To issue with it, write this into [authority] of {config}, and restart serve and worker:")
+    click.echo(f'  certificate = "{made.file.name}"')
+    click.echo(f'  key = "{made.key}"')
+    click.echo(f'  former = [{{ certificate = "{made.former_file.name}", key = "{made.former_key}" }}]')
+    click.echo("An entry that stands in `former` already stays there until its certificate has ended.")
+    click.echo("Take the root's key away again.")
 
 
 def _tell_logs(found: LogsReport, files: list[Path]) -> None:

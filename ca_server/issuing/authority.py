@@ -30,7 +30,7 @@ class CertificateAuthority:
     """One authority: its settings and what it works with. `ca_server.app` puts it together.
 
     `clock` returns the aware time in UTC, `random_bytes` so many random bytes that nobody can guess. The `doorbell`,
-    where there is one, wakes the worker when an SMS was queued.
+    where there is one, wakes the worker when an SMS was queued. The `former` issuers sign nothing but their CRLs.
     """
 
     config: Config
@@ -41,6 +41,16 @@ class CertificateAuthority:
     random_bytes: Callable[[int], bytes]
     logs: Logs = field(default_factory=Logs)
     doorbell: Doorbell | None = None
+    former: tuple[Issuer, ...] = ()
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Whoever signs CRLs: the issuer, and those before it whose certificates are still about."""
+        return (self.issuer, *self.former)
+
+    def issuer_named(self, issuer_id: str | None) -> Issuer | None:
+        """Return the issuer of this name."""
+        return next((issuer for issuer in self.issuers if issuer.id == issuer_id), None)
 
 
 def new_name(ca: CertificateAuthority) -> str:

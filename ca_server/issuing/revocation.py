@@ -15,6 +15,7 @@ from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, not_found
 from ca_server.orders import Account, Certificate, Problem, RevocationList
+from ca_server.signing.issuer import Issuer
 from ca_server.storage import NewList
 from stir.certificate import NumberCertificate, NumberRequest, load_certificate, read_pem_chain
 from stir.errors import CertificateProfileError
@@ -64,20 +65,30 @@ def revoke_by_operator(ca: CertificateAuthority, serial: int, reason: int | None
     return found
 
 
-def crl(ca: CertificateAuthority, shard: int) -> RevocationList:
-    """Return the CRL of a shard, signed anew where it is older than an hour or a revocation is not in it yet."""
-    if not 0 <= shard < ca.config.authority.crl_shards:
+def crl(ca: CertificateAuthority, shard: int, issuer_id: str | None = None) -> RevocationList:
+    """Return the CRL of a shard, signed anew where it is older than an hour or a revocation is not in it yet.
+
+    `issuer_id` names the issuing certificate, the present one if none is named.
+    """
+    issuer = ca.issuer if issuer_id is None else ca.issuer_named(issuer_id)
+    if issuer is None or not 0 <= shard < issuer.crl_shards:
         not_found("CRL")
-    return _in_force(ca, shard) or _sign_anew(ca, shard)
+    return _in_force(ca, issuer, shard) or _sign_anew(ca, issuer, shard)
 
 
 def refresh_crls(ca: CertificateAuthority) -> int:
-    """Sign the CRLs that are older than an hour, and return how many."""
+    """Sign the CRLs that are older than an hour, those of former issuers too, and return how many.
+
+    One that ended has no certificates left that a list could tell of.
+    """
     signed = 0
-    for shard in range(ca.config.authority.crl_shards):
-        if _in_force(ca, shard) is None:
-            _sign_anew(ca, shard)
-            signed += 1
+    for issuer in ca.issuers:
+        if issuer is not ca.issuer and ca.clock() > issuer.not_after:
+            continue
+        for shard in range(issuer.crl_shards):
+            if _in_force(ca, issuer, shard) is None:
+                _sign_anew(ca, issuer, shard)
+                signed += 1
     return signed
 
 
@@ -180,38 +191,38 @@ def _revoke(ca: CertificateAuthority, found: Certificate, reason: int | None) ->
     with ca.storage.transaction():
         if not ca.storage.certificates.revoke(found.id, now, UNSPECIFIED if reason is None else reason):
             raise Refusal(RefusalKind.ALREADY_REVOKED, "the certificate is revoked already")
-        issuer = ca.storage.certificates.issuer_of(found.id)
-        new = ca.storage.revocation_lists.begin(ca.issuer.id, found.shard, now) if issuer == ca.issuer.id else None
+        issuer = ca.issuer_named(ca.storage.certificates.issuer_of(found.id))
+        new = None if issuer is None else ca.storage.revocation_lists.begin(issuer.id, found.shard, now)
     record(Decision.CERTIFICATE_REVOKED, number=found.number, serial=f"{found.serial:032x}", reason=reason)
-    if new is not None:
-        _publish(ca, found.shard, new)
+    if issuer is not None and new is not None:
+        _publish(ca, issuer, found.shard, new)
 
 
-def _in_force(ca: CertificateAuthority, shard: int) -> RevocationList | None:
+def _in_force(ca: CertificateAuthority, issuer: Issuer, shard: int) -> RevocationList | None:
     """Return the newest list, unless it is older than an hour or a revocation is not in it yet."""
-    newest = ca.storage.revocation_lists.get(ca.issuer.id, shard)
+    newest = ca.storage.revocation_lists.get(issuer.id, shard)
     return newest if newest is not None and ca.clock() < newest.this_update + CRL_REFRESH else None
 
 
-def _sign_anew(ca: CertificateAuthority, shard: int) -> RevocationList:
+def _sign_anew(ca: CertificateAuthority, issuer: Issuer, shard: int) -> RevocationList:
     """Sign a list in the transaction that takes its number, unless somebody else has done so by now.
 
     Whoever sees a number that is taken and no list of it signs one more. Were that seen while an hourly list is signed,
     those who fetch the list at that moment would make it so for the next, and a crowd would go on without an end.
     """
     with ca.storage.transaction():
-        found = _in_force(ca, shard)
+        found = _in_force(ca, issuer, shard)
         if found is not None:
             return found
-        return _publish(ca, shard, ca.storage.revocation_lists.begin(ca.issuer.id, shard, ca.clock()))
+        return _publish(ca, issuer, shard, ca.storage.revocation_lists.begin(issuer.id, shard, ca.clock()))
 
 
-def _publish(ca: CertificateAuthority, shard: int, new: NewList) -> RevocationList:
+def _publish(ca: CertificateAuthority, issuer: Issuer, shard: int, new: NewList) -> RevocationList:
     """Sign a list, and keep it unless one of a higher number was kept meanwhile."""
     this_update = ca.clock().replace(microsecond=0)
     next_update = this_update + CRL_LIFE
-    der = ca.issuer.sign_crl(shard, new.number, this_update, next_update, new.revocations)
+    der = issuer.sign_crl(shard, new.number, this_update, next_update, new.revocations)
     signed = RevocationList(shard, new.number, der, this_update, next_update)
-    ca.storage.revocation_lists.publish(ca.issuer.id, signed)
+    ca.storage.revocation_lists.publish(issuer.id, signed)
     record(Decision.CRL_SIGNED, shard=shard, crl_number=new.number, entries=len(new.revocations))
     return signed

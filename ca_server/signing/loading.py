@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from ca_server.config import Config
-from ca_server.errors import ConfigurationError
+from ca_server.errors import ConfigurationError, KeyStoreError
 from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.signing.issuer import Issuer
 from ca_server.signing.key_store import KeyStore
@@ -33,12 +34,42 @@ def open_issuer(config: Config) -> Issuer:
     return Issuer(certificate, tuple(chain), key, config.public_url, config.authority.crl_shards)
 
 
+def open_former(config: Config, now: datetime) -> tuple[Issuer, ...]:
+    """Return the issuers of before whose certificates have not ended; raises as `open_issuer` does."""
+    issuers = []
+    for index, former in enumerate(config.authority.former):
+        setting = f"authority.former[{index}]"
+        certificate, *chain = _read_chain(config, f"{setting}.certificate", former.certificate)
+        if certificate.not_valid_after_utc < now:
+            continue
+        try:
+            key = open_key_store(config).open(former.key)
+        except KeyStoreError as error:
+            msg = f"{setting}: {error}"
+            raise KeyStoreError(msg) from error
+        authority = config.authority
+        issuers.append(Issuer(certificate, tuple(chain), key, config.public_url, authority.crl_shards))
+    return tuple(issuers)
+
+
 def read_authorities(config: Config) -> tuple[x509.Certificate, ...]:
     """Return the issuing certificate and those above it, up to the anchor; raise ConfigurationError.
 
     Each must be in the profile and signed by the next, and the last by itself.
     """
-    paths = {"authority.certificate": config.authority.certificate}
+    return _read_chain(config, "authority.certificate", config.authority.certificate)
+
+
+def read_former(config: Config) -> tuple[x509.Certificate, ...]:
+    """Return the issuing certificates of before, ended ones too; raise ConfigurationError as `read_authorities`."""
+    return tuple(
+        _read_chain(config, f"authority.former[{index}].certificate", former.certificate)[0]
+        for index, former in enumerate(config.authority.former)
+    )
+
+
+def _read_chain(config: Config, setting: str, file: Path) -> tuple[x509.Certificate, ...]:
+    paths = {setting: file}
     paths |= {f"authority.chain[{index}]": path for index, path in enumerate(config.authority.chain)}
     chain = tuple(_read_authority(key, path) for key, path in paths.items())
     for (key, path), certificate, issuer in zip(paths.items(), chain, (*chain[1:], chain[-1]), strict=True):

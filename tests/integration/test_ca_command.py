@@ -342,6 +342,33 @@ def test_keys_are_shown_with_where_they_are(tmp_path: Path, url: str) -> None:
     assert "not on this machine" in run("ca", "keys", "--config", config).stdout
 
 
+def test_the_next_issuing_certificate_is_made_and_told(tmp_path: Path, url: str) -> None:
+    """`ca keys next` writes key and certificate, and says what to put into the settings; with that, all is well."""
+    config = make_authority(tmp_path / "ca", url)
+    told = run("ca", "keys", "next", "--name", "second", "--config", config).stdout
+    made = [line.strip() for line in told.splitlines() if " = " in line]
+    assert made == [
+        'certificate = "second.pem"',
+        'key = "second"',
+        'former = [{ certificate = "issuing.pem", key = "issuing" }]',
+    ]
+    text = config.read_text(encoding="utf-8")
+    for line in made:
+        text = re.sub(rf"^#?{line.partition(' ')[0]} = .*$", line, text, count=1, flags=re.MULTILINE)
+    config.write_text(text, encoding="utf-8")
+    run("ca", "check", "--config", config)
+    shown = json.loads(run("ca", "keys", "--config", config, "--json").stdout)["keys"]
+    assert [(one["role"], one["key"]) for one in shown] == [
+        ("issuing", "second"),
+        ("anchor", "root"),
+        ("former", "issuing"),
+    ]
+    lists = json.loads(run("ca", "crl", "--refresh", "--config", config, "--json").stdout)["crls"]
+    assert len({one["url"] for one in lists}) == 2 * 16
+    again = run("ca", "keys", "next", "--name", "second", "--config", config, "--json", code=1)
+    assert "choose another --name" in json.loads(again.stdout)["error"]
+
+
 def test_init_says_what_to_do_next(tmp_path: Path, url: str) -> None:
     """The operator reads the fingerprint of the anchor, the steps that remain, and every warning."""
     names = ("--name", "Example CA", "--operator", "Example Ltd", "--public-url", url)

@@ -58,10 +58,14 @@ class RevocationListResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, issuer_id: str, shard: int) -> None:
         """Return the youngest list, or 304 to whoever has it."""
-        issuer = self.parts.ca.issuer
-        if not 0 <= shard < issuer.crl_shards or issuer.crl_url(shard) != self.parts.urls.at(req.path):
+        issuer = self.parts.ca.issuer_named(issuer_id)
+        if (
+            issuer is None
+            or not 0 <= shard < issuer.crl_shards
+            or issuer.crl_url(shard) != self.parts.urls.at(req.path)
+        ):
             raise Refusal(RefusalKind.NOT_FOUND, "there is no such revocation list")
-        crl = issuing.crl(self.parts.ca, shard)
+        crl = issuing.crl(self.parts.ca, shard, issuer_id)
         rest = max(timedelta(0), min(_CRL_LIFE_IN_CACHES, crl.next_update - self.parts.ca.clock()))
         resp.set_header("Cache-Control", f"public, max-age={int(rest.total_seconds())}")
         resp.set_header("Last-Modified", format_datetime(crl.this_update.replace(microsecond=0), usegmt=True))
@@ -78,8 +82,8 @@ class IssuerResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, issuer_id: str) -> None:
         """Return the certificate in DER."""
-        issuer = self.parts.ca.issuer
-        if issuer_id != issuer.id:
+        issuer = self.parts.ca.issuer_named(issuer_id)
+        if issuer is None:
             raise Refusal(RefusalKind.NOT_FOUND, "there is no such issuing certificate")
         resp.set_header("Cache-Control", _ISSUER_CACHING)
         _send_unless_known(req, resp, issuer.certificate_der, issuer_id, "application/pkix-cert")
