@@ -29,6 +29,7 @@ class DirectoryPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quotas: directory.Quotas = directory.Quotas()
     records: directory.Records = directory.Records()
     record_log: directory.RecordLog = directory.RecordLog()
+    hidden: directory.Hidden = directory.Hidden()
     metrics: directory.Metrics = directory.Metrics()
     number_events: tuple[directory.NumberEvents, ...] = ()
 

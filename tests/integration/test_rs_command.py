@@ -12,10 +12,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from answerback.cli import front_door
-from answerback.rs.config import DirectoryPart
+from answerback.rs.config import DirectoryPart, LogPart
 from answerback.rs.loading import load_settings
 from number_directory.description import DirectoryDescription
+from number_directory.server.config import DirectoryConfig, Hidden
 from transparency.log_description import LogDescription
+from transparency.server.config import LogConfig
 from trust_store import TrustStore
 
 URL = "http://127.0.0.1:14000"
@@ -77,10 +79,18 @@ def test_every_setting_that_is_commented_out_shows_its_default(tmp_path: Path) -
     config = tmp_path / "rs" / "rs.toml"
     before, table, after = config.read_text().partition("[directory]\n")
     after, _, _ = after.partition("# Ports and reassignments")
-    shown = re.sub(r"^#(?=\[directory|[a-z_]+ = )(?!token_file)", "", after, flags=re.MULTILINE)
+    shown = re.sub(r"^#(?=\[directory|[a-z_]+ = )(?!token_file|depth)", "", after, flags=re.MULTILINE)
     assert shown.count("#") < after.count("#") - 10
     config.write_text(before + table + shown)
-    assert load_settings(config).authority.directory == DirectoryPart()
+    assert load_settings(config).authority.directory == DirectoryPart(hidden=Hidden(offered=True))
+
+
+def test_what_a_program_can_be_told_the_service_can_tell_it() -> None:
+    """Each setting of a directory and of a log stands in its part of the service's settings, or is everybody's."""
+    shared = {"name", "operator", "url", "server", "keys", "database", "folder"}
+    assert set(DirectoryConfig.__struct_fields__) - set(DirectoryPart.__struct_fields__) == shared | {"log"}
+    others = shared | {"logging", "admit", "monitoring_url"}
+    assert set(LogConfig.__struct_fields__) - set(LogPart.__struct_fields__) == others
 
 
 def test_checking_looks_at_all_programs(service: Path) -> None:
