@@ -189,7 +189,11 @@ class AccessList:
 
     def shows(self, app: str, grants: frozenset[Grant]) -> Showing:
         """Tell how much of an app's record whoever holds these grants may see; see `grants_of`."""
-        return self.apps.get(app, self.default).shows(grants)
+        return self.of_app(app).shows(grants)
+
+    def of_app(self, app: str) -> AppAccess:
+        """Return what counts for an app."""
+        return self.apps.get(app, self.default)
 
 
 class _Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http import HTTPStatus
@@ -20,6 +20,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from number_directory import description
 from number_directory.description import LARGEST_DESCRIPTION, DirectoryDescription
 from number_directory.errors import AnswerError, DescriptionError, ReceiptError
+from number_directory.hidden import LARGEST_BUCKET, Bucket, HiddenNumber, HiddenQuestion, find_in_bucket
+from number_directory.hidden_lookup import (
+    BUCKETS_PATH,
+    EVALUATE_PATH,
+    LARGEST_LAYOUT,
+    HiddenAnswer,
+    HiddenLayout,
+    HiddenRecords,
+    HiddenRequest,
+    OpenHiddenRequest,
+)
+from number_directory.hidden_lookup import LARGEST_ANSWER as LARGEST_HIDDEN_ANSWER
 from number_directory.lookup import LARGEST_ANSWER, MOST_NUMBERS, LookupAnswer, LookupRequest, OpenLookup
 from number_directory.own_listing import LARGEST_LISTING, OwnAnswer, OwnListing
 from number_directory.receipt import LARGEST_ACCEPTANCE, Acceptance, PublishReceipt
@@ -81,11 +93,13 @@ class Signer:
 class Shown:
     """What a directory shows of numbers, by number: the texts of their records, and of the moves of those that moved.
 
-    Nobody has checked any of it.
+    `omitted` tells of how many records a hidden lookup found that there was no room for them. Nobody has checked any
+    of it.
     """
 
     records: Mapping[TelephoneNumber, tuple[str, ...]]
     moves: Mapping[TelephoneNumber, str]
+    omitted: Mapping[TelephoneNumber, int] = field(default_factory=dict)
 
 
 def _seconds() -> int:
@@ -172,6 +186,64 @@ class DirectoryClient:
             raise AnswerError(msg)
         return answer
 
+    # What a caller does that shows no number
+
+    def look_up_hidden(self, numbers: Sequence[TelephoneNumber], signer: Signer | None = None) -> Shown:
+        """Return what anyone may see of numbers, without showing the numbers.
+
+        The directory evaluates them blinded, for `signer` or for nobody, and hands out the buckets that they are in,
+        for nobody. It is held to the key that its description names. Raises AnswerError where it offers none.
+        """
+        described = self.description()
+        if described.hidden_key is None:
+            msg = f"{self.url} does not look up numbers that are not shown to it"
+            raise AnswerError(msg)
+        layout, wanted = self._layout(), list(dict.fromkeys(numbers))
+        hidden: dict[TelephoneNumber, HiddenNumber] = {}
+        for start in range(0, len(wanted), MOST_NUMBERS):
+            some = wanted[start : start + MOST_NUMBERS]
+            hidden |= zip(some, self._evaluated(some, described.hidden_key, signer), strict=True)
+        return _shown(hidden, self._in_buckets(hidden.values(), layout))
+
+    def _evaluated(
+        self, numbers: Sequence[TelephoneNumber], key: bytes, signer: Signer | None
+    ) -> tuple[HiddenNumber, ...]:
+        question = HiddenQuestion(numbers)
+        if signer is None:
+            body = OpenHiddenRequest(question.blinded).to_json()
+        else:
+            request = HiddenRequest(self.url, self.clock(), _request_id(), question.blinded)
+            body = statement_body(request.sign(signer.key, signer.chain, signer.more_chains))
+        answer = HiddenAnswer.parse(self._post(EVALUATE_PATH, body, LARGEST_HIDDEN_ANSWER).body)
+        return question.finish(answer.evaluated, key)
+
+    def _layout(self) -> HiddenLayout:
+        return HiddenLayout.parse(self._get(BUCKETS_PATH, LARGEST_LAYOUT).body)
+
+    def _in_buckets(self, hidden: Iterable[HiddenNumber], layout: HiddenLayout) -> dict[bytes, bytes]:
+        """Return what stands under labels in their buckets; where their depth has just changed, ask for it again."""
+        for_each = list(hidden)
+        found = self._found(for_each, layout)
+        if found is None:
+            found = self._found(for_each, self._layout())
+        if found is None:
+            msg = f"{self.url} has no bucket where it says that there is one"
+            raise AnswerError(msg)
+        return found
+
+    def _found(self, hidden: Sequence[HiddenNumber], layout: HiddenLayout) -> dict[bytes, bytes] | None:
+        """Return what stands under labels, None where a bucket is missing. Each is asked for once, in their order."""
+        buckets: dict[Bucket, list[HiddenNumber]] = {}
+        for one in hidden:
+            buckets.setdefault(layout.bucket(one.label), []).append(one)
+        found: dict[bytes, bytes] = {}
+        for bucket in sorted(buckets):
+            answer = self.transport.ask(self._question(f"{BUCKETS_PATH}/{bucket.name}", LARGEST_BUCKET))
+            if answer.status in _NOT_FOUND:
+                return None
+            found |= find_in_bucket(self._accepted(answer).body, buckets[bucket])
+        return found
+
     # The record log
 
     def receipt(self, statement: SignedStatement) -> PublishReceipt | None:
@@ -234,6 +306,20 @@ class DirectoryClient:
         if not answer.is_ok:
             raise DirectoryRefused(self.url, answer)
         return answer
+
+
+def _shown(hidden: Mapping[TelephoneNumber, HiddenNumber], plain: Mapping[bytes, bytes]) -> Shown:
+    """Return what buckets held of numbers; raise AnswerError where that is nothing of the kind."""
+    nothing = HiddenRecords(())
+    found = {
+        number: HiddenRecords.parse(plain[one.label]) if one.label in plain else nothing
+        for number, one in hidden.items()
+    }
+    return Shown(
+        {number: one.records for number, one in found.items()},
+        {number: one.move for number, one in found.items() if one.move is not None},
+        {number: one.omitted for number, one in found.items() if one.omitted},
+    )
 
 
 def _request_id() -> str:

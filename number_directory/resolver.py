@@ -173,7 +173,8 @@ class Resolver:
 
     `connect` returns the client of a directory. `signer` and `tokens` are shown to each directory that is asked;
     without a signer, only what is open to anyone, or to the tokens, is seen. `fallbacks` are asked where a number's
-    directory does not answer or the routing has none.
+    directory does not answer or the routing has none. With `hidden` no directory is shown a number: only what is open
+    to anyone is seen then, and tokens are not shown; a directory that offers no hidden lookups gives no answer.
     """
 
     connect: Callable[[Place], DirectoryClient]
@@ -182,6 +183,7 @@ class Resolver:
     tokens: tuple[str, ...] = field(default=(), repr=False)
     fallbacks: tuple[Place, ...] = ()
     clock: Callable[[], datetime] = _now
+    hidden: bool = False
 
     # One directory for each number
 
@@ -215,14 +217,18 @@ class Resolver:
         for search in searches:
             search.asked.append(place.url)
             search.listings += self._judged(place, search.number, shown.records[search.number])
+            search.told += _left_out(place, search.number, shown)
             if search.number in shown.moves:
                 self._follow(search, place.url, shown.moves[search.number], (*way, place.url))
         return True
 
     def _shown(self, place: Place, numbers: Sequence[TelephoneNumber]) -> Shown | str:
         """Return what a directory shows, or why it shows nothing, in words."""
+        client = self.connect(place)
         try:
-            return self.connect(place).look_up(numbers, self.signer, self.tokens)
+            if self.hidden:
+                return client.look_up_hidden(numbers, self.signer)
+            return client.look_up(numbers, self.signer, self.tokens)
         except DirectoryRefused as error:
             return str(error)
         except (Unreachable, DirectoryError) as error:
@@ -318,6 +324,7 @@ class Resolver:
                 continue
             search.asked.append(place.url)
             found += self._judged(place, number, shown.records[number])
+            search.told += _left_out(place, number, shown)
             if number in shown.moves:
                 search.told.append(f"{place.url} says that the number has moved")
         for app, listings in groupby(sorted(found, key=lambda one: one.app), key=lambda one: one.app):
@@ -328,6 +335,13 @@ class Resolver:
 
 
 _SKEW = 300
+
+
+def _left_out(place: Place, number: TelephoneNumber, shown: Shown) -> list[str]:
+    """Return in words what a bucket had no room for."""
+    if number not in shown.omitted:
+        return []
+    return [f"{place.url} has {shown.omitted[number]} more records, which a lookup that shows the number would find"]
 
 
 def _routed(routing: Routing, search: _Search) -> Place | None:

@@ -213,13 +213,20 @@ class TrustStore:
         chains = tuple(tuple(one) for one in (chain, *more_chains) if one)
         return self._explain(self._about_certificates(chains, at, proofs, purpose))
 
-    def number_certificate(self, chain: Sequence[x509.Certificate], at: datetime) -> NumberCertificate | None:
-        """Return the number's certificate of a chain, None where there is none or the chain is wrong in itself.
+    def certified(
+        self, chain: Sequence[x509.Certificate], at: datetime, anchor: str | None
+    ) -> tuple[NumberCertificate, tuple[x509.Certificate, ...]] | None:
+        """Return the number's certificate of a chain, and the certificates above it up to the anchor of this name.
 
-        It is no verdict. Of a chain that was judged lately it costs nothing: it was read then.
+        None where nothing leads there. It is no verdict. Whoever presents a chain may put anything behind what leads to
+        an anchor: that is left out. Of a chain that was judged lately it costs nothing.
         """
         examined = self._examiner.examine(tuple(chain), at) if chain else _NOBODY_VOUCHES
-        return None if isinstance(examined, Finding) else examined.chain.leaf
+        if isinstance(examined, Finding):
+            return None
+        sound = (path for path in examined.paths if path.facts.fault is None and path.anchor.terms.name == anchor)
+        path = next(sound, None)
+        return None if path is None else (examined.chain.leaf, path.certificates[1:])
 
     @staticmethod
     def _explain(findings: Iterable[Finding]) -> Explanation:

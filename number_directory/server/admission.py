@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from number_directory.errors import StatementError
@@ -33,9 +34,13 @@ _LIST_LOOKED_AT_AFTER = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A number's certificate that leads to an admitted authority."""
+    """A number's certificate that leads to an admitted authority.
 
-    chain: Chain
+    `authorities` are the certificates above it, as far as that one's: what else its holder put into the chain is not
+    among them.
+    """
+
+    authorities: Chain
     number: TelephoneNumber
     public_key: ec.EllipticCurvePublicKey
     not_before: datetime
@@ -106,6 +111,16 @@ class Admission:
             return Refusal(RefusalKind.WRONG_SIGNATURE, str(error))
         return found
 
+    def admits(self, anchor: x509.Certificate, at: datetime) -> bool:
+        """Tell whether an authority is on the list, on whatever terms."""
+        self._look_at_list(at)
+        return any(one.certificate == anchor for one in self._list.anchors)
+
+    @property
+    def version(self) -> object:
+        """What is another object once the list has been read again."""
+        return self._list
+
     def _judge(self, chain: Chain, at: datetime) -> Admitted | Refusal:
         """Return what was found of a chain lately, or is found of it now."""
         self._look_at_list(at)
@@ -146,11 +161,12 @@ _ENDED = {Rule.VALIDITY, Rule.REVOCATION}
 
 def _judge(list_: TrustStore, chain: Chain, at: datetime) -> Admitted | Refusal:
     verdict = list_.judge_chain(chain, at)
-    leaf = list_.number_certificate(chain, at) if verdict.outcome is Outcome.VERIFIED else None
-    if leaf is not None:
+    certified = list_.certified(chain, at, verdict.anchor) if verdict.outcome is Outcome.VERIFIED else None
+    if certified is not None:
+        leaf, authorities = certified
         length = (leaf.serial.bit_length() + 7) // 8
         return Admitted(
-            chain=chain,
+            authorities=authorities,
             number=leaf.number,
             public_key=leaf.public_key,
             not_before=leaf.not_before,

@@ -53,6 +53,7 @@ class RefusalKind(StrEnum):
     REQUEST_TOO_LARGE = "requestTooLarge"
     SERVER_INTERNAL = "serverInternal"
     TOO_MANY_APPS = "tooManyApps"
+    TOO_MANY_GRANTS = "tooManyGrants"
     UNAUTHORIZED = "unauthorized"
     UNSUPPORTED_MEDIA_TYPE = "unsupportedMediaType"
     WRONG_AUDIENCE = "wrongAudience"

@@ -27,10 +27,11 @@ from number_directory.server.errors import ImportFailure, Refusal, RefusalKind
 from number_directory.server.publishing import (
     Accepted,
     Prepared,
+    PreparedList,
     admitted_access_list,
     admitted_record,
-    forgotten_at,
     prepare,
+    prepare_list,
     store_access_list,
     store_record,
 )
@@ -42,15 +43,6 @@ _BATCH_LINES = 500
 _BATCHES_AHEAD = 3
 _MOST_REASONS = 20
 _BETWEEN = "~"
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedList:
-    """An access list that may be taken as far as it tells alone."""
-
-    token: str
-    not_before: datetime
-    forget_at: datetime
 
 
 @dataclass
@@ -222,7 +214,7 @@ def _store(storage: Storage, found: list[_Found], done: Imported, feed: str, rea
 def _store_one(storage: Storage, one: Prepared | PreparedList, now: datetime) -> Accepted | Refusal:
     if isinstance(one, Prepared):
         return store_record(storage, one, now)
-    return store_access_list(storage, SignedAccessList.parse(one.token), one.not_before, one.forget_at, now)
+    return store_access_list(storage, SignedAccessList.parse(one.token), one, now)
 
 
 # In the processes that verify
@@ -254,7 +246,7 @@ def _prepare(line: str, now: datetime) -> _Found:
             return prepare(records, record, admitted_record(admission, record, now), now)
         access_list = SignedAccessList.parse(line)
         admitted = admitted_access_list(admission, access_list, now)
-        return PreparedList(line, admitted.not_before, forgotten_at(records, admitted))
+        return prepare_list(records, access_list, admitted)
     except StatementError as error:
         return f"{RefusalKind.MALFORMED.value}: {error}"
     except Refusal as refusal:

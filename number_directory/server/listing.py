@@ -58,13 +58,14 @@ _ENDED = {
     EntryState.REVOKED: "ended, for its certificate was revoked; enrol again, and publish with a higher seq",
     EntryState.REASSIGNED: "ended, for the number was ported or reassigned",
     EntryState.MOVED: "ended, for the number moved to another directory",
+    EntryState.UNADMITTED: "is hidden, for this directory does not admit its authority any more; enrol with another",
 }
 
 
 def _notices(kept: KeptNumber, entries: list[Entry], conflicts: list[Conflict], now: datetime) -> list[Notice]:
     """Return what happened that the owner did not do, or must see done: the latest first."""
     notices = [
-        Notice(int(entry.ends_at.timestamp()), f"the record {_ENDED[entry.state]}", entry.app)
+        Notice(int(min(now, entry.ends_at).timestamp()), f"the record {_ENDED[entry.state]}", entry.app)
         for entry in entries
         if entry.app != MOVE and entry.state in _ENDED
     ]
@@ -74,6 +75,8 @@ def _notices(kept: KeptNumber, entries: list[Entry], conflicts: list[Conflict], 
         if entry.app != MOVE and entry.state is EntryState.LIVE and not entry.is_shown(now)
     ]
     notices += [_told(conflict) for conflict in conflicts]
+    if kept.access_list is None and kept.access_seq >= 0:
+        notices.append(Notice(int(now.timestamp()), "the access list ended with its certificate; set it anew"))
     if kept.event is not None:
         at = int(kept.certified_after.timestamp())
         notices.append(Notice(at, f"the number was {kept.event}: certificates from before that count no more"))

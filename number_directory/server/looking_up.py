@@ -74,7 +74,9 @@ class Once(Protocol):
 def signer_of(directory: Directory, asked: SignedStatement, request: Once, now: datetime) -> TelephoneNumber:
     """Return the number that signed a question for this directory, just now; `spend` tells whether it did before."""
     require_fresh(directory, request.audience, request.issued_at, now)
-    return directory.admission.admit(asked, None, now).number
+    admitted = directory.admission.admit(asked, None, now)
+    directory.storage.authorities.note(admitted.authorities, admitted.crl_urls)
+    return admitted.number
 
 
 def require_fresh(directory: Directory, audience: str, issued_at: int, now: datetime) -> None:

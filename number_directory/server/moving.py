@@ -55,7 +55,7 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
     if refusal is not None:
         return refusal
     leaves = signed.move.origin == directory.config.url
-    issuer = Issuer.of(admitted.chain[1:], admitted.crl_urls)
+    issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
     entry = _entry_of(directory, signed, admitted, issuer, leaves=leaves)
     old = entries.get(MOVE)
     met = None if old is None else meeting(storage, replace(Version.of(old), is_wanted=True), entry, now)

@@ -7,11 +7,12 @@ answered is there after a crash, and nothing else is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from number_directory.access_list import SignedAccessList
+from number_directory.access_list import AccessList, SignedAccessList
 from number_directory.errors import StatementError
 from number_directory.record import MOST_APPS, SignedRecord
 from number_directory.server.admission import Admission, Admitted
@@ -25,6 +26,9 @@ from stir.jws import encode_base64url
 from stir.telephone_number import TelephoneNumber
 
 _CLOCK_SKEW = timedelta(minutes=5)
+MOST_VISIBLE = 8000
+"""How many grants a number's records may have together, over all apps."""
+_MAY_BE_SHOWN = frozenset({EntryState.LIVE, EntryState.UNADMITTED})
 _WANTED = frozenset({EntryState.LIVE, EntryState.WITHDRAWN})
 
 
@@ -64,10 +68,9 @@ def set_access_list(directory: Directory, token: str) -> Accepted:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
     now = directory.clock()
     admitted = admitted_access_list(directory.admission, signed, now)
+    prepared = prepare_list(directory.config.records, signed, admitted)
     with directory.storage.transaction():
-        accepted = store_access_list(
-            directory.storage, signed, admitted.not_before, forgotten_at(directory.config.records, admitted), now
-        )
+        accepted = store_access_list(directory.storage, signed, prepared, now)
     directory.metrics.accepted("access list")
     return raised(accepted)
 
@@ -110,7 +113,7 @@ def require_signed_by_now(signed: SignedStatement, now: datetime) -> None:
 def prepare(settings: Records, signed: SignedRecord, admitted: Admitted, now: datetime) -> Prepared:
     """Return an admitted record as it will be kept."""
     record = signed.record
-    issuer = Issuer.of(admitted.chain[1:], admitted.crl_urls)
+    issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
     entry = Entry(
         number=record.number,
         app=record.app,
@@ -127,6 +130,23 @@ def prepare(settings: Records, signed: SignedRecord, admitted: Admitted, now: da
         forget_at=forgotten_at(settings, admitted),
     )
     return Prepared(entry, issuer, admitted.not_before)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedList:
+    """An access list that may be taken as far as it tells alone, and what certifies it."""
+
+    token: str
+    issuer: Issuer
+    serial: bytes
+    not_before: datetime
+    forget_at: datetime
+
+
+def prepare_list(settings: Records, signed: SignedAccessList, admitted: Admitted) -> PreparedList:
+    """Return an admitted access list as it will be kept."""
+    issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
+    return PreparedList(signed.token, issuer, admitted.serial, admitted.not_before, forgotten_at(settings, admitted))
 
 
 def forgotten_at(settings: Records, admitted: Admitted) -> datetime:
@@ -155,6 +175,11 @@ def store_record(storage: Storage, prepared: Prepared, now: datetime) -> Accepte
     if old is None and sum(app != MOVE for app in entries) >= MOST_APPS:
         detail = f"a number has records for at most {MOST_APPS} apps here, those lately withdrawn among them"
         return Refusal(RefusalKind.TOO_MANY_APPS, detail)
+    if kept.access_list is not None and new.state is EntryState.LIVE:
+        after = {**entries, new.app: new}.values()
+        too_many = against_grants(SignedAccessList.parse(kept.access_list).access_list, after)
+        if too_many is not None:
+            return too_many
     storage.authorities.ensure(prepared.issuer)
     storage.entries.put(new)
     storage.tree.queue(new.leaf, now)
@@ -163,12 +188,12 @@ def store_record(storage: Storage, prepared: Prepared, now: datetime) -> Accepte
 
 
 def store_access_list(
-    storage: Storage, signed: SignedAccessList, not_before: datetime, forget_at: datetime, now: datetime
+    storage: Storage, signed: SignedAccessList, prepared: PreparedList, now: datetime
 ) -> Accepted | Refusal:
     """Put an access list in its place, in the caller's transaction; see `store_record`."""
     kept = storage.numbers.hold(signed.number)
     entries = {entry.app: entry for entry in storage.entries.of_number(signed.number)}
-    refusal = against_number(kept, not_before) or against_move(entries.get(MOVE), now)
+    refusal = against_number(kept, prepared.not_before) or against_move(entries.get(MOVE), now)
     if refusal is not None:
         return refusal
     if kept.access_list is not None:
@@ -178,9 +203,20 @@ def store_access_list(
             return met
     elif signed.sequence <= kept.access_seq:
         return _older(kept.access_seq)
-    storage.numbers.set_access_list(signed.number, signed.token, signed.sequence, forget_at)
+    too_many = against_grants(signed.access_list, entries.values())
+    if too_many is not None:
+        return too_many
+    storage.authorities.ensure(prepared.issuer)
+    new_kept = replace(
+        kept,
+        access_list=signed.token,
+        access_seq=signed.sequence,
+        access_authority=prepared.issuer.id,
+        access_serial=prepared.serial,
+    )
+    storage.numbers.set_access_list(new_kept, prepared.forget_at)
     storage.tree.queue(signed.hash, now)
-    show(storage, replace(kept, access_list=signed.token), entries, now)
+    show(storage, new_kept, entries, now)
     return Accepted(Succession.NEWER, signed.hash)
 
 
@@ -189,6 +225,18 @@ def show(storage: Storage, kept: KeptNumber, entries: dict[str, Entry], now: dat
     apps = [app for app, entry in entries.items() if app != MOVE and entry.is_shown(now)]
     access_list = None if kept.access_list is None else SignedAccessList.parse(kept.access_list).access_list
     storage.grants.replace(kept.number, visibilities(access_list, apps))
+
+
+def against_grants(access_list: AccessList, entries: Iterable[Entry]) -> Refusal | None:
+    """Return what speaks against so many grants for so many apps: each of them is a row, made anew at every change."""
+    apps = [entry.app for entry in entries if entry.app != MOVE and entry.state in _MAY_BE_SHOWN]
+    if sum(access_list.of_app(app).size for app in apps) <= MOST_VISIBLE:
+        return None
+    detail = (
+        f"the grants of all apps with records are at most {MOST_VISIBLE} together, those of `default` counted for each "
+        "app that has no list of its own: grant to prefixes or by a token, or withdraw an app"
+    )
+    return Refusal(RefusalKind.TOO_MANY_GRANTS, detail)
 
 
 def digest(signed: SignedStatement) -> bytes:

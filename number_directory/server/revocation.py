@@ -12,11 +12,14 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
+from number_directory.access_list import SignedAccessList
+from number_directory.move import SignedMove
+from number_directory.record import SignedRecord
 from number_directory.server.directory import Directory
 from number_directory.server.errors import Refusal
 from number_directory.server.number_events import statement_of
 from number_directory.server.publishing import show
-from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, KeptAuthority
+from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, KeptAuthority, KeptNumber
 from policies.facts import RevocationState
 from serving.log import facts
 from stir.certificate import AuthorityCertificate
@@ -32,8 +35,10 @@ def end_revoked(directory: Directory, lists: RevocationLists) -> int:
     """End the records whose certificates are on a newest list, or those of an authority above; return how many."""
     ended = 0
     for authority in directory.storage.authorities.all():
-        for entries in _affected(directory, authority, lists, directory.clock()):
+        for entries, numbers in _affected(directory, authority, lists, directory.clock()):
             ended += sum(_end(directory, entry) for entry in entries)
+            for number in numbers:
+                _end_access_list(directory, number)
     directory.metrics.ended("revoked", ended)
     if ended:
         _log.info("records_revoked", extra=facts(records=ended))
@@ -42,18 +47,24 @@ def end_revoked(directory: Directory, lists: RevocationLists) -> int:
 
 def _affected(
     directory: Directory, authority: KeptAuthority, lists: RevocationLists, now: datetime
-) -> Iterator[Sequence[Entry]]:
-    """Yield the live entries under an authority that a list names, some at a time."""
-    entries = directory.storage.entries
+) -> Iterator[tuple[Sequence[Entry], Sequence[KeptNumber]]]:
+    """Yield the live entries under an authority that a list names, and the numbers with such access lists."""
+    entries, numbers = directory.storage.entries, directory.storage.numbers
     if _is_revoked(authority, lists, now):
         while some := entries.of_authority(authority.id, _AT_ONCE):
-            yield some
+            yield some, ()
+        while lists_ := numbers.of_authority(authority.id, _AT_ONCE):
+            yield (), lists_
         return
     for url in authority.crl_urls:
         found = lists.newest(url, authority.chain[0], now)
         serials = [] if found is None else [_written(one.serial_number) for one in found.crl]
         for start in range(0, len(serials), _AT_ONCE):
-            yield entries.of_certificates(authority.id, serials[start : start + _AT_ONCE])
+            some_serials = serials[start : start + _AT_ONCE]
+            yield (
+                entries.of_certificates(authority.id, some_serials),
+                numbers.of_certificates(authority.id, some_serials),
+            )
 
 
 def _written(serial: int) -> bytes:
@@ -81,7 +92,7 @@ def _end(directory: Directory, found: Entry) -> bool:
         entry = entries.get(found.app)
         if entry is None or (entry.seq, entry.authority, entry.serial) != (found.seq, found.authority, found.serial):
             return False
-        other = _other_certificate(directory, entry, now)
+        other = _other_certificate(directory, statement_of(entry), entry.authority, now)
         if other is not None:
             storage.entries.rest_on(entry, *other)
             return False
@@ -92,15 +103,38 @@ def _end(directory: Directory, found: Entry) -> bool:
     return True
 
 
-def _other_certificate(directory: Directory, entry: Entry, now: datetime) -> tuple[bytes, bytes] | None:
-    """Return authority and serial of another certificate by which an entry is still admitted."""
-    signed = statement_of(entry)
+def _end_access_list(directory: Directory, found: KeptNumber) -> None:
+    """End an access list, unless it stands by another of its certificates: whoever stole the key may have signed it.
+
+    Nobody sees anything then, until the owner says anew who may.
+    """
+    now, storage = directory.clock(), directory.storage
+    with storage.transaction():
+        kept = storage.numbers.hold(found.number)
+        if (kept.access_authority, kept.access_serial) != (found.access_authority, found.access_serial):
+            return
+        other = None
+        if kept.access_list is not None and kept.access_authority is not None:
+            signed = SignedAccessList.parse(kept.access_list)
+            other = _other_certificate(directory, signed, kept.access_authority, now)
+        storage.numbers.rest_on(kept.number, *(other or (None, None)))
+        if other is not None:
+            return
+        entries = {entry.app: entry for entry in storage.entries.of_number(kept.number)}
+        if not (MOVE in entries and entries[MOVE].is_shown(now)):
+            show(storage, replace(kept, access_list=None), entries, now)
+
+
+def _other_certificate(
+    directory: Directory, signed: SignedRecord | SignedMove | SignedAccessList, authority: bytes, now: datetime
+) -> tuple[bytes, bytes] | None:
+    """Return authority and serial of another certificate by which a statement is still admitted."""
     for chain in signed.chains:
         admitted = directory.admission.admit_by(chain, signed, signed.number, now)
         if isinstance(admitted, Refusal):
             continue
-        issuer = Issuer.of(chain[1:], admitted.crl_urls)
-        if issuer.id != entry.authority:  # that one's list knows more than the admission has seen yet
+        issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
+        if issuer.id != authority:  # that one's list knows more than the admission has seen yet
             directory.storage.authorities.ensure(issuer)
             return issuer.id, admitted.serial
     return None

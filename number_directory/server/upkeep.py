@@ -22,6 +22,7 @@ from number_directory.server.number_events import JsonLinesFeed, follow
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
 from number_directory.server.revocation import end_revoked
 from number_directory.server.storage import Storage
+from number_directory.server.unadmitted import AdmissionKeeper
 from serving.log import facts
 from transparency.signed_note import Ed25519Signer
 from trust_store import TrustHome
@@ -119,6 +120,7 @@ class House:
         feeds = [JsonLinesFeed(one.name, one.file) for one in config.number_events]
         return [
             *((f"events:{feed.name}", lambda feed=feed: follow(self.directory, feed)) for feed in feeds),
+            ("admission", AdmissionKeeper(self.directory).follow),
             ("revocation", lambda: end_revoked(self.directory, lists)),
             ("forgetting", lambda: forget(self.directory)),
         ]

@@ -14,7 +14,7 @@ def visibilities(access_list: AccessList | None, apps: Sequence[str]) -> list[Vi
     """Return who may see what of the records for these apps; without an access list, nobody sees anything."""
     if access_list is None:
         return []
-    return [one for app in apps for one in _of_app(app, access_list.apps.get(app, access_list.default))]
+    return [one for app in apps for one in _of_app(app, access_list.of_app(app))]
 
 
 def _of_app(app: str, access: AppAccess) -> Iterable[Visibility]:

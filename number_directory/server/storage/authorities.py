@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from cryptography import x509
 
 from serving.database import Database
 from stir.certificate import read_pem_chain, write_pem_chain
+
+_MOST_AUTHORITIES = 4096
+_MOST_URLS = 1024
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,10 @@ class KeptAuthority:
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """All authorities that ever certified a record here."""
+    """All authorities that certify a record here, or certified a caller."""
 
     database: Database
+    _noted: set[tuple[tuple[x509.Certificate, ...], tuple[str, ...]]] = field(default_factory=set, init=False)
 
     def ensure(self, issuer: Issuer) -> None:
         """Keep a chain above a number's certificate, and its URLs, in the caller's transaction."""
@@ -55,6 +60,24 @@ class Authorities:
                 issuer.id,
                 url,
             )
+
+    def note(self, chain: tuple[x509.Certificate, ...], crl_urls: tuple[str, ...]) -> None:
+        """Keep the chain above a caller's certificate, too, and its URLs, unless there are too many.
+
+        Outside a transaction; durable soon. What this process has noted before costs nothing.
+        """
+        if (chain, crl_urls) in self._noted:
+            return
+        issuer = Issuer.of(chain, crl_urls)
+        authorities = "SELECT COUNT(*) FROM directory_authorities WHERE id <> ?"
+        urls = "SELECT COUNT(*) FROM directory_crls WHERE authority = ?"
+        with self.database.transaction(synced=False):
+            others, of_this = self.database.rows(f"SELECT ({authorities}), ({urls})", issuer.id, issuer.id)[0]
+            if others < _MOST_AUTHORITIES and of_this < _MOST_URLS:
+                self.ensure(issuer)
+        if len(self._noted) >= _REMEMBERED:
+            self._noted.clear()
+        self._noted.add((chain, crl_urls))
 
     def all(self) -> list[KeptAuthority]:
         """Return all authorities."""

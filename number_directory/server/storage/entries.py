@@ -29,6 +29,7 @@ _PUT = f"""
     WHERE directory_entries.seq < excluded.seq
 """
 _END = "UPDATE directory_entries SET state = ?, ends_at = ? WHERE number = ? AND app = ? AND seq = ?"
+_CHANGE = "UPDATE directory_entries SET state = ? WHERE number = ? AND app = ? AND seq = ?"
 
 
 class EntryState(StrEnum):
@@ -39,6 +40,8 @@ class EntryState(StrEnum):
     REVOKED = "revoked"
     REASSIGNED = "reassigned"
     MOVED = "moved"
+    UNADMITTED = "unadmitted"
+    """Its authority is no longer admitted. The only one that ends: once the authority is admitted again."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -128,6 +131,33 @@ class Entries:
             authority,
             *serials,
             EntryState.LIVE.value,
+        )
+        return [_entry(row) for row in rows]
+
+    def hide(self, entry: Entry) -> None:
+        """Show an entry no more, and keep its time, unless another has taken its place."""
+        self._change(entry, EntryState.UNADMITTED)
+
+    def show_again(self, entry: Entry) -> None:
+        """Show an entry that was hidden, unless another has taken its place."""
+        self._change(entry, EntryState.LIVE)
+
+    def _change(self, entry: Entry, state: EntryState) -> None:
+        self.database.run(_CHANGE, state.value, int(entry.number.digits), entry.app, entry.seq)
+
+    def records_of_authority(self, authority: bytes, after: bytes, limit: int, *, hidden: bool) -> list[Entry]:
+        """Return some live or hidden records whose certificates an authority issued, in the order of their serials.
+
+        `after` is the last serial that was dealt with. More records of one certificate than `limit` has room for come
+        the next time.
+        """
+        state = EntryState.UNADMITTED if hidden else EntryState.LIVE
+        rows = self.database.rows(
+            f"SELECT {_COLUMNS} FROM directory_entries WHERE authority = ? AND state = '{state.value}' AND app <> ''"
+            " AND serial > ? ORDER BY serial LIMIT ?",
+            authority,
+            after,
+            limit,
         )
         return [_entry(row) for row in rows]
 

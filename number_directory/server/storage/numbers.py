@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from serving.database import Database, Row
+from serving.database import Database
 from serving.times import from_column, to_column
 from stir.telephone_number import TelephoneNumber
 
-_COLUMNS = "access_list, access_seq, certified_after, event"
+_COLUMNS = "access_list, access_seq, certified_after, event, access_authority, access_serial"
 _HOLD = f"""
     INSERT INTO directory_numbers (number) VALUES (?)
     ON CONFLICT (number) DO UPDATE SET number = excluded.number
@@ -17,9 +19,11 @@ _HOLD = f"""
 """
 _SET_ACCESS = """
     UPDATE directory_numbers
-    SET access_list = ?, access_seq = ?, forget_at = CASE WHEN forget_at > ? THEN forget_at ELSE ? END
+    SET access_list = ?, access_seq = ?, access_authority = ?, access_serial = ?,
+        forget_at = CASE WHEN forget_at > ? THEN forget_at ELSE ? END
     WHERE number = ?
 """
+_OF_AUTHORITY = f"SELECT number, {_COLUMNS} FROM directory_numbers WHERE access_authority = ?"
 _NOTE_EVENT = """
     UPDATE directory_numbers
     SET certified_after = ?, event = ?, access_list = ?,
@@ -37,6 +41,8 @@ class KeptNumber:
     access_seq: int
     certified_after: datetime
     event: str | None
+    access_authority: bytes | None = None
+    access_serial: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +60,41 @@ class Numbers:
         row = self.database.row(f"SELECT {_COLUMNS} FROM directory_numbers WHERE number = ?", int(number.digits))
         return None if row is None else _kept(number, row)
 
-    def set_access_list(self, number: TelephoneNumber, statement: str, seq: int, forget_at: datetime) -> None:
+    def set_access_list(self, kept: KeptNumber, forget_at: datetime) -> None:
         """Put an access list in the place of the one before."""
         until = to_column(forget_at)
-        self.database.run(_SET_ACCESS, statement, seq, until, until, int(number.digits))
+        self.database.run(
+            _SET_ACCESS,
+            kept.access_list,
+            kept.access_seq,
+            kept.access_authority,
+            kept.access_serial,
+            until,
+            until,
+            int(kept.number.digits),
+        )
+
+    def rest_on(self, number: TelephoneNumber, authority: bytes | None, serial: bytes | None) -> None:
+        """Note that an access list stands by another of its certificates; with None, that it ends."""
+        self.database.run(
+            "UPDATE directory_numbers SET access_authority = ?, access_serial = ?,"
+            " access_list = CASE WHEN CAST(? AS INTEGER) = 1 THEN NULL ELSE access_list END WHERE number = ?",
+            authority,
+            serial,
+            int(authority is None),
+            int(number.digits),
+        )
+
+    def of_certificates(self, authority: bytes, serials: Sequence[bytes]) -> list[KeptNumber]:
+        """Return the numbers whose access lists rest on certificates of these serial numbers."""
+        places = ", ".join("?" * len(serials))
+        rows = self.database.rows(f"{_OF_AUTHORITY} AND access_serial IN ({places})", authority, *serials)
+        return [_kept(TelephoneNumber(str(number)), row) for number, *row in rows]
+
+    def of_authority(self, authority: bytes, limit: int) -> list[KeptNumber]:
+        """Return some numbers whose access lists rest on certificates of an authority."""
+        rows = self.database.rows(f"{_OF_AUTHORITY} LIMIT ?", authority, limit)
+        return [_kept(TelephoneNumber(str(number)), row) for number, *row in rows]
 
     def note_event(
         self, number: TelephoneNumber, event: str, at: datetime, access_list: str | None, forget_at: datetime
@@ -75,6 +112,14 @@ class Numbers:
         )
 
 
-def _kept(number: TelephoneNumber, row: Row) -> KeptNumber:
-    access_list, seq, certified_after, event = row
-    return KeptNumber(number, access_list, seq, from_column(certified_after), event)
+def _kept(number: TelephoneNumber, row: Sequence[Any]) -> KeptNumber:
+    access_list, seq, certified_after, event, authority, serial = row
+    return KeptNumber(
+        number=number,
+        access_list=access_list,
+        access_seq=seq,
+        certified_after=from_column(certified_after),
+        event=event,
+        access_authority=None if authority is None else bytes(authority),
+        access_serial=None if serial is None else bytes(serial),
+    )

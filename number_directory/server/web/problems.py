@@ -40,6 +40,7 @@ PROBLEMS: dict[RefusalKind, Problem] = {
     RefusalKind.REQUEST_TOO_LARGE: Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large"),
     RefusalKind.SERVER_INTERNAL: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here"),
     RefusalKind.TOO_MANY_APPS: Problem(HTTPStatus.FORBIDDEN, "the number has records for too many apps"),
+    RefusalKind.TOO_MANY_GRANTS: Problem(HTTPStatus.FORBIDDEN, "the number's apps have too many grants together"),
     RefusalKind.UNAUTHORIZED: Problem(HTTPStatus.UNAUTHORIZED, "whoever asks may not"),
     RefusalKind.UNSUPPORTED_MEDIA_TYPE: Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is not announced as JSON"),
     RefusalKind.WRONG_AUDIENCE: Problem(HTTPStatus.FORBIDDEN, "it was signed for another directory"),

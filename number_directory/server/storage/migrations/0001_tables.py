@@ -20,11 +20,14 @@ _TABLES = (
         number BIGINT PRIMARY KEY,
         access_list TEXT,
         access_seq BIGINT NOT NULL DEFAULT -1,
+        access_authority {blob},
+        access_serial {blob},
         certified_after BIGINT NOT NULL DEFAULT 0,
         event TEXT,
         forget_at BIGINT NOT NULL DEFAULT 0
     ) {without_rowid}
     """,
+    "CREATE INDEX directory_numbers_of_certificate ON directory_numbers (access_authority, access_serial)",
     # A record as it was signed, one for each number and app; the app '' is that of the move of a number to another
     # directory. Nobody is shown what ends before now. `state` says why it ended: withdrawn, revoked, ported, moved …
     # The row outlives the record, so that `seq` never goes back while a signature that could say so is valid.
@@ -47,6 +50,7 @@ _TABLES = (
     )
     """,
     "CREATE INDEX directory_entries_of_certificate ON directory_entries (authority, serial)",
+    "CREATE INDEX directory_entries_unadmitted ON directory_entries (authority, serial) WHERE state = 'unadmitted'",
     "CREATE INDEX directory_entries_to_forget ON directory_entries (forget_at)",
     # Who may see an entry. The key is made of grantee and number (`storage.grants`), in one column, so that a database
     # has no way to find out by number alone: it would look longer where there is something to be denied. `shows` is 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,18 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from number_directory.access_list import ANYONE
+from number_directory.access_list import ANYONE, AccessList, AppAccess, sign_access_list
 from number_directory.record import Record, sign_record
 from number_directory.server.errors import EventsFailure
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import JsonLinesFeed, follow, obey
 from number_directory.server.revocation import end_revoked
+from number_directory.server.storage import authorities
+from number_directory.server.unadmitted import AdmissionKeeper
 from number_directory.server.upkeep import House, forget
 from policies.terms import Terms
-from tests.fakes.directory_world import CHAT, OWNER, DirectoryWorld, accepted, refusal
+from tests.fakes.directory_world import CALLER, CHAT, OWNER, DirectoryWorld, accepted, refusal
 from tests.fakes.small_pki import CRL_URL, NOW, Authority, root
 from trust_store import Anchor, TrustHome
-from trust_store.editing import add_anchor
+from trust_store.editing import add_anchor, remove_anchor
 from trust_store.errors import FetchError
 from trust_store.revocation_lists import RevocationLists
 
@@ -84,7 +87,8 @@ def test_a_record_stands_by_another_of_its_certificates(world: DirectoryWorld) -
     record = Record(OWNER, CHAT, ("https://chat.example/u/1",), frozenset(), 1, now, now + 3600)
     token = sign_record(record, held.key, held.chain, [other.chain])
     accepted(world.post("/records", token))
-    world.allow(ANYONE)
+    access_list = AccessList(OWNER, 1, now, AppAccess(frozenset({ANYONE})))
+    accepted(world.post("/access-lists", sign_access_list(access_list, held.key, held.chain, [other.chain])))
     published = {CRL_URL: crl(world.authority, world.clock(), 1000)}
     assert end_revoked(world.directory, lists(world, published)) == 0
     assert world.look_up(OWNER, caller=None).records[OWNER] == (token,)
@@ -214,3 +218,159 @@ def test_a_live_number_is_not_forgotten(world: DirectoryWorld) -> None:
         assert name
         job()
     assert world.look_up(OWNER, caller=None).records[OWNER]
+
+
+def test_an_access_list_ends_with_its_certificate(world: DirectoryWorld) -> None:
+    """Whoever stole a key cannot leave an access list behind that opens what the owner publishes with the next."""
+    world.allow(ANYONE)
+    world.hold(OWNER, world.authority.number(OWNER, serial=1001, key_number=9))
+    world.publish()
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+    end_revoked(world.directory, lists(world, {CRL_URL: crl(world.authority, world.clock(), 1000)}))
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    own = world.own()
+    assert (own.access_list, len(own.records)) == (None, 1)
+    assert "the access list ended" in own.notices[0].text
+    assert refusal(world.post("/access-lists", world.access_list_token(seq=1))) == (409, "outdated")
+    world.allow(ANYONE, seq=2)
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+
+
+def test_the_access_lists_of_a_revoked_authority_end(world: DirectoryWorld) -> None:
+    """An issuing authority that its root took back takes the access lists with it, too."""
+    url = "https://ca.example/root.crl"
+    issuing = world.authority.authority("Issuing", key_number=40, crl_url=url)
+    world.hold(OWNER, issuing.number(OWNER, serial=70))
+    world.allow(ANYONE)
+    end_revoked(
+        world.directory, lists(world, {url: crl(world.authority, world.clock(), issuing.certificate.serial_number)})
+    )
+    kept = world.directory.storage.numbers.find(OWNER)
+    assert kept is not None
+    assert (kept.access_list, kept.access_seq) == (None, 1)
+
+
+def test_nobody_makes_the_worker_fetch_from_a_place_of_its_choice(world: DirectoryWorld) -> None:
+    """What an owner or a caller appends to a chain that leads to an anchor is neither kept nor asked for anything."""
+    issuing = world.authority.authority("Issuing", key_number=40)
+    evil = root("Evil", key_number=66)
+    fake = evil.authority("Example Root", key_number=1, path_length=None, crl_url="http://169.254.169.254/latest")
+    for index, number in enumerate((OWNER, CALLER)):
+        honest = issuing.number(number, serial=70 + index)
+        world.hold(number, replace(honest, chain=(*honest.chain[:2], *fake.chain)))
+    world.allow(ANYONE)
+    world.publish()
+    world.look_up(OWNER)
+    asked: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        asked.append(url)
+        raise FetchError(url)
+
+    folder = TrustHome.beside(world.config.admission).revocation_lists
+    assert end_revoked(world.directory, RevocationLists(folder, fetch)) == 0
+    assert asked == [CRL_URL]
+    (kept,) = world.directory.storage.authorities.all()
+    assert kept.chain == issuing.chain
+
+
+def test_the_revocation_list_of_a_callers_authority_is_fetched(world: DirectoryWorld) -> None:
+    """A caller whose authority has no record here is judged by what that authority revoked, all the same."""
+    other = root("Second Root", key_number=31)
+    terms = Terms("second", "Second", "trust.toml:9")
+    add_anchor(TrustHome.beside(world.config.admission), Anchor(terms, other.certificate))
+    world.clock.advance(timedelta(seconds=10))
+    url = "https://second.example/0.crl"
+    world.hold(CALLER, other.number(CALLER, serial=7, crl_url=url))
+    world.look_up(OWNER)
+    end_revoked(world.directory, lists(world, {url: crl(other, world.clock(), 7)}))
+    world.clock.advance(timedelta(minutes=1))
+    assert refusal(world.post("/lookup", world.lookup_token([OWNER]))) == (403, "certificateEnded")
+
+
+def test_what_callers_bring_is_bounded(world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority that names a list of its own in each certificate fills nobody's database by its callers."""
+    monkeypatch.setattr(authorities, "_MOST_URLS", 2)
+    for index in range(4):
+        held = world.authority.number(CALLER, serial=100 + index, crl_url=f"https://ca.example/{index}.crl")
+        world.hold(CALLER, held)
+        world.look_up(OWNER)
+    (kept,) = world.directory.storage.authorities.all()
+    assert len(kept.crl_urls) == 2
+
+
+# An authority that is no longer admitted
+
+
+def _admit(world: DirectoryWorld, *, again: bool) -> None:
+    home = TrustHome.beside(world.config.admission)
+    if again:
+        add_anchor(home, Anchor(Terms("again", "Example", "trust.toml:1"), world.authority.certificate))
+    else:
+        remove_anchor(home, "example-ca")
+    world.clock.advance(timedelta(seconds=31))
+
+
+def test_the_records_of_an_authority_are_hidden_while_it_is_not_admitted(world: DirectoryWorld) -> None:
+    """An operator takes an authority off its list, and its records are gone; they are back when it is."""
+    keeper = AdmissionKeeper(world.directory)
+    world.allow(ANYONE)
+    world.publish()
+    world.publish(app="other.example")
+    assert keeper.follow() == 0
+    _admit(world, again=False)
+    assert keeper.follow() == 2
+    assert keeper.follow() == 0
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    _admit(world, again=True)
+    assert keeper.follow() == 2
+    assert len(world.look_up(OWNER, caller=None).records[OWNER]) == 2
+    assert world.own().notices == ()
+
+
+def test_what_was_revoked_while_it_was_hidden_does_not_come_back(world: DirectoryWorld) -> None:
+    """A record is shown again only where its certificate would bring it in now."""
+    keeper = AdmissionKeeper(world.directory)
+    world.allow(ANYONE)
+    world.publish()
+    _admit(world, again=False)
+    keeper.follow()
+    end_revoked(world.directory, lists(world, {CRL_URL: crl(world.authority, world.clock(), 1000)}))
+    _admit(world, again=True)
+    assert keeper.follow() == 0
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+
+
+def test_a_record_that_another_admitted_authority_certifies_stays(world: DirectoryWorld) -> None:
+    """A record with chains of two authorities needs one of them on the list."""
+    second = root("Second Root", key_number=31)
+    add_anchor(
+        TrustHome.beside(world.config.admission), Anchor(Terms("second", "Second", "trust.toml:9"), second.certificate)
+    )
+    world.clock.advance(timedelta(seconds=10))
+    held, other, now = world.held(), second.number(OWNER), int(world.clock().timestamp())
+    world.allow(ANYONE)
+    record = Record(OWNER, CHAT, ("https://chat.example/u/1",), frozenset(), 1, now, now + 3600)
+    accepted(world.post("/records", sign_record(record, held.key, held.chain, [other.chain])))
+    _admit(world, again=False)
+    assert AdmissionKeeper(world.directory).follow() == 0
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+
+
+def test_hidden_records_of_a_number_that_moved_stay_hidden(world: DirectoryWorld) -> None:
+    """A number that moved away meanwhile has no records here when its authority is admitted again."""
+    keeper = AdmissionKeeper(world.directory)
+    second = root("Second Root", key_number=31)
+    home = TrustHome.beside(world.config.admission)
+    add_anchor(home, Anchor(Terms("second", "Second", "trust.toml:9"), second.certificate))
+    world.clock.advance(timedelta(seconds=10))
+    world.allow(ANYONE)
+    world.publish()
+    _admit(world, again=False)
+    keeper.follow()
+    world.hold(OWNER, second.number(OWNER, serial=8))
+    accepted(world.post("/moves", world.move_token("https://other.example")))
+    _admit(world, again=True)
+    keeper.follow()
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    assert [entry.state.value for entry in world.directory.storage.entries.of_number(OWNER)] == ["live", "moved"]

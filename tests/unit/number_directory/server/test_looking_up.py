@@ -292,6 +292,45 @@ def test_quotas_count_new_numbers_and_not_lookups(world: DirectoryWorld) -> None
         limited.close()
 
 
+def test_a_lookup_that_a_quota_refused_may_be_sent_again(tmp_path: Path) -> None:
+    """What was not answered has not used its jti up; once it was answered, it has."""
+    world = DirectoryWorld.make(tmp_path, quotas=Quotas(caller=Quota(burst=1, per_day=86400)))
+    try:
+        world.look_up(OWNER)
+        body = statement_body(world.lookup_token([ABSENT]))
+        assert refusal(world.send("/lookup", body)) == (429, "quotaExceeded")
+        world.clock.advance(timedelta(seconds=2))
+        assert world.send("/lookup", body).status_code == 200
+        assert refusal(world.send("/lookup", body)) == (403, "replayed")
+    finally:
+        world.close()
+
+
+def test_many_certificates_of_one_number_are_one_caller(tmp_path: Path) -> None:
+    """The quota is the number's, whichever of its certificates, keys and authorities signs."""
+    world = DirectoryWorld.make(tmp_path, quotas=Quotas(caller=Quota(burst=2, per_day=1)))
+    try:
+        numbers = [TelephoneNumber(f"1303555010{index}") for index in range(4)]
+        for index, number in enumerate(numbers):
+            world.hold(CALLER, world.authority.number(CALLER, serial=50 + index, key_number=10 + index))
+            status = world.post("/lookup", world.lookup_token([number])).status_code
+            assert status == (200 if index < 2 else 429)
+    finally:
+        world.close()
+
+
+def test_nobody_escapes_by_a_forwarding_header(tmp_path: Path) -> None:
+    """X-Forwarded-For of whoever is no trusted proxy says nothing about who pays."""
+    world = DirectoryWorld.make(tmp_path, quotas=Quotas(address=Quota(burst=1, per_day=1)))
+    try:
+        for index, expected in enumerate((200, 429, 429)):
+            body = OpenLookup((TelephoneNumber(f"1303555010{index}"),)).to_json()
+            header = {"X-Forwarded-For": f"198.51.100.{index}"}
+            assert world.send("/lookup", body, **header).status_code == expected
+    finally:
+        world.close()
+
+
 def test_walking_through_a_prefix_goes_as_fast_as_the_quota_says_and_shows(tmp_path: Path) -> None:
     """Over two days and two front ends, no more numbers are answered than burst and rate allow; the metrics tell."""
     quotas = Quotas(caller=Quota(10**6, 10**6), address=Quota(burst=50, per_day=100))

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from number_directory.access_list import ANYONE, Grant
+import pytest
+
+from number_directory.access_list import ANYONE, AppAccess, Grant
 from number_directory.record import MOST_APPS, SignedRecord
+from number_directory.server import publishing
 from number_directory.statement import Succession
+from stir.telephone_number import TelephoneNumber
 from tests.fakes.directory_world import CALLER, CHAT, OWNER, STRANGER, VIDEO, DirectoryWorld, accepted, refusal
 
 
@@ -106,6 +110,27 @@ def test_a_number_has_records_for_at_most_32_apps(small_world: DirectoryWorld) -
     result = small_world.post("/records", small_world.record_token(app="one-more.example"))
     assert refusal(result) == (403, "tooManyApps")
     small_world.publish(app="app0.example", seq=2)
+
+
+def test_grants_and_apps_do_not_multiply_without_end(
+    small_world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long access list for all apps is refused once there are too many apps for it, and so is an app too many."""
+    monkeypatch.setattr(publishing, "MOST_VISIBLE", 20)
+    grants = frozenset(Grant.to_number(TelephoneNumber(f"1303555{index:04}")) for index in range(10))
+    access_list = small_world.access_list_token(default=AppAccess(grants))
+    accepted(small_world.post("/access-lists", access_list))
+    small_world.publish(app="one.example")
+    small_world.publish(app="two.example")
+    assert refusal(small_world.post("/records", small_world.record_token(app="three.example"))) == (
+        403,
+        "tooManyGrants",
+    )
+    longer = AppAccess(frozenset({*grants, Grant.to_number(CALLER)}))
+    result = small_world.post("/access-lists", small_world.access_list_token(default=longer, seq=2))
+    assert refusal(result) == (403, "tooManyGrants")
+    accepted(small_world.post("/records", small_world.record_token(app="two.example", seq=2, uris=())))
+    accepted(small_world.post("/access-lists", small_world.access_list_token(default=longer, seq=2)))
 
 
 def test_a_record_without_its_media_is_not_taken(small_world: DirectoryWorld) -> None:
