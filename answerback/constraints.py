@@ -13,7 +13,7 @@ from answerback.failure import Failure
 
 if TYPE_CHECKING:
     from policies.terms import Terms
-    from trust_store.editing import Value
+    from trust_store.toml_text import Value
 
 KEYS: Mapping[str, str] = {
     "prefix": "prefixes",

@@ -67,8 +67,13 @@ def read_toml(path: Path) -> str:
         reason = getattr(error, "strerror", None) or error
         msg = f"{path}: cannot be read: {reason}"
         raise PolicyFileError(msg) from error
-    if len(content) > LARGEST_FILE:
-        msg = f"{path}: larger than {LARGEST_FILE // 1024} KiB, which no file of settings is"
+    return toml_text(content, path)
+
+
+def toml_text(content: bytes, path: Path, largest: int = LARGEST_FILE) -> str:
+    """Return the text of a file with this content, that the TOML parser can be given; raise PolicyFileError."""
+    if len(content) > largest:
+        msg = f"{path}: larger than {largest // 1024} KiB, which no file of settings is"
         raise PolicyFileError(msg)
     if any(line.count(b".") > MOST_DOTS for line in content.split(b"\n")):
         msg = f"{path}: a line has more than {MOST_DOTS} dots; break it into several"

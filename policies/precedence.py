@@ -114,6 +114,35 @@ def narrowed(terms: Terms, other: Terms, settings: Settings) -> Terms:
     return replace(terms, sources=dict(terms.sources) | decided, **values)
 
 
+def widened(terms: Terms, agreed: Terms) -> tuple[str, ...]:
+    """Return the constraints in which terms allow something that others, to which the user agreed, do not."""
+    return tuple(key for key in _CONSTRAINTS if _is_wider(key, getattr(terms, key), getattr(agreed, key)))
+
+
+_CONSTRAINTS = (
+    "prefixes",
+    "purposes",
+    "issued_not_after",
+    "until",
+    "methods",
+    "longest_life",
+    "authority_keys",
+    "scts",
+    "logs",
+    "log_operators",
+)
+
+
+def _is_wider(key: str, value: Any, agreed: Any) -> bool:  # noqa: ANN401  # any constraint's
+    if value is None or agreed is None:
+        return agreed is not None and value is None
+    if key == "prefixes":
+        return not all(any(one.digits.startswith(other.digits) for other in agreed) for one in value)
+    if isinstance(value, tuple):
+        return not set(value) <= set(agreed)
+    return bool(value < agreed if key == "scts" else value > agreed)
+
+
 def _offers(
     own: Sequence[Layer], lists: Sequence[Layer], apps: Sequence[Layer], settings: Settings
 ) -> Iterator[tuple[Layer, Offer]]:
@@ -125,11 +154,16 @@ def _offers(
                 continue
             seen.add(offer.sha256)
             narrowing = [*own, *lists] if layer.kind is LayerKind.LOCAL else [*own, *lists, *apps]
-            terms = offer.terms
+            terms = offer.terms if layer.kind is LayerKind.LOCAL else _not_below(offer.terms, settings)
             for other in _said_of(offer.sha256, narrowing):
                 terms = terms if other is offer.terms else narrowed(terms, other, settings)
             standing = _standing(offer.sha256, (*own, *lists, *apps))
             yield layer, Offer(offer.sha256, replace(terms, standing=standing))
+
+
+def _not_below(terms: Terms, settings: Settings) -> Terms:
+    """Return terms of a list or an app, which may raise the count of timestamps and not lower it."""
+    return replace(terms, scts=None) if terms.scts is not None and terms.scts < settings.scts else terms
 
 
 def _standing(sha256: str, layers: Iterable[Layer]) -> Standing | None:

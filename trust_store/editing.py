@@ -6,10 +6,8 @@ killed process leaves the old file or the new one. A comment right above an entr
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,18 +22,17 @@ from trust_store.entries import (
     GroupEntry,
     LogEntry,
     QuorumEntry,
+    SubscriptionEntry,
     TransitionEntry,
+    TrustFileContent,
     WitnessEntry,
 )
-from trust_store.errors import AnchorError, LogError, TrustFileError
+from trust_store.errors import AnchorError, ListError, LogError
 from trust_store.files import locked, unlink, write_file
 from trust_store.home import TrustHome
-from trust_store.lines import Lines, Statement
 from trust_store.logs import KnownLogs, TrustedLog
+from trust_store.toml_text import TomlText, Value
 
-Value: TypeAlias = str | int | date | tuple[str, ...]
-
-_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _BEGINNING = """\
 # Whom you believe when a call or message says which number it comes from.
 # This file is yours: only you, and the `answerback trust` commands that you give, change it.
@@ -47,7 +44,7 @@ def add_anchor(home: TrustHome, anchor: Anchor) -> None:
     """Believe an authority on the anchor's terms; raise AnchorError where its name or certificate is there already."""
     terms = anchor.terms
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         for entry in text.content.anchor:
             if anchor.sha256 == entry.sha256 or terms.name == entry.name:
                 msg = f"{home.trust_file} has {entry.name} already: remove it first, or choose another name"
@@ -80,7 +77,7 @@ def written_constraints(terms: Terms) -> dict[str, Value | None]:
 def remove_anchor(home: TrustHome, name: str) -> None:
     """Stop believing an authority; raise AnchorError where there is no anchor of that name."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         index, entry = _anchor_named(text, name)
         for group in text.content.group:
             if name in group.members:
@@ -101,7 +98,7 @@ def constrain(home: TrustHome, name: str, values: Mapping[str, Value | None]) ->
     and LogError where there is no log of a name in `logs`.
     """
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         named = values.get("logs")
         _require_known_logs(text, named if isinstance(named, tuple) else ())
         text, kind, index = _constrained(home, text, name)
@@ -115,7 +112,7 @@ def _constrained(home: TrustHome, text: _Text, name: str) -> tuple[_Text, str, i
     for index, entry in enumerate(text.content.anchor):
         if entry.name == name:
             return text, "anchor", index
-    sha256 = loading.offer_named(home, "".join(text.lines), name)
+    sha256 = loading.offer_named(home, text.text, name)
     if sha256 is None:
         raise _no_anchor(text, name)
     for index, limit in enumerate(text.content.limit):
@@ -127,7 +124,7 @@ def _constrained(home: TrustHome, text: _Text, name: str) -> tuple[_Text, str, i
 def add_transition(home: TrustHome, transition: TransitionEntry) -> None:
     """Believe no certificate of a number from before it changed hands."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         values: dict[str, Value | None] = {"number": transition.number, "date": transition.date}
         values["kind"] = transition.kind.value
         text.with_entry("transition", values).write()
@@ -136,19 +133,19 @@ def add_transition(home: TrustHome, transition: TransitionEntry) -> None:
 def add_quorum(home: TrustHome, quorum: QuorumEntry, group: GroupEntry | None) -> None:
     """Ask for a quorum of a group that is added, or of a group or anchor that is there; raise TrustFileError."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         if group is not None:
             made: dict[str, Value | None] = {"name": group.name, "need": group.need, "members": group.members}
             text = text.with_entry("group", made)
         changed = text.with_entry("quorum", {key: _plain(getattr(quorum, key)) for key in quorum.__struct_fields__})
-        loading.require_sound(home, "".join(changed.lines))
+        loading.require_sound(home, changed.text)
         changed.write()
 
 
 def remove_quorum(home: TrustHome, group: str) -> None:
     """Ask for the quorums of a group no longer, and forget the group; raise AnchorError where there is none."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         asked = [index for index, entry in enumerate(text.content.quorum) if entry.group == group]
         named = [index for index, entry in enumerate(text.content.group) if entry.name == group]
         if not asked and not named:
@@ -157,7 +154,7 @@ def remove_quorum(home: TrustHome, group: str) -> None:
         for kind, found in (("quorum", asked), ("group", named)):
             for index in reversed(found):
                 text = text.without_entry(kind, index)
-        loading.require_sound(home, "".join(text.lines))
+        loading.require_sound(home, text.text)
         text.write()
 
 
@@ -169,7 +166,7 @@ def _plain(value: object) -> Value | None:
 def add_log(home: TrustHome, log: TrustedLog) -> None:
     """Count a log's word; raise LogError where its name, its description or a shard of it is there already."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         for entry in text.content.log:
             if log.sha256 == entry.sha256 or log.name == entry.name:
                 msg = f"{home.trust_file} has the log {entry.name} already: remove it first, or choose another name"
@@ -187,7 +184,7 @@ def update_log(home: TrustHome, name: str, data: bytes, at: datetime) -> Trusted
     certificates can still be valid.
     """
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         index, entry = _log_named(text, name)
         known = loading.load(home).logs.logs
         earlier = known[index]
@@ -205,7 +202,7 @@ def update_log(home: TrustHome, name: str, data: bytes, at: datetime) -> Trusted
 def remove_log(home: TrustHome, name: str) -> None:
     """Count a log's word no longer; raise LogError where there is none of that name, or an anchor is limited to it."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         index, entry = _log_named(text, name)
         for anchor in text.content.anchor:
             if name in (anchor.logs or ()):
@@ -219,6 +216,44 @@ def remove_log(home: TrustHome, name: str) -> None:
                 raise LogError(msg)
         text.without_entry("log", index).write()
         unlink(home.logs / f"{entry.sha256}.json")
+
+
+def require_new_subscription(home: TrustHome, entry: SubscriptionEntry) -> None:
+    """Refuse to follow a list twice; raise ListError where its name or its root is there already."""
+    _require_new_subscription(_read(home.trust_file), entry)
+
+
+def add_subscription(home: TrustHome, entry: SubscriptionEntry) -> None:
+    """Follow a curated list whose files are there; raise ListError where its name or its root is there already."""
+    with locked(home.trust_file):
+        text = _read(home.trust_file)
+        _require_new_subscription(text, entry)
+        usual = SubscriptionEntry(name=entry.name, url=entry.url, root=entry.root)
+        values: dict[str, Value | None] = {"name": entry.name, "url": entry.url, "root": entry.root}
+        values["auto_accept"] = entry.auto_accept if entry.auto_accept != usual.auto_accept else None
+        values["grace_days"] = entry.grace_days if entry.grace_days != usual.grace_days else None
+        text.with_entry("subscription", values).write()
+
+
+def remove_subscription(home: TrustHome, name: str) -> None:
+    """Follow a curated list no more; raise ListError where there is none of that name."""
+    with locked(home.trust_file):
+        text = _read(home.trust_file)
+        for index, entry in enumerate(text.content.subscription):
+            if entry.name == name:
+                changed = text.without_entry("subscription", index)
+                loading.require_sound(home, changed.text)
+                changed.write()
+                return
+        msg = f"{home.trust_file} has no subscription {name!r}: `answerback trust list` shows those that it has"
+        raise ListError(msg)
+
+
+def _require_new_subscription(text: _Text, new: SubscriptionEntry) -> None:
+    for entry in text.content.subscription:
+        if new.root == entry.root or new.name == entry.name:
+            msg = f"{text.path} has the list {entry.name} already: unsubscribe first, or choose another name"
+            raise ListError(msg)
 
 
 def add_witness(home: TrustHome, witness: WitnessEntry) -> None:
@@ -243,19 +278,19 @@ def remove_auditor(home: TrustHome, name: str) -> None:
 
 def _add_watcher(home: TrustHome, kind: str, new: WitnessEntry | AuditorEntry) -> None:
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         for entry in getattr(text.content, kind):
             if new.key == entry.key or new.name == entry.name:
                 msg = f"{home.trust_file} has the {kind} {entry.name} already: remove it first, or choose another name"
                 raise LogError(msg)
         changed = text.with_entry(kind, {key: getattr(new, key) for key in new.__struct_fields__})
-        trust_file.parse("".join(changed.lines), home.trust_file)
+        trust_file.parse(changed.text, home.trust_file)
         changed.write()
 
 
 def _remove_watcher(home: TrustHome, kind: str, name: str) -> None:
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         for index, entry in enumerate(getattr(text.content, kind)):
             if entry.name == name:
                 text.without_entry(kind, index).write()
@@ -267,7 +302,7 @@ def _remove_watcher(home: TrustHome, kind: str, name: str) -> None:
 def add_deny(home: TrustHome, deny: DenyEntry) -> bool:
     """Never believe what the entry names; tell whether that is new."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         if any(_is_of_the_same(entry, deny) for entry in text.content.deny):
             return False
         values = {key: getattr(deny, key) for key in deny.__struct_fields__}
@@ -278,7 +313,7 @@ def add_deny(home: TrustHome, deny: DenyEntry) -> bool:
 def remove_deny(home: TrustHome, deny: DenyEntry) -> bool:
     """Take a deny back; tell whether there was one."""
     with locked(home.trust_file):
-        text = _Text.read(home.trust_file)
+        text = _read(home.trust_file)
         found = [index for index, entry in enumerate(text.content.deny) if _is_of_the_same(entry, deny)]
         for index in reversed(found):
             text = text.without_entry("deny", index)
@@ -286,76 +321,12 @@ def remove_deny(home: TrustHome, deny: DenyEntry) -> bool:
         return bool(found)
 
 
-class _Text:
-    """The text of a `trust.toml` that is valid, and what can be done to it. Each change makes another, valid text."""
+_Text: TypeAlias = TomlText[TrustFileContent]
 
-    def __init__(self, path: Path, text: str) -> None:
-        self.path = path
-        self.content = trust_file.parse_content(text, path)
-        self._lines = _LINE.findall(text)
-        self._statements = Lines.of(text).statements
 
-    @classmethod
-    def read(cls, path: Path) -> _Text:
-        text = trust_file.read_text(path)
-        return cls(path, _BEGINNING if text is None else text)
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The lines of the text, each with its end."""
-        return tuple(self._lines)
-
-    def write(self) -> None:
-        write_file(self.path, "".join(self._lines).encode())
-
-    def with_entry(self, kind: str, values: Mapping[str, Value | None]) -> _Text:
-        """Append a `[[kind]]`."""
-        written = [_assignment(key, value) for key, value in values.items() if value is not None and value != ""]
-        return self._with(len(self._lines), len(self._lines), ["\n", f"[[{kind}]]\n", *written])
-
-    def without_entry(self, kind: str, index: int) -> _Text:
-        """Take a `[[kind]]` away, with the comment right above it and the empty lines around it."""
-        first, last = self._above(self._header(kind, index).first) - 1, self._last_line(kind, index)
-        while last < len(self._lines) and not self._lines[last].strip():
-            last += 1
-        while last == len(self._lines) and first and not self._lines[first - 1].strip():
-            first -= 1
-        return self._with(first, last, [])
-
-    def with_value(self, path: tuple[str, int, str], value: Value | None) -> _Text:
-        """Set a key of an entry, or take it away with None; a comment behind a value that is replaced stays."""
-        kind, index, key = path
-        own = [one for one in self._statements if one.path == path]
-        if value is None:
-            return self._with(own[0].first - 1, own[0].last, []) if own else self
-        if own:
-            return self._with(own[0].first - 1, own[0].last, [_assignment(key, value, own[0].comment)])
-        last = self._last_line(kind, index)
-        return self._with(last, last, [_assignment(key, value)])
-
-    def _header(self, kind: str, index: int) -> Statement:
-        for statement in self._statements:
-            if statement.is_header and statement.path == (kind, index):
-                return statement
-        msg = f"{self.path}: the entries are not written as [[{kind}]]; change the file by hand"
-        raise TrustFileError(msg)
-
-    def _last_line(self, kind: str, index: int) -> int:
-        header = self._header(kind, index)
-        return max(one.last for one in self._statements if one.path[:2] == header.path)
-
-    def _above(self, line: int) -> int:
-        """Return the first of the lines of comment right above a line."""
-        while line > 1 and self._lines[line - 2].lstrip().startswith("#"):
-            line -= 1
-        return line
-
-    def _with(self, first: int, last: int, lines: list[str]) -> _Text:
-        """Return the text with other lines in place of those from index `first` up to `last`."""
-        before = self._lines[:first]
-        if lines and before and not before[-1].endswith("\n"):
-            before[-1] += "\n"
-        return _Text(self.path, "".join((*before, *lines, *self._lines[last:])))
+def _read(path: Path) -> _Text:
+    text = trust_file.read_text(path)
+    return TomlText(path, _BEGINNING if text is None else text, trust_file.parse_content)
 
 
 def _anchor_named(text: _Text, name: str) -> tuple[int, AnchorEntry]:
@@ -384,21 +355,3 @@ def _require_known_logs(text: _Text, names: tuple[str, ...]) -> None:
 
 def _is_of_the_same(one: DenyEntry, other: DenyEntry) -> bool:
     return (one.number, one.prefix, one.certificate) == (other.number, other.prefix, other.certificate)
-
-
-def _assignment(key: str, value: Value, comment: str = "") -> str:
-    return f"{key} = {_written(value)}{'  ' if comment else ''}{comment}\n"
-
-
-def _written(value: Value) -> str:
-    """Write a value as TOML."""
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(_written(one) for one in value)}]"
-    if not value.isprintable():
-        msg = "names and notes are plain text, without line breaks or control characters"
-        raise TrustFileError(msg)
-    return json.dumps(value, ensure_ascii=False)  # printable text is the same in JSON and in TOML

@@ -57,6 +57,17 @@ Operators = Annotated[
 ]
 
 
+ListUrl = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]+)?$",
+        max_length=1000,
+        extra_json_schema={"examples": ["https://curator.example/list"]},
+    ),
+]
+GraceDays = Annotated[int, msgspec.Meta(ge=0, le=366)]
+
+
 class ConstrainedEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an `[[anchor]]` and a `[[limit]]` have in common: the certificate, and how far it is believed."""
 
@@ -113,6 +124,16 @@ class QuorumEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefixes: Prefixes | None = None
     purposes: Purposes | None = None
     apps: Apps | None = None
+
+
+class SubscriptionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A `[[subscription]]`: a curated list, where it is to be had, and by which root it is known."""
+
+    name: Name
+    url: ListUrl
+    root: Sha256
+    auto_accept: bool = False
+    grace_days: GraceDays = 14
 
 
 class DenyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,3 +198,4 @@ class TrustFileContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: tuple[LogEntry, ...] = ()
     witness: tuple[WitnessEntry, ...] = ()
     auditor: tuple[AuditorEntry, ...] = ()
+    subscription: tuple[SubscriptionEntry, ...] = ()

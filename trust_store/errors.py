@@ -8,6 +8,7 @@ class TrustStoreError(Exception):
     ├── TrustFileError        trust.toml, or a file that it names, cannot be read as what it is
     ├── AnchorError           a certificate that cannot be an anchor, or an anchor that is not there
     ├── LogError              a log's description that cannot be used, or a log that is not there
+    ├── ListError             a curated list that cannot be read, fetched or followed as asked
     ├── ExpectationError      a line of an expectations file that says nothing
     ├── MovingError           a trust store that cannot be exported or imported as asked
     ├── FetchError            a document could not be had from the network
@@ -25,6 +26,10 @@ class AnchorError(TrustStoreError):
 
 class LogError(TrustStoreError):
     """A log's description that cannot be used, or a name that no log has."""
+
+
+class ListError(TrustStoreError):
+    """A curated list that is malformed, refused or not there. What was believed of it before stays in use."""
 
 
 class ExpectationError(TrustStoreError):

@@ -24,6 +24,8 @@ class TrustHome:
     """The folder of the anchors' certificates, `<sha256>.pem`."""
     logs: Path
     """The folder of the logs' descriptions, `<sha256>.json`."""
+    lists: Path
+    """The folder of the curated lists, each in a folder by its name."""
     revocation_lists: Path
     """The folder of fetched revocation lists: a cache."""
     seen_messages: Path
@@ -37,6 +39,7 @@ class TrustHome:
             trust_file,
             folder / "anchors",
             folder / "logs",
+            folder / "lists",
             folder / "revocation-lists",
             folder / "seen-messages.sqlite3",
         )
@@ -52,6 +55,7 @@ class TrustHome:
             folders.user_config_path / FILE_NAME,
             folders.user_config_path / "anchors",
             folders.user_config_path / "logs",
+            folders.user_config_path / "lists",
             folders.user_cache_path / "revocation-lists",
             folders.user_state_path / "seen-messages.sqlite3",
         )

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 Path = tuple[str | int, ...]
 """The way to a value, such as `("anchor", 0, "until")`: the key `until` of the first `[[anchor]]`."""
@@ -102,6 +103,7 @@ def _statements(text: str) -> Iterator[tuple[str, Statement]]:
         line += written.count("\n")
 
 
+@lru_cache(maxsize=256)
 def _key_path(head: str) -> Path:
     """Return the keys of `a."b".c`, of `[a.b]` or of `[[a.b]]`."""
     keys = head.strip("[]") if head.startswith("[") else head

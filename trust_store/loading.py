@@ -1,4 +1,4 @@
-"""From files to what a trust store is made of: the user's own, what an app ships, and later the lists.
+"""From files to what a trust store is made of: the user's own, curated lists, and what an app ships.
 
 Each layer is read with the certificates and descriptions that it names; `policies.precedence` says which word counts.
 """
@@ -12,12 +12,13 @@ from pathlib import Path
 from cryptography import x509
 
 from policies.errors import PolicyError
-from policies.precedence import Effective, Layer, LayerKind, effective
+from policies.precedence import Effective, Layer, LayerKind, Offer, effective
 from policies.quorum import Quorums
 from policies.terms import Deny, Settings, Terms
 from policies.transitions import Transition, Transitions
 from stir.certificate import read_pem_chain
 from stir.errors import StirError
+from transparency.cosignature import CosignatureVerifier
 from trust_store import trust_file
 from trust_store.anchors import Anchor
 from trust_store.entries import LogEntry
@@ -25,6 +26,7 @@ from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.feeds import read_feed
 from trust_store.home import TrustHome
 from trust_store.logs import KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
+from trust_store.subscriptions.layer import ListLayer, SubscribedList, list_layer
 from trust_store.trust_file import Beliefs
 
 
@@ -41,6 +43,7 @@ class StoreLayer:
     witnesses: tuple[TrustedWitness, ...] = ()
     auditors: tuple[TrustedAuditor, ...] = ()
     files: tuple[Path, ...] = ()
+    subscribed: SubscribedList | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class StoreParts:
     transitions: Transitions
     logs: KnownLogs
     files: tuple[Path, ...]
+    lists: tuple[SubscribedList, ...] = ()
 
 
 def load(home: TrustHome, defaults: Path | None = None) -> StoreParts:
@@ -66,12 +70,25 @@ def load(home: TrustHome, defaults: Path | None = None) -> StoreParts:
 
 def layers(home: TrustHome, defaults: Path | None = None) -> tuple[StoreLayer, ...]:
     """Return all layers that have a say for a user, the user's own first."""
-    return of_file(home, LayerKind.LOCAL), *others(defaults)
+    own = trust_file.read(home.trust_file)
+    return of_beliefs(home, own), *others(home, own, defaults)
 
 
-def others(defaults: Path | None = None) -> tuple[StoreLayer, ...]:
-    """Return the layers beside the user's own file."""
-    return () if defaults is None else (of_file(TrustHome.beside(defaults), LayerKind.APP),)
+def others(home: TrustHome, own: Beliefs, defaults: Path | None = None) -> tuple[StoreLayer, ...]:
+    """Return the layers beside the user's own file: the lists that it names, and an app's defaults."""
+    lists = tuple(_of_list(list_layer(home, entry, place)) for entry, place in own.subscriptions)
+    return lists if defaults is None else (*lists, of_file(TrustHome.beside(defaults), LayerKind.APP))
+
+
+def _of_list(found: ListLayer) -> StoreLayer:
+    return StoreLayer(
+        layer=found.layer,
+        certificates=found.certificates,
+        logs=found.logs,
+        witnesses=found.witnesses,
+        files=found.files,
+        subscribed=found.subscribed,
+    )
 
 
 def of_file(home: TrustHome, kind: LayerKind) -> StoreLayer:
@@ -96,13 +113,14 @@ def of_beliefs(home: TrustHome, beliefs: Beliefs) -> StoreLayer:
 
 def combined(home: TrustHome, found: Sequence[StoreLayer]) -> StoreParts:
     """Return what counts of all layers. Raises TrustFileError."""
+    found = with_one_name_for_each_log(found)
     counts = effective(one.layer for one in found)
     certificates = {sha256: made for one in found for sha256, made in one.certificates.items()}
     apart = [one for one in found if one.layer.kind is not LayerKind.APP or found[0].layer.app_defaults]
     try:
         logs = KnownLogs(
             _each_once(log for one in apart for log in one.logs),
-            [witness for one in apart for witness in one.witnesses],
+            _each_key_once(witness for one in apart for witness in one.witnesses),
             [auditor for one in apart for auditor in one.auditors],
         )
     except LogError as error:
@@ -116,6 +134,7 @@ def combined(home: TrustHome, found: Sequence[StoreLayer]) -> StoreParts:
         transitions=Transitions.of(counts.transitions),
         logs=logs,
         files=tuple(path for one in found for path in one.files),
+        lists=tuple(one.subscribed for one in found if one.subscribed is not None),
     )
 
 
@@ -132,19 +151,70 @@ def quorums_of(home: TrustHome, counts: Effective, found: Iterable[StoreLayer]) 
 
 def require_sound(home: TrustHome, text: str) -> None:
     """Refuse a text of the user's `trust.toml` that does not fit to the other layers; raise TrustFileError."""
-    found = (StoreLayer(trust_file.parse(text, home.trust_file).layer), *others())
+    own = trust_file.parse(text, home.trust_file)
+    found = (StoreLayer(own.layer), *others(home, own))
     quorums_of(home, effective(one.layer for one in found), found)
 
 
 def offer_named(home: TrustHome, text: str, name: str) -> str | None:
     """Return the SHA-256 of the anchor that goes by a name, with a text of the user's `trust.toml`."""
-    own = trust_file.parse(text, home.trust_file).layer
-    counts = effective((own, *(one.layer for one in others())))
+    own = trust_file.parse(text, home.trust_file)
+    counts = effective((own.layer, *(one.layer for one in others(home, own))))
     return next((offer.sha256 for offer in counts.offers if offer.terms.name == name), None)
 
 
 def _with_transitions(layer: Layer, fed: tuple[Transition, ...]) -> Layer:
     return replace(layer, transitions=(*layer.transitions, *fed))
+
+
+def with_one_name_for_each_log(found: Sequence[StoreLayer]) -> tuple[StoreLayer, ...]:
+    """Call a list's logs what the user, an app or an earlier list calls them, and its limits to logs alike.
+
+    Distinct operators are counted, so that one log of two names would count as two. A log is known again by a shard.
+    """
+    known: list[TrustedLog] = [log for one in found if one.layer.kind is not LayerKind.LIST for log in one.logs]
+    done: list[StoreLayer] = []
+    for one in found:
+        if one.layer.kind is LayerKind.LIST:
+            logs = [_as_known(log, known, one.layer.name) for log in one.logs]
+            known.extend(logs)
+            done.append(_renamed(one, tuple(logs)))
+        else:
+            done.append(one)
+    return tuple(done)
+
+
+def _as_known(log: TrustedLog, known: Sequence[TrustedLog], layer: str) -> TrustedLog:
+    shards = {shard.log_id for shard in log.description.shards}
+    for other in known:
+        if shards & {shard.log_id for shard in other.description.shards}:
+            return replace(log, name=other.name, operator=other.operator)
+    name = log.name
+    while any(name == other.name for other in known):
+        name = f"{name}@{layer}"
+    return replace(log, name=name)
+
+
+def _renamed(one: StoreLayer, logs: tuple[TrustedLog, ...]) -> StoreLayer:
+    names = {old.name: new.name for old, new in zip(one.logs, logs, strict=True)}
+    operators = {old.operator: new.operator for old, new in zip(one.logs, logs, strict=True)}
+
+    def renamed(offer: Offer) -> Offer:
+        terms = offer.terms
+        named = None if terms.logs is None else tuple(names.get(name, name) for name in terms.logs)
+        run_by = None if terms.log_operators is None else tuple(operators.get(by, by) for by in terms.log_operators)
+        return replace(offer, terms=replace(terms, logs=named, log_operators=run_by))
+
+    offers, limits = (tuple(map(renamed, said)) for said in (one.layer.offers, one.layer.limits))
+    return replace(one, layer=replace(one.layer, offers=offers, limits=limits), logs=logs)
+
+
+def _each_key_once(witnesses: Iterable[TrustedWitness]) -> list[TrustedWitness]:
+    """Keep each witness by the name and the operator that the first layer has for it."""
+    by_key: dict[CosignatureVerifier, TrustedWitness] = {}
+    for witness in witnesses:
+        by_key.setdefault(witness.key, witness)
+    return list(by_key.values())
 
 
 def _each_once(logs: Iterable[TrustedLog]) -> Iterator[TrustedLog]:

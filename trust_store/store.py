@@ -37,6 +37,7 @@ from trust_store.logs import MOST_PROOFS, KnownLogs, TrustedAuditor, TrustedLog,
 from trust_store.path import REMEMBERED_AUTHORITIES, BuiltPath
 from trust_store.revocation_lists import Fetch, RevocationLists
 from trust_store.seen_messages import MessagesInFile, MessagesInMemory, SeenMessages, message_key
+from trust_store.subscriptions.layer import SubscribedList
 
 MOST_CERTIFICATES = 32
 """How many certificates are looked at, in all chains together."""
@@ -105,6 +106,7 @@ class TrustStore:
         quorums: Quorums | None = None,
         transitions: Transitions | None = None,
         logs: KnownLogs | None = None,
+        lists: tuple[SubscribedList, ...] = (),
         file: Path = Path("trust.toml"),
         files: tuple[Path, ...] = (),
         revocation: RevocationSource | None = None,
@@ -117,6 +119,7 @@ class TrustStore:
         self.quorums = quorums or Quorums()
         self.transitions = transitions or Transitions()
         self._known_logs = logs or KnownLogs()
+        self.lists = lists
         self.file = file
         self.files = files
         self._revocation = revocation or NoRevocationLists()
@@ -149,6 +152,7 @@ class TrustStore:
             quorums=parts.quorums,
             transitions=parts.transitions,
             logs=parts.logs,
+            lists=parts.lists,
             file=home.trust_file,
             files=parts.files,
             revocation=revocation,
@@ -349,6 +353,7 @@ class TrustStore:
             reason = "your trust store is empty, so nobody is believed yet: add an anchor with `answerback trust add`"
         else:
             reason = "no anchor in your trust store leads to these certificates"
+        reason = "; ".join((reason, *filter(None, (one.lack for one in self.lists))))
         return Finding(Rule.ANCHOR, reason, Outcome.UNVERIFIED, source=self.file.name)
 
 

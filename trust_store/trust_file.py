@@ -30,6 +30,7 @@ from trust_store.entries import (
     DenyEntry,
     LogEntry,
     SettingsEntry,
+    SubscriptionEntry,
     TransitionEntry,
     TrustFileContent,
     WitnessEntry,
@@ -50,6 +51,8 @@ class Beliefs:
     auditors: tuple[TrustedAuditor, ...] = ()
     feeds: tuple[tuple[Path, str], ...] = ()
     """Each feed of transitions, with its place."""
+    subscriptions: tuple[tuple[SubscriptionEntry, str], ...] = ()
+    """Each curated list that the user follows, with its place."""
 
 
 def read(path: Path, kind: LayerKind = LayerKind.LOCAL) -> Beliefs:
@@ -73,9 +76,12 @@ def parse(text: str, path: Path, kind: LayerKind = LayerKind.LOCAL) -> Beliefs:
 
     Names of anchors in groups and quorums may be those of other layers, so `loading` holds them to all that there are.
     """
-    content = parse_content(text, path)
     label = path.name if kind is LayerKind.LOCAL else str(path)
-    places = _Places(path, label, Lines.of(text))
+    return beliefs_of(parse_content(text, path), Places(path, label, Lines.of(text)), kind)
+
+
+def beliefs_of(content: TrustFileContent, places: Places, kind: LayerKind) -> Beliefs:
+    """Return what a `trust.toml`, or a list in the same words, says. Raises TrustFileError."""
     _refuse_twins(content, places)
     _refuse_unknown_logs(content, places)
     return Beliefs(
@@ -83,7 +89,12 @@ def parse(text: str, path: Path, kind: LayerKind = LayerKind.LOCAL) -> Beliefs:
         logs=tuple((entry, places.of("log", index)) for index, entry in enumerate(content.log)),
         witnesses=tuple(_witness(entry, index, places) for index, entry in enumerate(content.witness)),
         auditors=tuple(_auditor(entry, index, places) for index, entry in enumerate(content.auditor)),
-        feeds=tuple((path.parent / entry.file, places.of("feed", index)) for index, entry in enumerate(content.feed)),
+        feeds=tuple(
+            (places.path.parent / entry.file, places.of("feed", index)) for index, entry in enumerate(content.feed)
+        ),
+        subscriptions=tuple(
+            (entry, places.of("subscription", index)) for index, entry in enumerate(content.subscription)
+        ),
     )
 
 
@@ -102,7 +113,7 @@ def end_of(day: date) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class Places:
     """Says where a value stands: `trust.toml:12`."""
 
     path: Path
@@ -123,7 +134,7 @@ class _Places:
         return {key.removesuffix("_hours"): self.of(*path, key) for key in keys}
 
 
-def _layer(content: TrustFileContent, places: _Places, kind: LayerKind) -> Layer:
+def _layer(content: TrustFileContent, places: Places, kind: LayerKind) -> Layer:
     offers = tuple(
         Offer(entry.sha256, _terms(entry, entry.name, entry.operator, ("anchor", index), places))
         for index, entry in enumerate(content.anchor)
@@ -147,11 +158,18 @@ def _layer(content: TrustFileContent, places: _Places, kind: LayerKind) -> Layer
     )
 
 
-def _terms(entry: ConstrainedEntry, name: str, operator: str, where: tuple[str, int], places: _Places) -> Terms:
+def _terms(entry: ConstrainedEntry, name: str, operator: str, where: tuple[str, int], places: Places) -> Terms:
+    return terms_of(entry, name, operator, places.of(*where), places.given(entry, *where))
+
+
+def terms_of(
+    entry: ConstrainedEntry, name: str, operator: str, source: str, sources: Mapping[str, str] | None = None
+) -> Terms:
+    """Return the terms that an entry says, with the place of the entry and of each constraint."""
     return Terms(
         name=name,
         operator=operator,
-        source=places.of(*where),
+        source=source,
         prefixes=_prefixes(entry.prefixes),
         purposes=entry.purposes,
         issued_not_after=entry.issued_not_after,
@@ -162,11 +180,11 @@ def _terms(entry: ConstrainedEntry, name: str, operator: str, where: tuple[str, 
         scts=entry.scts,
         logs=entry.logs,
         log_operators=entry.log_operators,
-        sources=places.given(entry, *where),
+        sources=sources or {},
     )
 
 
-def _quorums(content: TrustFileContent, places: _Places) -> tuple[tuple[Group, ...], tuple[Quorum, ...]]:
+def _quorums(content: TrustFileContent, places: Places) -> tuple[tuple[Group, ...], tuple[Quorum, ...]]:
     groups = tuple(
         Group(entry.name, entry.need, entry.members, places.of("group", index))
         for index, entry in enumerate(content.group)
@@ -193,37 +211,45 @@ def _prefixes(texts: tuple[str, ...] | None) -> tuple[NumberPrefix, ...] | None:
     return None if texts is None else tuple(NumberPrefix.parse(text) for text in texts)
 
 
-def _transition(entry: TransitionEntry, index: int, places: _Places) -> Transition:
+def _transition(entry: TransitionEntry, index: int, places: Places) -> Transition:
     return Transition(
         TelephoneNumber.parse(entry.number), end_of(entry.date), entry.kind, places.of("transition", index)
     )
 
 
-def _deny(entry: DenyEntry, index: int, places: _Places) -> Deny:
-    source = places.of("deny", index)
+def _deny(entry: DenyEntry, index: int, places: Places) -> Deny:
     try:
-        return Deny(
-            source=source,
-            number=TelephoneNumber.parse(entry.number) if entry.number is not None else None,
-            prefix=NumberPrefix.parse(entry.prefix) if entry.prefix is not None else None,
-            certificate=entry.certificate,
-            note=entry.note,
-        )
+        return deny_of(entry, places.of("deny", index))
     except PolicyError as error:
         msg = f"{places.whole('deny', index)}: {error}"
         raise TrustFileError(msg) from error
 
 
-def _witness(entry: WitnessEntry, index: int, places: _Places) -> TrustedWitness:
-    source = places.of("witness", index)
+def deny_of(entry: DenyEntry, source: str) -> Deny:
+    """Return what an entry denies; raise PolicyError where that is not one thing."""
+    return Deny(
+        source=source,
+        number=TelephoneNumber.parse(entry.number) if entry.number is not None else None,
+        prefix=NumberPrefix.parse(entry.prefix) if entry.prefix is not None else None,
+        certificate=entry.certificate,
+        note=entry.note,
+    )
+
+
+def _witness(entry: WitnessEntry, index: int, places: Places) -> TrustedWitness:
     try:
-        return TrustedWitness(entry.name, entry.operator, source, parse_cosignature_key(entry.key))
+        return witness_of(entry, places.of("witness", index))
     except NoteError as error:
         msg = f"{places.whole('witness', index, 'key')}: this is no witness's key: {error}"
         raise TrustFileError(msg) from error
 
 
-def _auditor(entry: AuditorEntry, index: int, places: _Places) -> TrustedAuditor:
+def witness_of(entry: WitnessEntry, source: str) -> TrustedWitness:
+    """Return the witness of an entry; raise NoteError where its key is none."""
+    return TrustedWitness(entry.name, entry.operator, source, parse_cosignature_key(entry.key))
+
+
+def _auditor(entry: AuditorEntry, index: int, places: Places) -> TrustedAuditor:
     source = places.of("auditor", index)
     try:
         key = Ed25519Verifier.parse(entry.key)
@@ -233,19 +259,20 @@ def _auditor(entry: AuditorEntry, index: int, places: _Places) -> TrustedAuditor
     return TrustedAuditor(entry.name, entry.operator, source, key, entry.url.rstrip("/"), entry.logs)
 
 
-def _settings(entry: SettingsEntry, places: _Places) -> Mapping[str, tuple[Any, str]]:
+def _settings(entry: SettingsEntry, places: Places) -> Mapping[str, tuple[Any, str]]:
     """Return the settings that are given, each with its place."""
     keys = (key for key in entry.__struct_fields__ if key != "app_defaults" and getattr(entry, key) is not None)
     return {key: (getattr(entry, key), places.of("settings", key)) for key in keys}
 
 
-def _refuse_twins(content: TrustFileContent, places: _Places) -> None:
+def _refuse_twins(content: TrustFileContent, places: Places) -> None:
     """Refuse two entries of one name or of one key, as nobody could say whose terms count."""
     kinds: tuple[tuple[str, Sequence[msgspec.Struct], tuple[str, str]], ...] = (
         ("anchor", content.anchor, ("name", "sha256")),
         ("log", content.log, ("name", "sha256")),
         ("witness", content.witness, ("name", "key")),
         ("auditor", content.auditor, ("name", "key")),
+        ("subscription", content.subscription, ("name", "root")),
     )
     for kind, entries, keys in kinds:
         for key in keys:
@@ -254,7 +281,7 @@ def _refuse_twins(content: TrustFileContent, places: _Places) -> None:
                 raise TrustFileError(msg)
 
 
-def _refuse_unknown_logs(content: TrustFileContent, places: _Places) -> None:
+def _refuse_unknown_logs(content: TrustFileContent, places: Places) -> None:
     """Refuse a limit to logs that are not there: a name that is misspelled would shut out everybody."""
     known = {entry.name for entry in content.log}
     limited = [("anchor", index, entry.logs) for index, entry in enumerate(content.anchor)]

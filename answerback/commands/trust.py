@@ -192,8 +192,8 @@ def deny(  # one argument for each option
 @json_option
 def constrain(name: str, clear: tuple[str, ...], as_json: bool, **options: object) -> None:
     """Limit how far an authority is believed. Constraints that are not given stay as they are."""
-    from trust_store.editing import Value
     from trust_store.editing import constrain as change
+    from trust_store.toml_text import Value
 
     values: dict[str, Value | None] = {KEYS[key]: None for key in clear}
     values.update({key: value for key, value in given(options).items() if value is not None})

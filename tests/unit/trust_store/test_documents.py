@@ -19,6 +19,7 @@ from trust_store.entries import (
     LogEntry,
     QuorumEntry,
     SettingsEntry,
+    SubscriptionEntry,
     TransitionEntry,
     TrustFileContent,
     WitnessEntry,
@@ -39,6 +40,7 @@ OTHERS: list[tuple[str, type]] = [
     ("`[[log]]`", LogEntry),
     ("`[[witness]]`", WitnessEntry),
     ("`[[auditor]]`", AuditorEntry),
+    ("`[[subscription]]`", SubscriptionEntry),
 ]
 
 

@@ -22,10 +22,11 @@ from tests.fakes.small_pki import NOW, Authority
 from transparency.signed_note import Ed25519Signer
 from trust_store import TrustedLog, TrustHome, TrustStore, TrustStoreError, loading
 from trust_store import editing as edit
-from trust_store.editing import _Text
 from trust_store.entries import AuditorEntry, DenyEntry, GroupEntry, QuorumEntry, TransitionEntry, WitnessEntry
 from trust_store.errors import AnchorError, LogError, TrustFileError
 from trust_store.loading import load
+from trust_store.toml_text import TomlText
+from trust_store.trust_file import Beliefs, parse_content
 
 BY_HAND = """\
 # My own notes.
@@ -169,7 +170,7 @@ def test_an_anchor_that_the_user_does_not_name_is_limited(
     """A limit is added once, changed in its place, and adds no anchor."""
     app = TrustHome.beside(home.trust_file.parent.parent / "app" / "trust.toml")
     two_anchors(app, root)
-    shipped = loading.others(app.trust_file)
+    shipped = loading.others(home, Beliefs(), app.trust_file)
     monkeypatch.setattr("trust_store.loading.others", lambda *_: shipped)
     edit.constrain(home, "one", {"prefixes": ("+1202",)})
     edit.constrain(home, "one", {"until": date(2027, 1, 1)})
@@ -466,7 +467,7 @@ def test_a_killed_change_leaves_the_old_file(home: TrustHome, root: Authority, m
 )
 def test_each_change_changes_just_what_was_meant(names: list[str], operator: str, data: st.DataObject) -> None:
     """Whatever anchors there are: an entry added, constrained and removed again leaves the others as they were."""
-    text = _Text(Path("trust.toml"), "# begin\n")
+    text = TomlText(Path("trust.toml"), "# begin\n", parse_content)
     for index, name in enumerate(names):
         text = text.with_entry("anchor", {"name": name, "operator": operator, "sha256": f"{index:064x}"})
     position = data.draw(st.integers(0, len(names) - 1))
