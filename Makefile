@@ -11,7 +11,7 @@ PURE := stir policies trust_store
 SEALED := checkpoint cosignature entry index_growth label_bucket label_index log_description merkle proof sct signed_note tiles vrf
 STATED := access_list client description lookup move own_listing owning receipt record resolver statement
 MAPPED := building chunk columns delta entries leading_digits manifest segments services
-ROOMS := acme_client answerback ca_server number_directory transparency $(PURE)
+ROOMS := acme_client answerback ca_server number_directory serving transparency $(PURE)
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
 
@@ -22,13 +22,13 @@ SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## play the whole story on this machine: two authorities, an SMS network, a call that is believed
+demo: $(READY)  ## play the whole story on this machine: authorities, SMS, logs, directories, and an attacker
 	@$(BIN)/answerback demo
 
 test: $(READY)  ## run the whole suite, with branch coverage (PYTEST_ARGS="-k name" for a part)
 	@$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(ROOMS:%=--cov=%) --cov-report=term:skip-covered $(PYTEST_ARGS)
 
-check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of the pure rooms
+check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of the pure rooms and formats
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
