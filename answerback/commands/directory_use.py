@@ -275,6 +275,7 @@ def move(
     "--directory", "urls", multiple=True, metavar="URL", help="Ask this one; given again, ask them all side by side."
 )
 @click.option("--fallback", "fallbacks", multiple=True, metavar="URL", help="Ask this one where the other is down.")
+@click.option("--hidden", is_flag=True, help="Do not show the numbers: find what is open to anyone.")
 @click.option("--offline", is_flag=True, help="Use the revocation lists at hand, ask nobody for them.")
 @_ca
 @_place_options
@@ -285,6 +286,7 @@ def lookup(
     tokens: tuple[str, ...],
     urls: tuple[str, ...],
     fallbacks: tuple[str, ...],
+    hidden: bool,
     offline: bool,
     ca: str | None,
     as_json: bool,
@@ -293,6 +295,7 @@ def lookup(
     """Look numbers up, and have each record judged by your own trust store.
 
     The directory is believed nothing. Without --from nobody learns who asks, and only what is open to anyone is seen.
+    With --hidden the directory learns no number, with --from or without: it sees in which of some buckets it is.
     Exit codes: 0 where each number has a verified record, 3 where one has none; with 1 and 2, nothing was looked up.
     """
     from answerback.directory_asking import StoreJudge, failing, place_at, signer_of
@@ -300,6 +303,9 @@ def lookup(
     from number_directory.resolver import Resolver
     from stir.telephone_number import TelephoneNumber
 
+    if hidden and tokens:
+        msg = "a hidden lookup finds what is open to anyone, and shows no token: leave out --token or --hidden"
+        raise Failure(msg)
     with failing():
         asked = replace(_asked(None, place), directories=urls)
         resolver = Resolver(
@@ -308,6 +314,7 @@ def lookup(
             None if caller is None else signer_of(caller, ca),
             tokens,
             tuple(map(place_at, fallbacks)),
+            hidden=hidden,
         )
         wanted = [TelephoneNumber.parse(number) for number in numbers]
         if len(urls) > 1:

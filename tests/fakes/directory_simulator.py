@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from number_directory.access_list import AccessList, Showing, SignedAccessList
 from number_directory.description import DirectoryDescription
 from number_directory.errors import StatementError
-from number_directory.lookup import LookupAnswer, SignedLookup, read_lookup
+from number_directory.hidden import Bucket, HiddenKey, write_bucket
+from number_directory.hidden_lookup import HiddenAnswer, HiddenRecords, SignedHiddenRequest, read_hidden_request
+from number_directory.lookup import LookupAnswer, OpenLookup, SignedLookup, read_lookup
 from number_directory.move import SignedMove
 from number_directory.own_listing import Notice, OwnAnswer, OwnRecord, SignedOwnListing
 from number_directory.receipt import Acceptance
@@ -57,6 +59,13 @@ class DirectorySimulator:
     """A lie: the texts that callers are shown for a number, whatever its owner published."""
     moves_instead: dict[TelephoneNumber, str] = field(default_factory=dict)
     """Another: the moves that callers are shown."""
+    hidden: HiddenKey | None = None
+    evaluates_by: HiddenKey | None = None
+    """Another: the key by which it evaluates hidden numbers in place of its own."""
+    seals_instead: HiddenRecords | None = None
+    depth: int = 0
+    callers: list[TelephoneNumber] = field(default_factory=list)
+    """Who signed questions for hidden numbers."""
     omits_after: int = 100
     """How many numbers it answers about at once."""
     logs: bool = True
@@ -94,6 +103,8 @@ class DirectorySimulator:
     def _answer(self, path: str, body: bytes | None) -> Answer:
         if body is None:
             return self._file(path)
+        if path == "hidden/evaluate":
+            return Answer(HTTPStatus.OK, self._evaluate(body).to_json())
         posts = {"records": self._publish, "access-lists": self._grant, "moves": self._move, "own": self._own}
         if path == "lookup":
             return Answer(HTTPStatus.OK, self._look_up(body).to_json())
@@ -102,6 +113,10 @@ class DirectorySimulator:
     def _file(self, path: str) -> Answer:
         if path == "directory.json":
             return Answer(HTTPStatus.OK, self.description.to_json())
+        if path == "hidden/buckets":
+            return Answer(HTTPStatus.OK, b'{"depth":%d}' % self.depth)
+        if path.startswith("hidden/buckets/"):
+            return self._bucket(path.rpartition("/")[2])
         if path.startswith("receipts/"):
             known = {encode_base64url(one.hash): one for one in (*self.records.values(), *self.access.values())}
             statement = known.get(path.removeprefix("receipts/"))
@@ -181,6 +196,35 @@ class DirectorySimulator:
             if number in self.moves_instead:
                 moved[number] = self.moves_instead[number]
         return LookupAnswer(shown, moved, asked.numbers[self.omits_after :])
+
+    # What is asked without showing a number
+
+    def offer_hidden(self) -> None:
+        """Begin to answer for hidden numbers, and say so in the description."""
+        self.hidden = HiddenKey(bytes(range(32)), self.url)
+        self.description = replace(self.description, hidden_key=self.hidden.public_key)
+
+    def _evaluate(self, body: bytes) -> HiddenAnswer:
+        asked = read_hidden_request(body)
+        if isinstance(asked, SignedHiddenRequest):
+            if asked.request.audience != self.url:
+                raise _Refusal(HTTPStatus.FORBIDDEN, "wrong-audience", "aud is another directory")
+            self.callers.append(_signer(asked))
+        assert self.hidden is not None
+        return HiddenAnswer((self.evaluates_by or self.hidden).evaluate(asked.blinded))
+
+    def _bucket(self, name: str) -> Answer:
+        bucket = Bucket.parse(name)
+        if bucket.depth != self.depth or self.hidden is None:
+            return problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such bucket now")
+        entries = {}
+        for number in {owner for owner, _ in self.records}:
+            shown = self._look_up(OpenLookup((number,)).to_json())
+            found = HiddenRecords.fitting(shown.records[number], shown.moves.get(number))
+            hidden = self.hidden.hidden(number)
+            if (found.records or found.move) and Bucket.of(hidden.label, self.depth) == bucket:
+                entries[hidden.label] = hidden.seal((self.seals_instead or found).to_json())
+        return Answer(HTTPStatus.OK, write_bucket(entries))
 
     def _text(self, number: TelephoneNumber, app: str, how: Showing) -> str:
         record = self.records[number, app]

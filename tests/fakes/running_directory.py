@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from cryptography import x509
 
 from number_directory.description import DirectoryDescription
 from number_directory.statement import statement_body
@@ -41,15 +43,26 @@ class RunningDirectory:
 
     @classmethod
     def make(
-        cls, folder: Path, *, database: str | None = None, settings: str = "", record_log: str = ""
+        cls,
+        folder: Path,
+        *,
+        database: str | None = None,
+        settings: str = "",
+        record_log: str = "",
+        admits: Sequence[x509.Certificate] = (),
     ) -> RunningDirectory:
-        """Make a directory that admits an authority; `settings` and those of the record log are added to its file."""
+        """Make a directory that admits its own authority, or `admits` in place of that.
+
+        `settings` and those of the record log are added to its file.
+        """
         authority = root()
-        certificate = folder.with_suffix(".pem")
-        certificate.write_bytes(write_pem_chain([authority.certificate]))
         url = f"http://127.0.0.1:{unused_port()}"
-        run("init", folder, "--name", "Example", "--operator", "Example", "--url", url, "--admit", certificate,
-            "--unencrypted-keys")  # fmt: skip
+        admitted: list[str | Path] = []
+        for number, certificate in enumerate(admits or [authority.certificate]):
+            file = folder.with_name(f"{folder.name}-{number}.pem")
+            file.write_bytes(write_pem_chain([certificate]))
+            admitted += ["--admit", file]
+        run("init", folder, "--name", "Example", "--operator", "Example", "--url", url, "--unencrypted-keys", *admitted)
         config = folder / "directory.toml"
         text = config.read_text().replace("[record_log]\n", f"[record_log]\n{record_log}\n") + settings
         if database is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from number_directory.access_list import AccessList, AppAccess, Grant, sign_acce
 from number_directory.client import DirectoryClient
 from number_directory.record import Medium, Record, sign_record
 from tests.fakes import small_pki
-from tests.fakes.running_directory import running_directory
+from tests.fakes.running_directory import RunningDirectory
 from tests.fakes.running_log import unused_port
 from tests.fakes.small_pki import CALLED, CALLER, STRANGER, Held
 from transparency.transport import HttpTransport
@@ -46,15 +47,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
     """Serve a directory that admits the authority of the numbers, and a rogue one."""
-    with running_directory(folder, "first", [ROOT.certificate, ROGUE.certificate]) as address:
-        yield address
+    with RunningDirectory.make(folder / "first", admits=[ROOT.certificate, ROGUE.certificate]).running() as made:
+        yield made.url
 
 
 @pytest.fixture(scope="module")
 def other_url(folder: Path) -> Iterator[str]:
     """Serve another one."""
-    with running_directory(folder, "second", [ROOT.certificate]) as address:
-        yield address
+    with RunningDirectory.make(folder / "second", admits=[ROOT.certificate]).running() as made:
+        yield made.url
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +121,30 @@ def test_one_caller_gets_both_apps_and_a_stranger_gets_nothing(url: str) -> None
     assert "nothing that you may see" in run(*lookup, code=3).stdout
 
 
+def test_a_number_that_is_not_shown_is_found(url: str) -> None:
+    """With --hidden, what is open to anyone is found and judged as ever, signed or not; the rest is not there."""
+    publish(url)
+    lookup = ("lookup", CALLED.e164, "--directory", url, "--offline", "--hidden")
+    run(*lookup, "--from", CALLER.e164, code=3)
+    run(*own("acl", "--app", CHAT, "--allow", "anyone", url=url))
+    wait_for_labels(*lookup)
+    for caller in ((), ("--from", CALLER.e164)):
+        (found,) = told(*lookup, *caller)["numbers"]
+        assert [(one["app"], one["verdict"]) for one in found["records"]] == [(CHAT, "verified")]
+        assert found["asked"] == [url]
+    assert "leave out --token" in run(*lookup, "--token", "t" * 22, code=1).output
+    run(*own("acl", "--app", CHAT, "--nobody", url=url))
+    run(*lookup, code=3)
+
+
+def wait_for_labels(*lookup: str) -> None:
+    """Wait until the worker has made the labels of what was opened."""
+    deadline = time.monotonic() + 60
+    while CliRunner().invoke(front_door, ["directory", *lookup]).exit_code != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_media_and_tokens(url: str) -> None:
     """A record may be seen without its media; a token opens it for whoever has it."""
     publish(url)
@@ -182,7 +207,8 @@ def test_a_directory_that_shows_a_strangers_record_is_refused(url: str) -> None:
 
 def test_a_number_moves(other_url: str, folder: Path) -> None:
     """Its records go along; the old directory sends callers on, by the owner's word."""
-    with running_directory(folder, "third", [ROOT.certificate]) as old_url:
+    with RunningDirectory.make(folder / "third", admits=[ROOT.certificate]).running() as made:
+        old_url = made.url
         publish(old_url)
         moved = told(*own("move", "--to", f"{other_url}/", url=old_url))
         assert moved == {"from": old_url, "to": other_url, "apps": [CHAT, VIDEO]}
