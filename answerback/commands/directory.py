@@ -24,6 +24,7 @@ ELSEWHERE: dict[str, tuple[str, str, str]] = {
     "serve": (_SERVER, "serve", "Serve a directory."),
     "worker": (_SERVER, "worker", "Run a directory's record log and upkeep."),
     "import": (_SERVER, "import_", "Take many records from a file into a directory."),
+    "hidden-key": (_SERVER, "hidden_key", "Make a new key for hidden lookups."),
     "check": (_SERVER, "check", "See whether a directory can be served as it is."),
 }
 """Sub-commands by name: the module and the attribute that hold each, and its line in `--help`."""

@@ -156,7 +156,9 @@ class _ImportTeller:
         now, done = time.monotonic(), progress.done
         if done.statements == 0:
             if done.skipped:
-                click.echo(f"an earlier import was stopped after {done.skipped} statements: going on behind them", err=True)
+                click.echo(
+                    f"an earlier import was stopped after {done.skipped} statements: going on behind them", err=True
+                )
             return
         is_over = progress.position >= progress.size
         if not is_over and now - self._told < (_TOLD_IN_PLACE if self._in_place else _TOLD_IN_LINES):
@@ -201,6 +203,32 @@ def check(path: Path, as_json: bool) -> None:
     if failed:
         msg = f"{', '.join(failed)} must be mended; then run `answerback directory check` again"
         raise Failure(msg)
+
+
+@click.command(name="hidden-key")
+@_config
+@json_option
+def hidden_key(path: Path, as_json: bool) -> None:
+    """Make a new key for hidden lookups, and a new directory.json that names it.
+
+    Whoever had a number evaluated by the old key can no longer follow what is open of it. The worker makes all labels
+    anew, during which hidden lookups wait; callers accept the new key once they have the new directory.json.
+    """
+    from number_directory.server.initialise import DESCRIPTION_NAME, renew_hidden_key
+    from number_directory.server.loading import load_config
+
+    with _failing():
+        config = load_config(path)
+        renew_hidden_key(config)
+    description = config.folder / DESCRIPTION_NAME
+
+    def tell() -> None:
+        click.echo(f"There is a new key, which {description} names. Next: start the directory again,")
+        click.echo(
+            "and give the new directory.json to whoever makes the map of numbers, and to those who keep the old."
+        )
+
+    emit(as_json, {"description": str(description)}, tell)
 
 
 @contextlib.contextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from number_directory.description import DirectoryDescription
-from number_directory.server.app import HIDDEN_KEY_NAME, KEY_NAME, hidden_in
+from number_directory.server.app import HIDDEN_KEY_NAME, KEY_NAME, hidden_in, key_files
 from number_directory.server.config import CONFIG_NAME, PASSPHRASE_VARIABLE, DirectoryConfig
 from number_directory.server.describing import describe
 from number_directory.server.errors import ConfigurationError
@@ -78,6 +79,22 @@ def furnish(config: DirectoryConfig, passphrase: bytes | None) -> DirectoryDescr
     storage = Storage.open(config.database)
     storage.migrate()
     storage.close()
+    return description
+
+
+def renew_hidden_key(config: DirectoryConfig) -> DirectoryDescription:
+    """Make a new key of hidden numbers and a new description; the old key is kept beside it. Raises a ServingError."""
+    if not config.hidden.offered:
+        msg = "hidden.offered: set it to true first"
+        raise ConfigurationError(msg)
+    keys = key_files(config)
+    signer = Ed25519Signer(config.origin, keys.ed25519(KEY_NAME))
+    path = keys.path(HIDDEN_KEY_NAME)
+    if path.exists():
+        path.rename(path.with_suffix(f".until-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"))
+    keys.write(HIDDEN_KEY_NAME, Ed25519PrivateKey.generate())
+    description = describe(config, signer, hidden_in(config, keys))
+    write_synced(config.folder / DESCRIPTION_NAME, description.to_json())
     return description
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, sign_access_list
+from number_directory.client import DirectoryClient, DirectoryRefused
 from number_directory.lookup import LookupAnswer, LookupRequest
 from number_directory.receipt import Acceptance
 from number_directory.record import Medium, Record, SignedRecord, sign_record
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.postgresql import PostgresqlServer
-from tests.fakes.running_directory import RunningDirectory, run
+from tests.fakes.running_directory import PATIENCE, RunningDirectory, run
 from tests.fakes.small_pki import Held
 from tests.fakes.storages import DATABASES, postgresql_server  # noqa: F401 - a fixture
+from transparency.transport import HttpTransport
 
 _CALLER = TelephoneNumber("442079460018")
 
@@ -70,6 +74,36 @@ def test_a_directory_from_nothing_to_its_first_receipt(directory: RunningDirecto
         status, answer = directory.post("/lookup", request.sign(caller.key, caller.chain))
         assert status == 200
         assert all(LookupAnswer.parse(answer).records.values())
+
+
+def test_what_was_imported_is_found_without_being_shown_and_so_after_a_new_key(directory: RunningDirectory) -> None:
+    """The worker makes the labels, and makes them anew for a new key, which the client takes with its description."""
+    owner = directory.held(TelephoneNumber("13035550100"), serial=100)
+    access = AccessList(owner.number, 1, int(time.time()), AppAccess(frozenset({ANYONE})))
+    file = directory.folder.with_suffix(".statements")
+    file.write_text("\n".join([record_of(owner), sign_access_list(access, owner.key, owner.chain)]))
+    run("import", file, "--config", directory.config)
+    keys = []
+    for command in ("check", "hidden-key"):
+        run(command, "--config", directory.config)
+        keys.append(directory.description.hidden_key)
+        with directory.running():
+            assert _found_hidden(directory, owner.number)
+    assert run("check", "--config", directory.config)["ok"]
+    assert len(set(keys)) == 2
+
+
+def _found_hidden(directory: RunningDirectory, number: TelephoneNumber) -> bool:
+    """Look a number up without showing it, until the worker has made its label."""
+    told = sha256((directory.folder / "directory.json").read_bytes()).hexdigest()
+    client = DirectoryClient(directory.url, HttpTransport(), sha256_hex=told)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(DirectoryRefused):  # busy, at first
+            if client.look_up_hidden([number]).records[number]:
+                return True
+        time.sleep(0.1)
+    return False
 
 
 def test_workers_share_what_was_answered(directory: RunningDirectory) -> None:

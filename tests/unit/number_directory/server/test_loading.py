@@ -8,7 +8,7 @@ from number_directory.description import DirectoryDescription
 from number_directory.server.checkup import examine
 from number_directory.server.config import CONFIG_NAME
 from number_directory.server.errors import ConfigurationError, ServingError
-from number_directory.server.initialise import DESCRIPTION_NAME, NewDirectory, initialise
+from number_directory.server.initialise import DESCRIPTION_NAME, NewDirectory, initialise, renew_hidden_key
 from number_directory.server.loading import load_config
 from stir.certificate import write_pem_chain
 from tests.fakes.small_pki import root
@@ -43,6 +43,42 @@ def test_a_check_up_tells_each_mistake(tmp_path: Path, new: NewDirectory, monkey
     failed = {finding.name: finding.detail for finding in examine(config) if not finding.is_ok}
     assert set(failed) == {"key", "hidden numbers", "record log"}
     assert "passphrase is wrong" in failed["key"]
+
+
+def test_a_new_key_for_hidden_numbers_is_told_to_everybody(
+    tmp_path: Path, new: NewDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The description names it; the old key is kept; a description with the old one fails the check."""
+    monkeypatch.setenv("ANSWERBACK_DIRECTORY_PASSPHRASE", "correct horse")
+    made = initialise(tmp_path / "d", new)
+    config = load_config(made.config)
+    old = made.description_file.read_bytes()
+    renewed = renew_hidden_key(config)
+    assert renewed.hidden_key not in {None, made.description.hidden_key}
+    assert DirectoryDescription.from_json(made.description_file.read_bytes()) == renewed
+    assert len(list(config.keys.directory.glob("hidden-numbers.until-*"))) == 1
+    assert all(finding.is_ok for finding in examine(config))
+    made.description_file.write_bytes(old)
+    (told,) = (finding.detail for finding in examine(config) if not finding.is_ok)
+    assert "another key" in told
+    made.description_file.write_bytes(b"{")
+    (told,) = (finding.detail for finding in examine(config) if not finding.is_ok)
+    assert "cannot be read" in told
+    made.description_file.unlink()
+    assert all(finding.is_ok for finding in examine(config))
+
+
+def test_a_key_is_made_where_hidden_numbers_are_offered_alone(
+    tmp_path: Path, new: NewDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be named to nobody."""
+    monkeypatch.setenv("ANSWERBACK_DIRECTORY_PASSPHRASE", "correct horse")
+    path = initialise(tmp_path / "d", new).config
+    path.write_text(path.read_text().replace("offered = true", "offered = false"))
+    config = load_config(path)
+    with pytest.raises(ConfigurationError, match=r"hidden\.offered"):
+        renew_hidden_key(config)
+    assert {finding.name: finding.detail for finding in examine(config)}["hidden numbers"] == "are not offered"
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path, new: NewDirectory) -> None:
