@@ -47,7 +47,7 @@ DOORS: Mapping[str, Door] = {
     "directory": Door(
         "answerback.commands.directory",
         "directory",
-        "Publish or look up where numbers are reached.",
+        "Be found on apps, look numbers up, or run a directory.",
         extra="directory",
     ),
     "rs": Door("answerback.commands.rs", "rs", "Run an authority and a directory as one small server.", extra="rs"),

@@ -50,14 +50,14 @@ _OPTIONS = (
         "prefixes",
         multiple=True,
         metavar="+1202",
-        help="Only for numbers that begin so; may be given again.",
+        help="Only for numbers that begin so. May be repeated.",
     ),
     click.option(
         "--purpose",
         "purposes",
         multiple=True,
         type=click.Choice(["call", "message", "record"]),
-        help="Only for this use; may be given again.",
+        help="Only for this use. May be repeated.",
     ),
     click.option("--until", type=_DAY, metavar="DATE", help="Only until this day (UTC)."),
     click.option(
@@ -68,7 +68,7 @@ _OPTIONS = (
         "methods",
         multiple=True,
         type=click.Choice(["sms-reply", "sms-code", "authority-token", "sms-routes"]),
-        help="Only numbers that were proved in this way; may be given again.",
+        help="Only numbers that were proved in this way. May be repeated.",
     ),
     click.option(
         "--longest-life",
@@ -82,22 +82,23 @@ _OPTIONS = (
         "authority_keys",
         multiple=True,
         type=click.Choice(["p256", "p384"]),
-        help="Only where every authority's key is of this kind; may be given again.",
+        help="Only where every authority's key is of this kind. May be repeated.",
     ),
     click.option(
         "--scts",
         type=click.IntRange(0, 16),
-        help="Only certificates that the logs of so many operators took. [as in your settings]",
+        metavar="COUNT",
+        help="Only certificates that the logs of so many operators took.  [default: as in your settings]",
     ),
     click.option(
-        "--log", "logs", multiple=True, metavar="NAME", help="Only this log of yours counts for it; may be given again."
+        "--log", "logs", multiple=True, metavar="NAME", help="Only this log of yours counts for it. May be repeated."
     ),
     click.option(
         "--log-operator",
         "log_operators",
         multiple=True,
         metavar="NAME",
-        help="Only logs of this operator count for it; may be given again.",
+        help="Only logs of this operator count for it. May be repeated.",
     ),
 )
 

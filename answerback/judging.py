@@ -87,10 +87,14 @@ def circumstances_options(*, required: bool) -> Callable[[Callable[..., None]], 
             help="Who called, by the signalling; or whose record it is.",
         ),
         click.option("--to", "dest", metavar="NUMBER", required=required, help="Who was called."),
-        click.option("--at", metavar="TIME", help="Judge as of this time, such as 2026-06-01T12:00:00Z. [now]"),
+        click.option(
+            "--at", metavar="TIME", help="Judge as of this time, such as 2026-06-01T12:00:00Z.  [default: now]"
+        ),
         click.option("--message", type=click.Path(path_type=Path), help="The message that came in: its MIME body."),
         click.option(
-            "--purpose", type=click.Choice([one.value for one in Purpose]), help="[message, where one is given]"
+            "--purpose",
+            type=click.Choice([one.value for one in Purpose]),
+            help="What it is.  [default: call; message, where one is given]",
         ),
         click.option("--app", metavar="APP", help="The app in which it came in, or whose record it is."),
         click.option(
@@ -98,14 +102,14 @@ def circumstances_options(*, required: bool) -> Callable[[Callable[..., None]], 
             "chains",
             multiple=True,
             type=click.Path(path_type=Path),
-            help="Certificates for a token that brings none, or of another authority; may be given again.",
+            help="Certificates for a token that brings none, or of another authority. May be repeated.",
         ),
         click.option(
             "--proof",
             "proofs",
             multiple=True,
             type=click.Path(path_type=Path),
-            help="A proof that a log shows the certificate's entry, which came beside it; may be given again.",
+            help="A proof that a log shows the certificate's entry, which came beside it. May be repeated.",
         ),
         click.option("--offline", is_flag=True, help="Use the revocation lists at hand, ask nobody."),
     )

@@ -46,7 +46,9 @@ _REASONS = {
 }
 
 _config = config_option("ca.toml", CONFIG_VARIABLE, "The authority's")
-_limit = click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many to show.")
+_limit = click.option(
+    "--limit", metavar="COUNT", type=click.IntRange(1), default=100, show_default=True, help="How many to show."
+)
 _after = click.option("--after", metavar="ID", help="Show those after this one.")
 
 
@@ -62,7 +64,7 @@ def ca() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", help="What people read in the SMS and in certificates.")
 @click.option("--operator", help="Who runs the authority.")
-@click.option("--public-url", help="Where clients will reach the server, such as https://ca.example.")
+@click.option("--public-url", metavar="URL", help="Where clients will reach the server, such as https://ca.example.")
 @click.option(
     "--number-prefix", "prefixes", multiple=True, metavar="+1202", help="Certify these numbers only. May be repeated."
 )
@@ -78,7 +80,11 @@ def ca() -> None:
     help="How SMS are sent; outbox sends none and writes files instead.",
 )
 @click.option("--sender", default="answerback", show_default=True, help="What the phone shows as the sender.")
-@click.option("--bind", help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]")
+@click.option(
+    "--bind",
+    metavar="ADDRESS:PORT",
+    help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]",
+)
 @json_option
 def init(  # an argument for each option
     folder: Path,
@@ -94,7 +100,10 @@ def init(  # an argument for each option
     bind: str | None,
     as_json: bool,
 ) -> None:
-    """Make a new authority in FOLDER: keys, certificates, settings and database."""
+    """Make a new authority in FOLDER.
+
+    It gets keys, certificates, settings and a database. At a terminal you are asked for what you leave out.
+    """
     from ca_server.config import PASSPHRASE_VARIABLE
     from ca_server.initialise import NewAuthority, initialise
     from stir.telephone_number import NumberPrefix
@@ -211,7 +220,7 @@ def certificates(
 
 @ca.command()
 @click.argument("serial")
-@click.option("--reason", type=click.Choice(list(_REASONS)), default="unspecified", show_default=True)
+@click.option("--reason", type=click.Choice(list(_REASONS)), default="unspecified", show_default=True, help="Why.")
 @_config
 @json_option
 def revoke(serial: str, reason: str, path: Path, as_json: bool) -> None:
@@ -229,7 +238,7 @@ def revoke(serial: str, reason: str, path: Path, as_json: bool) -> None:
 @ca.command()
 @_config
 @click.option("--refresh", is_flag=True, help="First sign those that are older than an hour.")
-@click.option("--shard", type=click.IntRange(0), help="Only this one.")
+@click.option("--shard", metavar="NUMBER", type=click.IntRange(0), help="Only this one.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the shard's CRL here, in DER.")
 @json_option
 def crl(path: Path, refresh: bool, shard: int | None, output: Path | None, as_json: bool) -> None:
@@ -303,7 +312,7 @@ def next_(path: Path, name: str | None, root_keys: Path | None, as_json: bool) -
 @_limit
 @json_option
 def logs(path: Path, evidence: Path | None, limit: int, as_json: bool) -> None:
-    """Show the public logs, what waits for them, and what they said that is false."""
+    """Show the logs, what waits for them, and their false answers."""
     from answerback.settings import load_authority
     from ca_server import checkup
 
@@ -350,8 +359,15 @@ def sms() -> None:
 @sms.command(name="test")
 @click.argument("number")
 @_config
-@click.option("--gateway", help="The gateway to try.  [default: the first]")
-@click.option("--patience", type=click.IntRange(1), default=30, show_default=True, help="Seconds to wait for delivery.")
+@click.option("--gateway", metavar="NAME", help="The gateway to try.  [default: the first]")
+@click.option(
+    "--patience",
+    metavar="SECONDS",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    help="Seconds to wait for delivery.",
+)
 @json_option
 def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_json: bool) -> None:
     """Send a real SMS, without a code, to NUMBER."""
@@ -381,7 +397,10 @@ def sms_test(number: str, path: Path, gateway: str | None, patience: int, as_jso
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the PEM here.")
 @json_option
 def export_anchor(path: Path, output: Path | None, as_json: bool) -> None:
-    """Print the certificate that users are to believe, in PEM, and its fingerprint on standard error."""
+    """Print the certificate that users are to believe, in PEM.
+
+    Its fingerprint goes to standard error.
+    """
     from answerback.settings import load_authority
     from ca_server import checkup
     from stir.certificate import write_pem_chain

@@ -38,12 +38,15 @@ def call() -> None:
 @click.option("--to", "dest", metavar="NUMBER", required=True, help="The number that you call.")
 @click.option("--message", type=click.Path(path_type=Path), help="Sign for this message (its MIME body), not a call.")
 @click.option("--identity-header", is_flag=True, help="Print the value of a SIP Identity header.")
-@click.option("--ca", metavar="URL", help="Use the certificate from this authority. [the one that lasts longest]")
+@click.option(
+    "--ca", metavar="URL", help="Use the certificate from this authority.  [default: the one that lasts longest]"
+)
 @json_option
 def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: str | None, as_json: bool) -> None:
-    """Print a signed token for a call that begins now, with the certificate held for your number.
+    """Print a signed token for a call that begins now, or a message.
 
-    Other authorities' certificates for the same key come with it, unless you name one authority.
+    It is signed with the certificate held for your number. Other authorities' certificates for the same key come with
+    it, unless you name one authority.
     """
     from acme_client.one_key import companions
     from acme_client.store import Store
@@ -84,10 +87,11 @@ def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: 
 @circumstances_options(required=True)
 @json_option
 def verify(token: str, as_json: bool, **options: object) -> None:
-    """Judge a call or message that came in with TOKEN, a PASSporT or a SIP Identity header; - reads standard input.
+    """Judge a call or a message that came in with TOKEN.
 
-    Verified: an authority that you believe certified the caller's number. Unverified: nothing is wrong, but nobody whom
-    you believe vouches for it. Refused: a rule forbids to believe it.
+    TOKEN is a PASSporT or a SIP Identity header; - reads standard input. Verified: an authority that you believe
+    certified the caller's number. Unverified: nothing is wrong, but nobody whom you believe vouches for it. Refused: a
+    rule forbids to believe it.
     """
     circumstances = Circumstances.given(options)
     store = open_store(offline=bool(options["offline"]))

@@ -25,7 +25,7 @@ ELSEWHERE: dict[str, tuple[str, str, str]] = {
     "worker": (_SERVER, "worker", "Run a directory's record log and upkeep."),
     "import": (_SERVER, "import_", "Take many records from a file into a directory."),
     "hidden-key": (_SERVER, "hidden_key", "Make a new key for hidden lookups."),
-    "check": (_SERVER, "check", "See whether a directory can be served as it is."),
+    "check": (_SERVER, "check", "Look whether everything that serving needs is there."),
 }
 """Sub-commands by name: the module and the attribute that hold each, and its line in `--help`."""
 
@@ -53,4 +53,4 @@ class _DirectoryGroup(click.Group):
 
 @click.group(cls=_DirectoryGroup)
 def directory() -> None:
-    """Publish where your number is reached, look numbers up, or run a directory."""
+    """Be found on apps, look numbers up, or run a directory."""

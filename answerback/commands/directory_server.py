@@ -39,7 +39,12 @@ _config = config_option("directory.toml", CONFIG_VARIABLE, "The directory's")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="The directory's name, for people to read.")
 @click.option("--operator", required=True, help="Who runs the directory.")
-@click.option("--url", required=True, help="Where it will be reached, such as https://rs.example. It never changes.")
+@click.option(
+    "--url",
+    metavar="URL",
+    required=True,
+    help="Where it will be reached, such as https://rs.example. It never changes.",
+)
 @click.option(
     "--admit",
     multiple=True,
@@ -48,7 +53,11 @@ _config = config_option("directory.toml", CONFIG_VARIABLE, "The directory's")
     help="Take what this authority's numbers sign. May be repeated.",
 )
 @key_options
-@click.option("--bind", help=f"Where the server listens.  [default: the URL's own address, or {_DEFAULT_BIND}]")
+@click.option(
+    "--bind",
+    metavar="ADDRESS:PORT",
+    help=f"Where the server listens.  [default: the URL's own address, or {_DEFAULT_BIND}]",
+)
 @json_option
 def init(  # an argument for each option
     folder: Path,
@@ -61,7 +70,10 @@ def init(  # an argument for each option
     bind: str | None,
     as_json: bool,
 ) -> None:
-    """Make a new directory in FOLDER: key, admission list, settings, database and directory.json."""
+    """Make a new directory in FOLDER.
+
+    It gets a key, an admission list, settings, a database and directory.json.
+    """
     from number_directory.server.config import PASSPHRASE_VARIABLE
     from number_directory.server.initialise import NewDirectory, initialise
 
@@ -120,7 +132,12 @@ def worker(path: Path, as_json: bool) -> None:
 @click.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @_config
-@click.option("--processes", type=click.IntRange(1, 256), help="How many verify.  [default: one for each processor]")
+@click.option(
+    "--processes",
+    metavar="COUNT",
+    type=click.IntRange(1, 256),
+    help="How many verify.  [default: one for each processor]",
+)
 @click.option("--from-start", is_flag=True, help="Begin anew, also where an import of this file was stopped.")
 @json_option
 def import_(file: Path, path: Path, processes: int | None, from_start: bool, as_json: bool) -> None:
@@ -186,7 +203,7 @@ def import_progress(progress: Progress, seconds: float) -> str:
 @_config
 @json_option
 def check(path: Path, as_json: bool) -> None:
-    """Try everything that the directory needs, without serving."""
+    """Look whether everything that serving needs is there."""
     from answerback.settings import load_directory
     from number_directory.server.checkup import examine
 

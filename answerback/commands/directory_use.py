@@ -33,13 +33,17 @@ _COLOURS = {"verified": "green", "unverified": "yellow", "refused": "red"}
 _LARGEST_FILE = 4096
 
 _from = click.option("--from", "number", metavar="NUMBER", required=True, help="Your number, which is certified.")
-_ca = click.option("--ca", metavar="URL", help="Use the certificate from this authority. [the one that lasts longest]")
+_ca = click.option(
+    "--ca", metavar="URL", help="Use the certificate from this authority.  [default: the one that lasts longest]"
+)
 _app = click.option("--app", required=True, help="The app, by a domain name such as chat.example.")
 
 
 def _place_options(command: _F) -> _F:
     options = (
-        click.option("--map", "map_folder", type=click.Path(path_type=Path), help="The folder of the map. [your own]"),
+        click.option(
+            "--map", "map_folder", type=click.Path(path_type=Path), help="The folder of the map.  [default: your own]"
+        ),
         click.option("--map-server", metavar="URL", help="Ask this server of the map, in place of a map of your own."),
         click.option("--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM."),
     )
@@ -49,7 +53,7 @@ def _place_options(command: _F) -> _F:
 
 
 _directory = click.option(
-    "--directory", "url", metavar="URL", help="The directory that has your number. [the map tells]"
+    "--directory", "url", metavar="URL", help="The directory that has your number.  [default: the map tells]"
 )
 
 
@@ -60,12 +64,25 @@ _directory = click.option(
 @_from
 @_directory
 @_app
-@click.option("--uri", "uris", multiple=True, required=True, help="Where you are reached; the first is preferred.")
-@click.option("--medium", "media", multiple=True, type=click.Choice(_MEDIA), help="What you take there.")
+@click.option(
+    "--uri",
+    "uris",
+    multiple=True,
+    required=True,
+    help="Where you are reached; the first is preferred. May be repeated.",
+)
+@click.option(
+    "--medium", "media", multiple=True, type=click.Choice(_MEDIA), help="What you take there. May be repeated."
+)
 @click.option(
     "--section", type=click.Path(path_type=Path, dir_okay=False), help="A file for the app's own use, ≤ 1 KiB."
 )
-@click.option("--for-days", type=click.IntRange(1), help="How long it holds. [as long as the certificate]")
+@click.option(
+    "--for-days",
+    metavar="DAYS",
+    type=click.IntRange(1),
+    help="How long it holds.  [default: as long as the certificate]",
+)
 @_ca
 @_place_options
 @json_option
@@ -128,16 +145,20 @@ def withdraw(
 @click.command()
 @_from
 @_directory
-@click.option("--app", help="The app that it is about. [all that have no list of their own]")
+@click.option("--app", help="The app that it is about.  [default: all that have no list of their own]")
 @click.option(
     "--allow",
     "allowed",
     multiple=True,
     metavar="WHO",
-    help="A number, a prefix such as +1202*, token:TOKEN, or anyone.",
+    help="A number, a prefix such as +1202*, token:TOKEN, or anyone. May be repeated.",
 )
 @click.option(
-    "--media-for", "media_for", multiple=True, metavar="WHO", help="Show the media to these alone, or nobody."
+    "--media-for",
+    "media_for",
+    multiple=True,
+    metavar="WHO",
+    help="Show the media to these alone, or nobody. May be repeated.",
 )
 @click.option("--nobody", is_flag=True, help="Show it to nobody.")
 @click.option("--new-token", is_flag=True, help="Make a token; whoever has it may see the record.")
@@ -196,7 +217,13 @@ def acl(
 @_from
 @_directory
 @click.option("--verify", is_flag=True, help="Check what it keeps, its record log, and what it shows to others.")
-@click.option("--as", "askers", multiple=True, metavar="NUMBER", help="Look yourself up as this number of yours, too.")
+@click.option(
+    "--as",
+    "askers",
+    multiple=True,
+    metavar="NUMBER",
+    help="Look yourself up as this number of yours, too. May be repeated.",
+)
 @click.option("--via", metavar="PROXY|ADDRESS", help="Look yourself up by a proxy, or from an address of this machine.")
 @_ca
 @_place_options
@@ -270,11 +297,19 @@ def move(
 @click.command()
 @click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
 @click.option("--from", "caller", metavar="NUMBER", help="Sign as this number of yours, and see what it may see.")
-@click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="A token that the owner gave you.")
+@click.option(
+    "--token", "tokens", multiple=True, metavar="TOKEN", help="A token that the owner gave you. May be repeated."
+)
 @click.option(
     "--directory", "urls", multiple=True, metavar="URL", help="Ask this one; given again, ask them all side by side."
 )
-@click.option("--fallback", "fallbacks", multiple=True, metavar="URL", help="Ask this one where the other is down.")
+@click.option(
+    "--fallback",
+    "fallbacks",
+    multiple=True,
+    metavar="URL",
+    help="Ask this one where the other is down. May be repeated.",
+)
 @click.option("--hidden", is_flag=True, help="Do not show the numbers: find what is open to anyone.")
 @click.option("--offline", is_flag=True, help="Use the revocation lists at hand, ask nobody for them.")
 @_ca

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("number")
-@click.option("--ca", "authorities", multiple=True, required=True, metavar="URL", help="An authority; may be repeated.")
+@click.option("--ca", "authorities", multiple=True, required=True, metavar="URL", help="An authority. May be repeated.")
 @click.option(
     "--challenge",
     type=click.Choice(["sms-code", "sms-reply"]),

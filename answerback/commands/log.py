@@ -67,14 +67,19 @@ class _LogGroup(click.Group):
 
 @click.group(cls=_LogGroup)
 def log() -> None:
-    """Run a transparency log, or check one."""
+    """Run a log of certificates; watch, audit or witness one."""
 
 
 @log.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="The log's name, for people to read.")
 @click.option("--operator", required=True, help="Who runs the log.")
-@click.option("--url", required=True, help="Where it will be reached, such as https://log.example. It never changes.")
+@click.option(
+    "--url",
+    metavar="URL",
+    required=True,
+    help="Where it will be reached, such as https://log.example. It never changes.",
+)
 @click.option(
     "--admit",
     multiple=True,
@@ -83,7 +88,11 @@ def log() -> None:
     help="Take the precertificates of this authority. May be repeated.",
 )
 @key_options
-@click.option("--bind", help="Where the server listens.  [default: the URL's own address, or 127.0.0.1:14100]")
+@click.option(
+    "--bind",
+    metavar="ADDRESS:PORT",
+    help="Where the server listens.  [default: the URL's own address, or 127.0.0.1:14100]",
+)
 @json_option
 def init(  # an argument for each option
     folder: Path,
@@ -96,7 +105,10 @@ def init(  # an argument for each option
     bind: str | None,
     as_json: bool,
 ) -> None:
-    """Make a new log in FOLDER: keys, shards for the coming 12 months, settings, database and log.json."""
+    """Make a new log in FOLDER.
+
+    It gets keys, shards for the coming 12 months, settings, a database and log.json.
+    """
     from transparency.server.config import PASSPHRASE_VARIABLE
     from transparency.server.initialise import NewLog, initialise
 

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _logs = click.option(
-    "--log", "sources", multiple=True, metavar="FILE|URL", help="A log's log.json, in place of the logs you trust."
+    "--log",
+    "sources",
+    multiple=True,
+    metavar="FILE|URL",
+    help="A log's log.json, in place of the logs you trust. May be repeated.",
 )
 _bundle = click.option(
     "--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM."
@@ -38,7 +42,11 @@ _witness = click.option(
     help="A witness to ask: its name in the trust store or its verifier key, and its URL. May be repeated.",
 )
 _quorum = click.option(
-    "--quorum", type=click.IntRange(0), default=0, help="How many operators of trusted witnesses must have cosigned."
+    "--quorum",
+    metavar="COUNT",
+    type=click.IntRange(0),
+    default=0,
+    help="How many operators of trusted witnesses must have cosigned.",
 )
 _HOUR = 3600
 
@@ -70,7 +78,7 @@ def _notified(command: _F) -> _F:
     type=(str, click.IntRange(0)),
     multiple=True,
     metavar="ORIGIN INDEX",
-    help="This entry is yours: raise no alarm for it any longer.",
+    help="This entry is yours: raise no alarm for it any longer. May be repeated.",
 )
 @click.option(
     "--auditor",

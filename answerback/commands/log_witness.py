@@ -39,9 +39,10 @@ def witness() -> None:
 @click.option("--ml-dsa-44", is_flag=True, help="Cosign with a second key too, which quantum computers do not break.")
 @json_option
 def init(folder: Path, name: str, ml_dsa_44: bool, as_json: bool) -> None:
-    """Make a new witness in FOLDER: a key, a memory that belongs to it, and settings.
+    """Make a new witness in FOLDER.
 
-    The key is encrypted where ANSWERBACK_WITNESS_PASSPHRASE is set, which then must be set for `serve` too.
+    It gets a key, a memory that belongs to the key, and settings. The key is encrypted where
+    ANSWERBACK_WITNESS_PASSPHRASE is set, which then must be set for `serve` too.
     """
     from transparency.witness.initialise import initialise
 
@@ -78,7 +79,10 @@ def serve_command(path: Path, as_json: bool) -> None:
 @_config
 @json_option
 def status(path: Path, as_json: bool) -> None:
-    """Show the verifier key, what was cosigned last for each log, and how much speaks against it."""
+    """Show the verifier key, and what was cosigned last.
+
+    For each log, it also says how much speaks against it.
+    """
     from transparency.witness.config import WitnessConfig
     from transparency.witness.cosigning import open_witness
 
@@ -112,7 +116,7 @@ def status(path: Path, as_json: bool) -> None:
 @_config
 @json_option
 def evidence(path: Path, as_json: bool) -> None:
-    """Show what logs signed that does not go on from what they signed before."""
+    """Show where a log signed what does not go on from before."""
     from transparency.witness.config import WitnessConfig
     from transparency.witness.cosigning import open_witness
 
@@ -145,7 +149,11 @@ def evidence(path: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("url")
 @click.option(
-    "--log", "sources", multiple=True, metavar="FILE|URL", help="A log's log.json, in place of those you trust."
+    "--log",
+    "sources",
+    multiple=True,
+    metavar="FILE|URL",
+    help="A log's log.json, in place of those you trust. May be repeated.",
 )
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="The folder for cosigned checkpoints.")
 @click.option("--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM.")

@@ -34,14 +34,19 @@ _config = config_option("rs.toml", CONFIG_VARIABLE, "The service's")
 
 @click.group()
 def rs() -> None:
-    """Run a resolution service: an authority and a directory, perhaps a log, in one server with one database."""
+    """Run an authority and a directory as one small server.
+
+    Such a resolution service has one file of settings and one database, and perhaps a log.
+    """
 
 
 @rs.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", help="What people read in the SMS, in certificates and of the directory.")
 @click.option("--operator", help="Who runs the service.")
-@click.option("--public-url", help="Where it will be reached, such as https://rs.example. It never changes.")
+@click.option(
+    "--public-url", metavar="URL", help="Where it will be reached, such as https://rs.example. It never changes."
+)
 @click.option(
     "--number-prefix", "prefixes", multiple=True, metavar="+1202", help="Certify these numbers only. May be repeated."
 )
@@ -58,7 +63,11 @@ def rs() -> None:
     help="How SMS are sent; outbox sends none and writes files instead.",
 )
 @click.option("--sender", default="answerback", show_default=True, help="What the phone shows as the sender.")
-@click.option("--bind", help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]")
+@click.option(
+    "--bind",
+    metavar="ADDRESS:PORT",
+    help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]",
+)
 @json_option
 def init(  # an argument for each option
     folder: Path,
@@ -75,7 +84,11 @@ def init(  # an argument for each option
     bind: str | None,
     as_json: bool,
 ) -> None:
-    """Make a new service in FOLDER: keys, certificates, settings, one database, and what describes it to others."""
+    """Make a new service in FOLDER.
+
+    It gets keys, certificates, settings, one database, and what describes it to others. At a terminal you are asked for
+    what you leave out.
+    """
     from answerback.rs.initialise import initialise
     from ca_server.config import PASSPHRASE_VARIABLE
     from ca_server.initialise import NewAuthority
@@ -108,7 +121,10 @@ def init(  # an argument for each option
 @_config
 @json_option
 def serve(path: Path, as_json: bool) -> None:
-    """Serve all of it until it is stopped: ACME, SMS, directory, record log, revocation lists, and the log if any."""
+    """Serve all of it until it is stopped.
+
+    That is ACME, SMS, directory, record log, revocation lists, and the log if any.
+    """
     from answerback.rs.loading import load_settings
     from answerback.rs.serve import serve as run
 

@@ -54,10 +54,11 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": None}
 )
 @json_option
 def test(evidence: str | None, expect: str | None, expectations: Path | None, as_json: bool, **options: object) -> None:
-    """Try a certificate, token or record against your trust store, and say the verdict. Nothing is remembered.
+    """Try something against your trust store, and say the verdict.
 
-    EVIDENCE is a file with certificates (the number's first) or a token, a token itself, or - for standard input. With
-    --expectations, a whole file of expectations is held against the store, and the exit code is 0 if all hold.
+    Nothing is remembered. EVIDENCE is a file with certificates (the number's first) or a token, a token itself, or -
+    for standard input. With --expectations, a whole file of expectations is held against the store, and the exit code
+    is 0 if all hold.
     """
     store = open_store(offline=bool(options["offline"]))
     if expectations is not None:
@@ -79,11 +80,12 @@ def test(evidence: str | None, expect: str | None, expectations: Path | None, as
 @circumstances_options(required=False)
 @json_option
 def explain(evidence: str, as_json: bool, **options: object) -> None:
-    """Say why a certificate, token, record or number is believed or not: each rule, what it found, where it stands.
+    """Say why something is believed or not, rule by rule.
 
-    EVIDENCE is a file with certificates (the number's first) or a token, a token itself, or - for standard input. A
-    token is never verified without --from and --to: who called is the signalling's to say, not the token's. A number,
-    such as +12025550123, is explained before anybody calls: who could certify it so that you believe it?
+    Each rule is told with what it found and where it stands. EVIDENCE is a file with certificates (the number's first)
+    or a token, a token itself, or - for standard input. A token is never verified without --from and --to: who called
+    is the signalling's to say, not the token's. A number, such as +12025550123, is explained before anybody calls: who
+    could certify it so that you believe it?
     """
     circumstances = Circumstances.given(options)
     store = open_store(offline=bool(options["offline"]))
@@ -98,9 +100,10 @@ def explain(evidence: str, as_json: bool, **options: object) -> None:
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Look for what is wrong with your trust store, or soon will be, and say what to do. Nothing is changed.
+    """Look for what is wrong with your trust store, and what to do.
 
-    Exits with 1 where something does not work or is not safe.
+    It also looks for what soon will be wrong, and changes nothing. Exits with 1 where something does not work or is not
+    safe.
     """
     from trust_store.doctor import Severity, examine
 

@@ -25,20 +25,23 @@ _sha256_option = click.option(
 
 @click.group()
 def log() -> None:
-    """Choose which transparency logs count, by the log.json that each operator hands out."""
+    """Choose which transparency logs count.
+
+    A log is known by the log.json that its operator hands out.
+    """
 
 
 @log.command()
 @click.argument("source")
 @_sha256_option
-@click.option("--name", help="What to call the log here. [from its description]")
-@click.option("--operator", help="Who runs it: logs of one operator count once. [from its description]")
+@click.option("--name", help="What to call the log here.  [default: from its description]")
+@click.option("--operator", help="Who runs it: logs of one operator count once.  [default: from its description]")
 @json_option
 def add(source: str, sha256: str | None, name: str | None, operator: str | None, as_json: bool) -> None:
-    """Count the word of a log, whose log.json stands at SOURCE: a file, or an https URL.
+    """Count the word of a log.
 
-    A certificate with anything false of this log is refused from then on. How many logs must have taken a certificate
-    is said with `scts`: see answerback trust constrain --scts.
+    SOURCE is its log.json: a file, or an https URL. A certificate with anything false of this log is refused from then
+    on. How many logs must have taken a certificate is said with `scts`: see answerback trust constrain --scts.
     """
     from trust_store import TrustedLog
     from trust_store.editing import add_log

@@ -55,7 +55,10 @@ def export(file: Path | None, pem: bool, lossy: bool, as_json: bool) -> None:
 )
 @json_option
 def import_(source: str, sha256: str | None, replace: bool, as_json: bool) -> None:
-    """Make an export your trust store; SOURCE is a file, or an https URL."""
+    """Make an export your trust store.
+
+    SOURCE is a file, or an https URL.
+    """
     from hashlib import sha256 as digest_of
 
     from trust_store import moving

@@ -15,16 +15,20 @@ from trust_store.home import TrustHome
 @click.command()
 @click.argument("group")
 @click.option("--need", metavar="N|all|any", help="How many of the members are needed, for a new group.")
-@click.option("--member", "members", multiple=True, metavar="NAME", help="An anchor or group of yours; give it again.")
-@click.option("--prefix", "prefixes", multiple=True, metavar="+1202", help="Ask only for numbers that begin so.")
+@click.option(
+    "--member", "members", multiple=True, metavar="NAME", help="An anchor or group of yours. May be repeated."
+)
+@click.option(
+    "--prefix", "prefixes", multiple=True, metavar="+1202", help="Ask only for numbers that begin so. May be repeated."
+)
 @click.option(
     "--purpose",
     "purposes",
     multiple=True,
     type=click.Choice(["call", "message", "record"]),
-    help="Ask only for this use; may be given again.",
+    help="Ask only for this use. May be repeated.",
 )
-@click.option("--app", "apps", multiple=True, metavar="APP", help="Ask only in this app; may be given again.")
+@click.option("--app", "apps", multiple=True, metavar="APP", help="Ask only in this app. May be repeated.")
 @click.option("--remove", is_flag=True, help="Ask for it no longer, and forget the group.")
 @json_option
 def quorum(
@@ -37,7 +41,7 @@ def quorum(
     remove: bool,
     as_json: bool,
 ) -> None:
-    """Believe a number only if several of your authorities certified its key.
+    """Believe a number only if several authorities certified its key.
 
     GROUP is a name for the group that you make with --need and --member, or one that is there, or an anchor.
     """

@@ -14,7 +14,7 @@ from trust_store.home import TrustHome
 if TYPE_CHECKING:
     from trust_store import TrustedAuditor, TrustedWitness
 
-_name_option = click.option("--name", help="What to call it here. [from its key]")
+_name_option = click.option("--name", help="What to call it here.  [default: from its key]")
 _operator_option = click.option(
     "--operator", required=True, help="Who runs it: of one operator, however many count once."
 )
@@ -31,9 +31,10 @@ def witness() -> None:
 @_operator_option
 @json_option
 def add_witness(key: str, name: str | None, operator: str, as_json: bool) -> None:
-    """Count the cosignatures of the witness with this verifier KEY, such as witness.example/w1+0a1b2c3d+BAZq….
+    """Count the cosignatures of a witness.
 
-    How many must have cosigned is said by whoever asks: `witnesses` in trust.toml, and --quorum of the log commands.
+    KEY is its verifier key, such as witness.example/w1+0a1b2c3d+BAZq…. How many must have cosigned is said by whoever
+    asks: `witnesses` in trust.toml, and --quorum of the log commands.
     """
     from trust_store import editing
     from trust_store.entries import WitnessEntry
@@ -86,10 +87,13 @@ def auditor() -> None:
 @click.argument("url")
 @_name_option
 @_operator_option
-@click.option("--log", "logs", multiple=True, metavar="NAME", help="It audits this log of yours only; may be repeated.")
+@click.option("--log", "logs", multiple=True, metavar="NAME", help="It audits this log of yours only. May be repeated.")
 @json_option
 def add_auditor(key: str, url: str, name: str | None, operator: str, logs: tuple[str, ...], as_json: bool) -> None:
-    """Hold logs to what the auditor with this verifier KEY publishes at URL, whenever a number is watched."""
+    """Hold logs to what an auditor publishes.
+
+    KEY is its verifier key, and URL where it publishes. It is asked whenever a number is watched.
+    """
     from trust_store import editing
     from trust_store.entries import AuditorEntry
 

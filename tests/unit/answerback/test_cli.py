@@ -17,7 +17,16 @@ from click.testing import CliRunner
 from answerback import cli
 from answerback.failure import Failure
 
-ROOMS = ("acme_client", "ca_server", "policies", "stir", "trust_store")
+ROOMS = (
+    "acme_client",
+    "ca_server",
+    "number_directory",
+    "policies",
+    "serving",
+    "stir",
+    "transparency",
+    "trust_store",
+)
 
 
 @pytest.fixture
@@ -66,6 +75,21 @@ def test_every_command_in_the_table_exists(name: str) -> None:
     result = CliRunner().invoke(cli.front_door, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert result.output.startswith("Usage:")
+
+
+@pytest.mark.parametrize("name", list(cli.DOORS))
+def test_every_command_says_what_it_does_in_a_line(name: str) -> None:
+    """In a list of commands on a terminal of 80 columns, no line is cut short."""
+    door = cli.DOORS[name]
+    groups = [(name, getattr(importlib.import_module(door.module), door.attribute))]
+    while groups:
+        called, command = groups.pop()
+        if isinstance(command, click.Group):
+            context = click.Context(command, info_name=called, terminal_width=80)
+            *_, listed = command.get_help(context).partition("Commands:")
+            assert "..." not in listed
+            inner = {one: command.get_command(context, one) for one in command.list_commands(context)}
+            groups.extend((one, found) for one, found in inner.items() if found is not None)
 
 
 @pytest.mark.parametrize("name", list(cli.DOORS))
