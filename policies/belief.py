@@ -92,8 +92,7 @@ def on_path(
 ) -> Iterator[Finding]:
     """Hold a path that leads to an anchor against the dates, X.509, the numbers, the logs and the user's terms."""
     terms = path.terms
-    reason = f"the certificates lead to {terms.name} ({terms.operator})"
-    yield Finding(Rule.ANCHOR, reason, anchor=terms.name, source=terms.source)
+    yield _leads_to(terms.name, terms.operator, terms.source)
     yield _list(terms.standing, use.at)
     yield _clock(path.certificates[0], use.at)
     yield _validity(path, use.at)
@@ -117,6 +116,8 @@ def included(proofs: Iterable[ProofFacts], terms: Terms, settings: Settings) -> 
     A proof that fails counts as nothing: it comes beside the token, so anybody on the way may have spoiled it.
     """
     judged = [(proof.operator, _against_proof(proof, terms, settings)) for proof in proofs]
+    if not judged and not settings.proofs:
+        return _NO_PROOF
     operators = frozenset(operator for operator, against in judged if against is None)
     failures = "".join(f"; {against}" for _, against in judged if against is not None)
     source = settings.sources.get("proofs")
@@ -124,7 +125,7 @@ def included(proofs: Iterable[ProofFacts], terms: Terms, settings: Settings) -> 
         asked = f"you ask for proofs of {_logs_of(settings.proofs)}, and with it came {_those_of(operators)}"
         return refused(Rule.INCLUDED, asked + failures, source)
     if not operators:
-        return Finding(Rule.INCLUDED, f"no proof counts, and you ask for none{failures}") if judged else _NO_PROOF
+        return Finding(Rule.INCLUDED, f"no proof counts, and you ask for none{failures}")
     return Finding(Rule.INCLUDED, f"proved by the logs of {_listed(operators)}{failures}", source=source)
 
 
@@ -179,6 +180,11 @@ _NO_PROOF = Finding(Rule.INCLUDED, "no proof came with it, and you ask for none"
 _NO_LAST_ISSUE = Finding(Rule.ISSUED_NOT_AFTER, "you set no such date")
 _NO_LAST_DAY = Finding(Rule.UNTIL, "you set no such date")
 _FIRST_TIME = Finding(Rule.DUPLICATE, "this message did not come in before")
+
+
+@lru_cache(maxsize=512)
+def _leads_to(name: str, operator: str, source: str) -> Finding:
+    return Finding(Rule.ANCHOR, f"the certificates lead to {name} ({operator})", anchor=name, source=source)
 
 
 @lru_cache(maxsize=128)
@@ -276,8 +282,10 @@ _RENEW = "run `answerback trust update`"
 
 def _clock(leaf: CertificateFacts, at: datetime) -> Finding:
     """Tell a clock that is behind from a certificate that is made for later."""
+    if leaf.not_before <= at:
+        return _CLOCK_AGREES
     ahead = leaf.not_before - at.replace(microsecond=0)
-    if not timedelta() < ahead <= CLOCK_IS_DOUBTED_WITHIN:
+    if ahead > CLOCK_IS_DOUBTED_WITHIN:
         return _CLOCK_AGREES
     reason = (
         f"{leaf.title} begins {_span(ahead.total_seconds())} ahead of this clock: the clock is probably behind, "
@@ -288,12 +296,11 @@ def _clock(leaf: CertificateFacts, at: datetime) -> Finding:
 
 def _validity(path: PathFacts, at: datetime) -> Finding:
     """RFC 5280 §4.1.2.5: from notBefore through notAfter, in whole seconds."""
-    moment = at.replace(microsecond=0)
     for certificate in path.certificates:
-        if moment < certificate.not_before:
+        if at < certificate.not_before:
             begins = f"{certificate.not_before:%Y-%m-%d %H:%M:%S} UTC"
             return refused(Rule.VALIDITY, f"{certificate.title} is not valid before {begins}")
-        if moment > certificate.not_after:
+        if at > certificate.not_after and at.replace(microsecond=0) > certificate.not_after:
             ended = f"{certificate.not_after:%Y-%m-%d %H:%M:%S} UTC"
             return refused(Rule.VALIDITY, f"{certificate.title} expired at {ended}")
     return _WITHIN_DATES

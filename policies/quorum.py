@@ -134,7 +134,7 @@ class Quorums:
 
     def asked(self, use: Use) -> tuple[Quorum, ...]:
         """Return the quorums that a use must meet."""
-        return tuple(quorum for quorum in self.quorums if quorum.is_for(use))
+        return tuple([quorum for quorum in self.quorums if quorum.is_for(use)]) if self.quorums else ()
 
     def can_be_met(self, quorum: Quorum, anchors: Iterable[str]) -> bool:
         """Tell whether a quorum could be met by these anchors at all."""

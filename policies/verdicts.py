@@ -5,7 +5,7 @@ Nothing here knows a certificate. `policies.belief` holds the rules themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
@@ -148,16 +148,18 @@ def refused(rule: Rule, reason: str, source: str | None = None) -> Finding:
     return Finding(rule, reason, Outcome.REFUSED, source=source)
 
 
-def in_order(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield findings up to and with the first that does not pass; later rules are not asked."""
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings up to and with the first that does not pass; later rules are not asked."""
+    found: list[Finding] = []
     for finding in findings:
-        yield finding
+        found.append(finding)
         if finding.outcome is not None:
-            return
+            break
+    return tuple(found)
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
-    """Return the verdict of the rules that were asked: that of the first that did not pass.
+    """Return the verdict of the rules: that of the first that does not pass; later ones are not asked.
 
     Where all passed, the anchor decides or, where one was asked for, the quorum; its reason is followed by what rules
     warn of. Where no anchor was found, nobody vouches, and nothing is verified.
@@ -177,5 +179,5 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
             ground = finding
     if anchor is None or ground is None:
         return Verdict(Outcome.UNVERIFIED, Rule.ANCHOR, "no anchor was found that vouches for this")
-    reason = "; ".join((ground.reason, *warnings))
+    reason = "; ".join((ground.reason, *warnings)) if warnings else ground.reason
     return Verdict(Outcome.VERIFIED, ground.rule, reason, anchor.anchor, ground.source)

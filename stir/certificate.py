@@ -196,9 +196,10 @@ class NumberCertificate:
     """A number's certificate that was read and obeys the profile. Its signature has not been verified by that.
 
     `validation` holds the methods of this project that the certificate's policies name, and is empty where the
-    authority used one that we do not know. `sct_list` is the SignedCertificateTimestampList as it was embedded, None
-    without one: nobody has read or checked its timestamps. `is_precertificate` tells what was asked for: a
-    precertificate is never read as a certificate, or the reverse.
+    authority used one that we do not know. `issuer_key_identifier` says which of its issuer's keys signed it (RFC 5280
+    §4.2.1.1). `sct_list` is the SignedCertificateTimestampList as it was embedded, None without one: nobody has read or
+    checked its timestamps. `is_precertificate` tells what was asked for: a precertificate is never read as a
+    certificate, or the reverse.
     """
 
     certificate: x509.Certificate
@@ -212,6 +213,7 @@ class NumberCertificate:
     validation: tuple[ValidationMethod, ...] = field(init=False, compare=False)
     crl_urls: tuple[str, ...] = field(init=False, compare=False)
     ca_issuers_urls: tuple[str, ...] = field(init=False, compare=False)
+    issuer_key_identifier: bytes | None = field(init=False, compare=False)
     sct_list: bytes | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -235,6 +237,7 @@ class NumberCertificate:
                 validation=_validation_methods(extensions),
                 crl_urls=_crl_urls(_required(extensions, x509.CRLDistributionPoints)),
                 ca_issuers_urls=_ca_issuers_urls(_required(extensions, x509.AuthorityInformationAccess)),
+                issuer_key_identifier=_required(extensions, x509.AuthorityKeyIdentifier).key_identifier,
                 sct_list=_sct_list(extensions),
             )
 
@@ -632,7 +635,6 @@ def _require_leaf_form(certificate: x509.Certificate, extensions: _Extensions) -
         msg = "the extKeyUsage of a number's certificate is clientAuth alone"
         raise CertificateProfileError(msg)
     _required(extensions, x509.SubjectKeyIdentifier)
-    _required(extensions, x509.AuthorityKeyIdentifier)
 
 
 def _require_authority_form(certificate: x509.Certificate, extensions: _Extensions) -> int | None:

@@ -6,18 +6,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from policies.verdicts import Finding, Rule, refused
 from stir.errors import CertificateProfileError
 from stir.jws import Chain
 from trust_store.anchors import Anchor
 from trust_store.logs import KnownLogs
-from trust_store.path import BuiltPath, PathBuilder, PresentedChain
+from trust_store.path import BuiltPath, PathBuilder, PresentedChain, end_of_second
 
-_SECOND = timedelta(seconds=1)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-_LATEST = datetime.max.replace(tzinfo=UTC) - _SECOND
 
 REMEMBERED_CHAINS = 512
 """How many chains a store remembers having verified."""
@@ -36,9 +34,7 @@ class Examined:
         """Find within which dates all that was found stays true: up to `ends`, without it."""
         facts = [one for path in self.paths for one in path.facts.certificates]
         object.__setattr__(self, "begins", max((one.not_before for one in facts), default=_EARLIEST))
-        # notAfter belongs to a certificate's life as a whole second (RFC 5280 §4.1.2.5).
-        ends = min((one.not_after for one in facts), default=_EARLIEST)
-        object.__setattr__(self, "ends", min(ends, _LATEST) + _SECOND)
+        object.__setattr__(self, "ends", end_of_second(min((one.not_after for one in facts), default=_EARLIEST)))
 
 
 class Examiner:

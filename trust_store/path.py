@@ -10,15 +10,16 @@ the user's terms) is `policies.belief`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, VerificationError
+from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from policies.facts import CertificateFacts, PathFacts
 from stir import tn_auth_list
@@ -32,6 +33,7 @@ LARGEST_CHAIN = 24 * 1024
 """How many bytes the certificates of a chain may have together: reading what a hostile one lists takes time."""
 REMEMBERED_AUTHORITIES = 256
 """How many sequences of authorities, such as an issuing one and its root, a store remembers having read."""
+_SECOND = timedelta(seconds=1)
 
 
 class _TnAuthListExtension(x509.ExtensionType):
@@ -57,7 +59,23 @@ _FAULTS: Mapping[str, str] = {
 """What the verifier says, as far as it can still say it of certificates that obey the profile, in plain words."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Accepted:
+    """That the verifier has led from the first of some authorities to an anchor, for some number's certificate.
+
+    Within the dates of all certificates above that one, from `begins` up to `ends`, without it, only what the next
+    number's certificate is itself, and its signature by the first authority, are left to be held to RFC 5280: `store`
+    is of that authority alone.
+    """
+
+    anchor: Anchor
+    length: int
+    store: Store
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Authorities:
     """The authorities of a chain, each certified by the next, with what the rules need to know of them."""
 
@@ -67,6 +85,13 @@ class Authorities:
     """Which ways of proving a number each of them lets stand."""
     subjects: tuple[x509.Name, ...]
     issuers: tuple[x509.Name, ...]
+    keys: tuple[bytes, ...]
+    """The identifier of the key of each, and below of the key that each says it is signed with."""
+    named: tuple[bytes | None, ...]
+    size: int
+    """How many bytes they have together, without their signatures."""
+    accepted: list[Accepted] = field(default_factory=list, init=False, repr=False)
+    """At most one for each anchor and length; belongs to one store, as its authorities do."""
 
     @classmethod
     def read(
@@ -81,6 +106,8 @@ class Authorities:
         Raises CertificateProfileError where one is no authority's, or they are no chain. RFC 7515 §4.1.6: each
         certificate certifies the one before it.
         """
+        size = sum(len(certificate.tbs_certificate_bytes) for certificate in certificates)
+        _require_size(size)
         read = tuple(known.get(certificate) or AuthorityCertificate.read(certificate) for certificate in certificates)
         subjects = tuple(certificate.subject for certificate in certificates)
         issuers = tuple(certificate.issuer for certificate in certificates)
@@ -90,11 +117,43 @@ class Authorities:
         if len(set(subjects)) != len(subjects):
             msg = "the certificates go in a circle: one authority's name comes twice"
             raise CertificateProfileError(msg)
-        for below, above in pairwise(certificates):
-            require_named_key(below, above)
+        keys = tuple(map(key_identifier_of, certificates))
+        named = tuple(map(_named_key, certificates))
+        for pair in zip(named, keys[1:], strict=False):
+            _require_named(*pair)
         facts = tuple(authority_facts(authority, fingerprints=fingerprints) for authority in read)
         methods = tuple(methods_left_by(certificate) for certificate in certificates)
-        return cls(read, facts, methods, subjects, issuers)
+        return cls(read, facts, methods, subjects, issuers, keys, named, size)
+
+    def lead_to(self, anchor: Anchor, length: int, leaf: x509.Certificate, at: datetime) -> bool:
+        """Tell whether it is known by now that a path of so many certificates below an anchor obeys RFC 5280.
+
+        Where not, nothing is said: the whole path is to be verified.
+        """
+        for one in self.accepted:
+            if one.anchor is anchor and one.length == length and one.begins <= at < one.ends:
+                try:
+                    _verify(one.store, (leaf,), at)
+                except VerificationError:
+                    return False
+                return True
+        return False
+
+    def accept(self, anchor: Anchor, anchor_facts: CertificateFacts, length: int) -> None:
+        """Remember that the verifier has led to an anchor, where nothing above the first says which names may follow.
+
+        nameConstraints of an authority hold for all certificates below it (RFC 5280 §4.2.1.10), so that with them each
+        number's certificate has to be led up the whole path.
+        """
+        between = tuple(authority.certificate for authority in self.certificates[1 : length - 1])
+        if length == 1 or any(one.anchor is anchor and one.length == length for one in self.accepted):
+            return
+        if any(_constrains_names(certificate) for certificate in (*between, anchor.certificate)):
+            return
+        facts = (*self.facts[: length - 1], anchor_facts)
+        begins, ends = max(one.not_before for one in facts), min(one.not_after for one in facts)
+        store = Store([self.certificates[0].certificate])
+        self.accepted.append(Accepted(anchor, length, store, begins, end_of_second(ends)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +172,11 @@ class PresentedChain:
     def is_signed_throughout(self) -> bool:
         """Whether each certificate names the next as its issuer and is signed by it."""
         return all(_is_signed_by(*pair) for pair in pairwise(self.certificates))
+
+    @property
+    def named(self) -> tuple[bytes | None, ...]:
+        """The identifier of the key that each certificate says it is signed with."""
+        return (self.leaf.issuer_key_identifier, *self.above.named)
 
     @property
     def issuers(self) -> tuple[x509.Name, ...]:
@@ -165,13 +229,13 @@ class PathBuilder:
         if not 1 <= len(certificates) <= LONGEST_CHAIN:
             msg = f"a chain has 1 to {LONGEST_CHAIN} certificates"
             raise CertificateProfileError(msg)
-        if sum(len(certificate.tbs_certificate_bytes) for certificate in certificates) > LARGEST_CHAIN:
-            msg = f"the certificates of a chain have at most {LARGEST_CHAIN // 1024} KiB together"
-            raise CertificateProfileError(msg)
+        own_size = len(certificates[0].tbs_certificate_bytes)
+        _require_size(own_size)
         leaf = NumberCertificate.read(certificates[0])
         above = self._read_above(certificates[1:])
-        if len(certificates) > 1:
-            require_named_key(*certificates[:2])
+        _require_size(own_size + above.size)
+        if above.keys:
+            _require_named(leaf.issuer_key_identifier, above.keys[0])
         return PresentedChain(certificates, leaf, above, (self._facts_of(leaf), *above.facts))
 
     def build(self, chain: PresentedChain, at: datetime) -> tuple[BuiltPath, ...]:
@@ -184,7 +248,7 @@ class PathBuilder:
         found: list[BuiltPath] = []
         for length, issuer in enumerate(chain.issuers, start=1):
             named = self._by_name.get(issuer, ())
-            key = _named_key(chain.certificates[length - 1]) if named else b""
+            key = _told(chain.named[length - 1]) if named else b""
             for anchor, anchor_facts in (one for one in named if one[0].key_identifier == key):
                 path = self._verified(chain, length, anchor, anchor_facts, at)
                 found.extend(() if path is None else (path,))
@@ -195,12 +259,12 @@ class PathBuilder:
     ) -> BuiltPath | None:
         """Hold one path to RFC 5280; None where it does not lead to the anchor, which only has the right name."""
         certificates = (*chain.certificates[:length], anchor.certificate)
-        builder = PolicyBuilder().store(anchor.store).time(at.astimezone(UTC)).max_chain_depth(LONGEST_CHAIN)
-        policies = builder.extension_policies(ca_policy=_AUTHORITY_POLICY, ee_policy=_LEAF_POLICY)
         fault: str | None = None
         logging = Logging()
         try:
-            policies.build_client_verifier().verify(certificates[0], list(certificates[1:-1]))
+            if not chain.above.lead_to(anchor, length, certificates[0], at):
+                _verify(anchor.store, certificates[:-1], at)
+                chain.above.accept(anchor, anchor_facts, length)
         except VerificationError as error:
             if not all(_is_signed_by(*pair) for pair in pairwise(certificates)):
                 return None
@@ -223,6 +287,31 @@ class PathBuilder:
         )
 
 
+def end_of_second(last: datetime) -> datetime:
+    """Return the first moment after a notAfter, which belongs to a life as a whole second (RFC 5280 §4.1.2.5)."""
+    return min(last, _LATEST) + _SECOND
+
+
+_LATEST = datetime.max.replace(tzinfo=UTC) - _SECOND
+
+
+def _verify(store: Store, certificates: tuple[x509.Certificate, ...], at: datetime) -> None:
+    """Hold a path, the number's certificate first, up to an authority in the store to RFC 5280."""
+    builder = PolicyBuilder().store(store).time(at.astimezone(UTC)).max_chain_depth(LONGEST_CHAIN)
+    policies = builder.extension_policies(ca_policy=_AUTHORITY_POLICY, ee_policy=_LEAF_POLICY)
+    policies.build_client_verifier().verify(certificates[0], list(certificates[1:]))
+
+
+def _constrains_names(certificate: x509.Certificate) -> bool:
+    return any(extension.oid == ExtensionOID.NAME_CONSTRAINTS for extension in certificate.extensions)
+
+
+def _require_size(size: int) -> None:
+    if size > LARGEST_CHAIN:
+        msg = f"the certificates of a chain have at most {LARGEST_CHAIN // 1024} KiB together"
+        raise CertificateProfileError(msg)
+
+
 def _issuer_of(certificate: x509.Certificate) -> x509.Name:
     """Return who issued a number's certificate; the profile leaves that name to path building."""
     try:
@@ -232,23 +321,30 @@ def _issuer_of(certificate: x509.Certificate) -> x509.Name:
         raise CertificateProfileError(msg) from error
 
 
-def require_named_key(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+def _require_named(named: bytes | None, key: bytes) -> None:
     """Refuse a certificate that names another key identifier than its issuer has (RFC 5280 §4.2.1.2).
 
-    Raises CertificateProfileError. `cryptography` does not look at that, and all others that were compared do.
+    `cryptography` does not look at that, and all others that were compared do.
     """
-    if _named_key(certificate) != key_identifier_of(issuer):
+    if _told(named) != key:
         msg = "a certificate's authorityKeyIdentifier is not that of the key of the next certificate"
         raise CertificateProfileError(msg)
 
 
-def _named_key(certificate: x509.Certificate) -> bytes:
-    """Return the identifier of the key that a certificate below a root says it is signed with (RFC 5280 §4.2.1.1)."""
-    key = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    if key is None:
+def _told(named: bytes | None) -> bytes:
+    """Return the identifier of the key that a certificate below a root has to name (RFC 5280 §4.2.1.1)."""
+    if named is None:
         msg = "a certificate's authorityKeyIdentifier names no key"
         raise CertificateProfileError(msg)
-    return key
+    return named
+
+
+def _named_key(certificate: x509.Certificate) -> bytes | None:
+    """Return the identifier of the key that a certificate says it is signed with."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

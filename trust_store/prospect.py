@@ -57,7 +57,7 @@ def prospects(store: TrustStore, use: Use) -> NumberProspect:
 
 def prospect_by(store: TrustStore, use: Use, names: Sequence[str]) -> Explanation:
     """Return what would be said of a number that the anchors of these names certified for one key."""
-    found = tuple(verdicts.in_order(_by(store, use, names)))
+    found = verdicts.in_order(_by(store, use, names))
     return Explanation(verdicts.verdict(found), found)
 
 
@@ -76,7 +76,7 @@ def _by(store: TrustStore, use: Use, names: Sequence[str]) -> Iterator[Finding]:
 
 
 def _findings(store: TrustStore, anchor: Anchor, use: Use) -> tuple[Finding, ...]:
-    return tuple(verdicts.in_order(_on_anchor(store, anchor, use)))
+    return verdicts.in_order(_on_anchor(store, anchor, use))
 
 
 def _on_anchor(store: TrustStore, anchor: Anchor, use: Use) -> Iterator[Finding]:

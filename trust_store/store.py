@@ -183,7 +183,7 @@ class TrustStore:
         def is_first(key: bytes, expires: float) -> bool:
             return self._seen.is_first(key, expires, evidence.at)
 
-        return verdicts.verdict(verdicts.in_order(self._about(evidence, is_first)))
+        return verdicts.verdict(self._about(evidence, is_first))
 
     def explain(self, evidence: Evidence) -> Explanation:
         """Return the verdict on a call, a message or a record with what each rule found. Nothing is remembered."""
@@ -234,7 +234,7 @@ class TrustStore:
 
     @staticmethod
     def _explain(findings: Iterable[Finding]) -> Explanation:
-        found = tuple(verdicts.in_order(findings))
+        found = verdicts.in_order(findings)
         return Explanation(verdicts.verdict(found), found)
 
     # What each rule finds, in the order of `Rule`. Each of these is left at its first finding that does not pass: what
@@ -311,7 +311,7 @@ class TrustStore:
         examined = self._examiner.examine(chain, use.at)
         if isinstance(examined, Finding):
             return _Weighed((examined,))
-        begun = tuple(verdicts.in_order((_IS_CHAIN, *about_leaf(examined.chain.leaf))))
+        begun = verdicts.in_order(about_leaf(examined.chain.leaf))
         if not begun[-1].passed:
             return _Weighed(begun)
         return self._weigh_paths(begun, examined, use, proofs, every=every)
@@ -327,7 +327,7 @@ class TrustStore:
             return _Weighed((*begun, denied, self._no_anchor()))
         tried: list[tuple[BuiltPath, tuple[Finding, ...]]] = []
         for path in examined.paths:
-            tried.append((path, tuple(verdicts.in_order(self._about_path(path, use, proofs)))))
+            tried.append((path, verdicts.in_order(self._about_path(path, use, proofs))))
             if tried[-1][1][-1].passed and not every:
                 break
         passed = [(path, found) for path, found in tried if found[-1].passed]
@@ -337,7 +337,7 @@ class TrustStore:
     def _about_path(self, path: BuiltPath, use: Use, proofs: Sequence[bytes]) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
         yield from belief.on_path(path.facts, use, self.settings, self.transitions)
-        checked = (self._known_logs.check(proof, path.logging) for proof in proofs[:MOST_PROOFS])
+        checked = [self._known_logs.check(proof, path.logging) for proof in proofs[:MOST_PROOFS]]
         yield belief.included(checked, path.facts.terms, self.settings)
         yield belief.revocation(self._revocations(path, use.at), self.settings)
 
@@ -377,6 +377,7 @@ def _signed_by(signed: SignedPassport | SignedRecord, use: Use) -> _AboutLeaf:
     tried: list[tuple[object, Finding]] = []
 
     def about_leaf(leaf: NumberCertificate) -> Iterator[Finding]:
+        yield _IS_CHAIN
         yield belief.certified_number(leaf.number, use)
         known = next((found for key, found in tried if key == leaf.public_key), None)
         if known is None:
@@ -397,6 +398,7 @@ def _signature(signed: SignedPassport | SignedRecord, leaf: NumberCertificate) -
 
 def _alike(leaf: NumberCertificate, first: NumberCertificate) -> Iterator[Finding]:
     """Refuse a further certificate that is not of the first one's number and key."""
+    yield _IS_CHAIN
     if (leaf.number, leaf.public_key) != (first.number, first.public_key):
         yield refused(Rule.SIGNATURE, "the certificate is for another number or key than the first one")
 
