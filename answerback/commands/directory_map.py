@@ -54,8 +54,15 @@ def map_() -> None:
 @map_.command()
 @click.argument("number")
 @click.option("--map", "folder", type=click.Path(path_type=Path), help="The folder of the map.  [default: your own]")
-@click.option("--server", help="Ask the map server at this URL instead.")
-@click.option("--hide", type=click.IntRange(0, 14), default=4, show_default=True, help="Last digits it does not see.")
+@click.option("--server", metavar="URL", help="Ask this map server, in place of a map of your own.")
+@click.option(
+    "--hide",
+    metavar="DIGITS",
+    type=click.IntRange(0, 14),
+    default=4,
+    show_default=True,
+    help="How many last digits it does not see.",
+)
 @json_option
 def resolve(number: str, folder: Path | None, server: str | None, hide: int, as_json: bool) -> None:
     """Show which resolution service has NUMBER, such as +12025550123."""
@@ -80,13 +87,16 @@ def resolve(number: str, folder: Path | None, server: str | None, hide: int, as_
 
 @map_.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
-@click.option("--mirror", help="Where the map comes from, the first time: a URL.")
+@click.option("--mirror", metavar="URL", help="Where the map comes from, the first time.")
 @click.option(
     "--root", type=click.Path(path_type=Path, dir_okay=False), help="Whom to believe about it: its root.json."
 )
 @json_option
 def update(folder: Path | None, mirror: str | None, root: Path | None, as_json: bool) -> None:
-    """Bring the map in FOLDER (your own, unless you name one) up to date, and mend what is damaged."""
+    """Bring a map up to date, and mend what is damaged.
+
+    It is the one in FOLDER, or your own.
+    """
     from number_directory.routing.replica import MapReplica, default_folder
 
     place = folder or default_folder()
@@ -111,7 +121,7 @@ def update(folder: Path | None, mirror: str | None, root: Path | None, as_json: 
 
 @map_.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
-@click.option("--bind", help="Where to listen, such as 127.0.0.1:14300.")
+@click.option("--bind", metavar="ADDRESS:PORT", help="Where to listen, such as 127.0.0.1:14300.")
 @click.option("--tls-certificate", type=click.Path(path_type=Path), help="The certificate chain to serve with.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key.")
 @json_option
@@ -139,10 +149,19 @@ def serve(
 @_publisher
 @click.option("--name", required=True, help="The map's name, for people to read.")
 @_signers
-@click.option("--threshold", type=click.IntRange(1), default=1, show_default=True, help="How many of them must sign.")
+@click.option(
+    "--threshold",
+    metavar="COUNT",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many of them must sign.",
+)
 @_passphrase_file
 @_unencrypted
-@click.option("--bind", default="127.0.0.1:14300", show_default=True, help="Where its server listens.")
+@click.option(
+    "--bind", metavar="ADDRESS:PORT", default="127.0.0.1:14300", show_default=True, help="Where its server listens."
+)
 @json_option
 def init(
     folder: Path,
@@ -154,7 +173,10 @@ def init(
     bind: str,
     as_json: bool,
 ) -> None:
-    """Make a publisher of a map in FOLDER: settings, keys, and the root that says who signs."""
+    """Make a publisher of a map in FOLDER.
+
+    It gets settings, keys, and the root that says who signs.
+    """
     from number_directory.routing.publisher import MapPublisher, NewMap
     from serving.settings import Keys
     from transparency.releases.repository import read_public_key
@@ -181,7 +203,10 @@ def init(
 @click.option("--changes", is_flag=True, help="The files say what changes; all else stays as it is published.")
 @json_option
 def build(folder: Path, files: tuple[Path, ...], changes: bool, as_json: bool) -> None:
-    """Make a new version of the map in the publisher's FOLDER, of files that say which service has which number."""
+    """Make a new version of the map in the publisher's FOLDER.
+
+    ENTRIES are files that say which service has which number.
+    """
     from number_directory.routing.publisher import MapPublisher
 
     with _failing():
@@ -200,7 +225,10 @@ def build(folder: Path, files: tuple[Path, ...], changes: bool, as_json: bool) -
 @_unencrypted
 @json_option
 def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
-    """Sign what waits: PATH is a publisher's folder, or a copy of one of the files in its folder `pending`."""
+    """Sign what waits.
+
+    PATH is a publisher's folder, or a copy of one of the files in its folder `pending`.
+    """
     from number_directory.routing.publisher import MapPublisher
     from serving.key_files import read_ed25519
     from transparency.releases.publishing import sign_file
@@ -227,7 +255,10 @@ def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: 
 @click.argument("copies", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
-    """Take over the signatures of COPIES that were signed elsewhere, and publish what is then complete."""
+    """Take over signatures that were made elsewhere.
+
+    COPIES are the signed files. What is then complete is published.
+    """
     from number_directory.routing.publisher import MapPublisher
 
     with _failing():
@@ -238,7 +269,12 @@ def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
 @map_.command()
 @_publisher
 @_signers
-@click.option("--threshold", type=click.IntRange(1), help="How many must sign from now on.  [default: as many as now]")
+@click.option(
+    "--threshold",
+    metavar="COUNT",
+    type=click.IntRange(1),
+    help="How many must sign from now on.  [default: as many as now]",
+)
 @click.option(
     "--new-online-key", is_flag=True, help="Make a new online key, because the old one may be in other hands."
 )
@@ -258,7 +294,10 @@ def rotate(folder: Path, signers: tuple[Path, ...], threshold: int | None, new_o
 @_publisher
 @json_option
 def renew(folder: Path, as_json: bool) -> None:
-    """Have what is published signed once more, before the people's signatures expire."""
+    """Have what is published signed once more.
+
+    Do so before the people's signatures expire.
+    """
     from number_directory.routing.publisher import MapPublisher
 
     with _failing():
@@ -270,7 +309,10 @@ def renew(folder: Path, as_json: bool) -> None:
 @_publisher
 @json_option
 def timestamp(folder: Path, as_json: bool) -> None:
-    """Say anew that what is published is the newest, so that replicas do not call it stale. Run it every hour or so."""
+    """Say anew that what is published is the newest.
+
+    Run it every hour or so, or replicas will call the map stale.
+    """
     from number_directory.routing.publisher import MapPublisher
 
     with _failing():
@@ -289,7 +331,10 @@ def timestamp(folder: Path, as_json: bool) -> None:
 @_unencrypted
 @json_option
 def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
-    """Make a signer's key in FILE, such as alice.key, and beside it the public key to hand to the publisher."""
+    """Make a signer's key in FILE, such as alice.key.
+
+    The public key, to hand to the publisher, is put beside it.
+    """
     from transparency.releases.publishing import key_pair
 
     with _failing():
@@ -301,7 +346,10 @@ def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_jso
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 @json_option
 def status(folder: Path | None, as_json: bool) -> None:
-    """Show the version in FOLDER and how old it is; of a publisher's, also what is published and what waits."""
+    """Show the version in FOLDER, and how old it is.
+
+    Of a publisher's, it also shows what is published and what waits.
+    """
     from number_directory.routing.publisher_config import CONFIG_NAME
     from number_directory.routing.replica import default_folder
     from number_directory.routing.routing_map import RoutingMap

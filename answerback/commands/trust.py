@@ -57,8 +57,10 @@ trust.add_command(auditor)
 @trust.command()
 @click.argument("source")
 @click.option("--sha256", metavar="HEX", help="The certificate's fingerprint, known from elsewhere; asks no question.")
-@click.option("--name", help="What to call the authority here. [from its certificate]")
-@click.option("--operator", help="Who runs it: two anchors of one operator count as one. [from its certificate]")
+@click.option("--name", help="What to call the authority here.  [default: from its certificate]")
+@click.option(
+    "--operator", help="Who runs it: two anchors of one operator count as one.  [default: from its certificate]"
+)
 @constraint_options
 @json_option
 def add(  # one argument for each option
@@ -69,9 +71,10 @@ def add(  # one argument for each option
     as_json: bool,
     **options: object,
 ) -> None:
-    """Believe an authority, whose certificate stands at SOURCE: a file, or an https URL.
+    """Believe an authority.
 
-    Compare the fingerprint that is shown with one that the operator gave you in another way.
+    SOURCE is its certificate: a file, or an https URL. Compare the fingerprint that is shown with one that the operator
+    gave you in another way.
     """
     from trust_store import Anchor
     from trust_store.editing import add_anchor
@@ -124,7 +127,7 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show one anchor: its certificate, and on which terms it is believed."""
+    """Show one anchor, and on which terms it is believed."""
     store = open_store(offline=True)
     anchor = next((one for one in store.anchors if one.terms.name == name), None)
     if anchor is None:
@@ -168,7 +171,10 @@ def deny(  # one argument for each option
     undo: bool,
     as_json: bool,
 ) -> None:
-    """Never believe a number, numbers that begin alike, or a certificate, whoever vouches for it."""
+    """Never believe a number, a prefix or a certificate.
+
+    A deny counts more than anybody who vouches.
+    """
     from trust_store.editing import add_deny, remove_deny
     from trust_store.entries import DenyEntry
 
@@ -186,9 +192,7 @@ def deny(  # one argument for each option
 @trust.command()
 @click.argument("name")
 @constraint_options
-@click.option(
-    "--clear", multiple=True, type=click.Choice(list(KEYS)), help="Take a constraint away; may be given again."
-)
+@click.option("--clear", multiple=True, type=click.Choice(list(KEYS)), help="Take a constraint away. May be repeated.")
 @json_option
 def constrain(name: str, clear: tuple[str, ...], as_json: bool, **options: object) -> None:
     """Limit how far an authority is believed. Constraints that are not given stay as they are."""
@@ -217,7 +221,7 @@ def constrain(name: str, clear: tuple[str, ...], as_json: bool, **options: objec
 )
 @json_option
 def transition(number: str, day: datetime, kind: str, as_json: bool) -> None:
-    """Believe no certificate of NUMBER that was issued before it changed hands."""
+    """Believe no certificate from before NUMBER changed hands."""
     from policies.transitions import TransitionKind
     from trust_store.editing import add_transition
     from trust_store.entries import TransitionEntry
