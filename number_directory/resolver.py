@@ -271,6 +271,9 @@ class Resolver:
         if signed.issued_at > self.clock().timestamp() + _SKEW:
             msg = "it was signed in the future"
             raise MoveError(msg)
+        if signed.issued_at < self.clock().timestamp() - _LONGEST_FORWARDING:
+            msg = "it was signed more than a year ago"
+            raise MoveError(msg)
         if signed.move.destination.startswith("http:") and not url.startswith("http:"):
             msg = "it leads to a place that is not asked over https"
             raise MoveError(msg)
@@ -335,6 +338,7 @@ class Resolver:
 
 
 _SKEW = 300
+_LONGEST_FORWARDING = 366 * 86400
 
 
 def _left_out(place: Place, number: TelephoneNumber, shown: Shown) -> list[str]:

@@ -47,10 +47,14 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quotas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The quotas of a caller that signs, and of an address, which counts for all that come from it, signed or not."""
+    """The quotas of a caller that signs, and of an address, which counts for all that come from it, signed or not.
+
+    `publisher` is of an owner: not of numbers, but of records, access lists and moves.
+    """
 
     caller: Quota = Quota(1000, 2000)
     address: Quota = Quota(2000, 10_000)
+    publisher: Quota = Quota(200, 500)
 
 
 class Records(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +64,7 @@ class Records(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     remembered_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
-    forwarding_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+    forwarding_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
 
 
 class RecordLog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from number_directory.errors import MoveError
 from number_directory.move import SignedMove
@@ -18,6 +19,7 @@ from number_directory.server.publishing import (
     Accepted,
     Version,
     against_number,
+    charge_publisher,
     digest,
     meeting,
     raised,
@@ -26,6 +28,9 @@ from number_directory.server.publishing import (
 from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, Visibility
 from number_directory.server.storage.grants import RECORD
 from number_directory.statement import Succession
+
+FRESH_MOVE: Final = timedelta(hours=1)
+"""How long after its signing a move is taken: nobody keeps one for later. Readers judge it as of its signing."""
 
 
 def move(directory: Directory, token: str) -> Accepted:
@@ -39,7 +44,11 @@ def move(directory: Directory, token: str) -> Accepted:
         detail = f"the move neither leaves nor enters this directory, which is {here}"
         raise Refusal(RefusalKind.WRONG_AUDIENCE, detail)
     require_signed_by_now(signed, now)
+    if now.timestamp() - signed.issued_at > FRESH_MOVE.total_seconds():
+        detail = "a move is taken within an hour of its signing: sign a new one"
+        raise Refusal(RefusalKind.NOT_FRESH, detail)
     admitted = directory.admission.admit(signed, signed.number, now)
+    charge_publisher(directory, signed, admitted, now)
     with directory.storage.transaction():
         accepted = _store(directory, signed, admitted)
     directory.metrics.accepted("move")

@@ -53,6 +53,7 @@ def take_record(directory: Directory, signed: SignedRecord) -> Accepted:
     """Take a record that was read; see `publish`."""
     now = directory.clock()
     admitted = admitted_record(directory.admission, signed, now)
+    charge_publisher(directory, signed, admitted, now)
     prepared = prepare(directory.config.records, signed, admitted, now)
     with directory.storage.transaction():
         accepted = store_record(directory.storage, prepared, now)
@@ -68,11 +69,23 @@ def set_access_list(directory: Directory, token: str) -> Accepted:
         raise Refusal(RefusalKind.MALFORMED, str(error)) from error
     now = directory.clock()
     admitted = admitted_access_list(directory.admission, signed, now)
+    charge_publisher(directory, signed, admitted, now)
     prepared = prepare_list(directory.config.records, signed, admitted)
     with directory.storage.transaction():
         accepted = store_access_list(directory.storage, signed, prepared, now)
     directory.metrics.accepted("access list")
     return raised(accepted)
+
+
+def charge_publisher(directory: Directory, signed: SignedStatement, admitted: Admitted, now: datetime) -> None:
+    """Have an owner pay for a statement that is new: what is taken stays in the record log. Raises Refusal."""
+    quotas, rate = directory.quotas, directory.config.quotas.publisher.rate
+    marks = quotas.marks([encode_base64url(signed.hash)])
+    try:
+        quotas.charge(quotas.key("publisher", admitted.number.digits), marks, rate, now)
+    except Refusal as refusal:
+        detail = "this number has published too much lately; publish less often"
+        raise Refusal(RefusalKind.QUOTA_EXCEEDED, detail, retry_after=refusal.retry_after) from refusal
 
 
 # Before the transaction: what can be told from the statement alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from serving.database import Database
 from serving.times import from_column, to_column
 
 _SECRET_BYTES = 32
+_FASTEST = 1
 _HOLD_QUOTA = """
     INSERT INTO directory_quotas (key, seen, full_at) VALUES (?, ?, 0)
     ON CONFLICT (key) DO UPDATE SET key = excluded.key
@@ -48,10 +50,10 @@ class SharedQuotas:
         """Change what is kept of a caller; see `number_directory.server.quotas.SharedQuotas`."""
         with self.database.transaction(synced=False):
             seen, full_at = self.database.rows(_HOLD_QUOTA, key, b"")[0]
-            kept = change(Kept(bytes(seen), from_column(full_at)))
+            kept = change(Kept(zlib.decompress(seen) if seen else b"", from_column(full_at)))
             self.database.run(
                 "UPDATE directory_quotas SET seen = ?, full_at = ? WHERE key = ?",
-                kept.seen,
+                zlib.compress(kept.seen, _FASTEST),  # of most callers nearly all of it is empty
                 to_column(kept.full_at) or 0,
                 key,
             )

@@ -81,7 +81,7 @@ class Operation:
 
 _ANY_BODY = (RefusalKind.MALFORMED, RefusalKind.REQUEST_TOO_LARGE, RefusalKind.UNSUPPORTED_MEDIA_TYPE)
 _SIGNER = (RefusalKind.CERTIFICATE_ENDED, RefusalKind.NOT_ADMITTED, RefusalKind.NOT_FRESH, RefusalKind.WRONG_SIGNATURE)
-_SEQUENCED = (*_ANY_BODY, *_SIGNER, RefusalKind.CONFLICT, RefusalKind.OUTDATED)
+_SEQUENCED = (*_ANY_BODY, *_SIGNER, RefusalKind.CONFLICT, RefusalKind.OUTDATED, RefusalKind.QUOTA_EXCEEDED)
 _ONCE = (RefusalKind.WRONG_AUDIENCE, RefusalKind.REPLAYED, RefusalKind.DIRECTORY_BUSY)
 
 
@@ -176,7 +176,7 @@ def _of_hidden_callers(directory: Directory) -> tuple[Operation, ...]:
             "GET",
             f"/{BUCKETS_PATH}",
             "How many leading bits of a number's label name its bucket.",
-            lambda _: Answer(hidden.layout(directory, key), cache_control=_FOR_A_MINUTE),
+            lambda _: Answer(hidden.layout(directory, key), cache_control=_FOR_A_MOMENT),
             schemas.LAYOUT,
             refuses=(RefusalKind.DIRECTORY_BUSY,),
         ),

@@ -284,6 +284,7 @@ def test_a_move_outlives_its_certificate(here: DirectorySimulator, there: Direct
         (lambda here: moved(here, number=STRANGER), "another number, or from another directory"),
         (lambda here: moved(here, origin=THIRD_URL), "another number, or from another directory"),
         (lambda here: moved(here, issued_at=ISSUED_AT + 3600), "in the future"),
+        (lambda here: moved(here, issued_at=ISSUED_AT - 367 * 86400), "more than a year ago"),
         (lambda here: moved(here, "http://127.0.0.1:8080"), "not asked over https"),
     ],
 )

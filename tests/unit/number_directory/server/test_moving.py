@@ -98,3 +98,12 @@ def test_the_owner_sees_its_move(world: DirectoryWorld) -> None:
     assert own.move is not None
     assert own.move.token == move
     assert any("moved" in notice.text for notice in own.notices)
+
+
+def test_a_move_is_not_kept_for_later(world: DirectoryWorld) -> None:
+    """A move that was signed hours ago, and perhaps never meant, is not taken: its owner signs a new one."""
+    world.publish()
+    kept = world.move_token(ELSEWHERE)
+    world.clock.advance(timedelta(hours=1, seconds=1))
+    assert refusal(world.post("/moves", kept)) == (403, "notFresh")
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from number_directory.access_list import ANYONE, AppAccess, Grant
 from number_directory.record import MOST_APPS, SignedRecord
 from number_directory.server import publishing
+from number_directory.server.config import Quota, Quotas
 from number_directory.statement import Succession
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.directory_world import CALLER, CHAT, OWNER, STRANGER, VIDEO, DirectoryWorld, accepted, refusal
@@ -110,6 +112,25 @@ def test_a_number_has_records_for_at_most_32_apps(small_world: DirectoryWorld) -
     result = small_world.post("/records", small_world.record_token(app="one-more.example"))
     assert refusal(result) == (403, "tooManyApps")
     small_world.publish(app="app0.example", seq=2)
+
+
+def test_an_owner_publishes_as_often_as_its_quota_says(tmp_path: Path) -> None:
+    """Each statement stays in the record log, so that an owner cannot add to it without end; a repeated one is free."""
+    world = DirectoryWorld.make(tmp_path, quotas=Quotas(publisher=Quota(burst=2, per_day=24)))
+    try:
+        for seq in (1, 1, 1, 2, 2):
+            world.publish(seq=seq)
+        for path, token in (
+            ("/records", world.record_token(seq=3)),
+            ("/access-lists", world.access_list_token()),
+            ("/moves", world.move_token("https://other.example")),
+        ):
+            assert refusal(world.post(path, token)) == (429, "quotaExceeded")
+        world.publish(STRANGER)
+        world.clock.advance(timedelta(hours=1))
+        world.publish(seq=3)
+    finally:
+        world.close()
 
 
 def test_grants_and_apps_do_not_multiply_without_end(
