@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "be-found.md"
 def lines() -> list[list[str]]:
     """Return the commands of the page, in words."""
     text = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")
-    return [shlex.split(line)[2:] for line in text.splitlines() if line.startswith("    answerback directory ")]
+    return [shlex.split(line)[3:] for line in text.splitlines() if line.startswith("$ answerback directory ")]
 
 
 def test_the_page_shows_commands_and_options_that_exist() -> None:
