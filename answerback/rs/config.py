@@ -69,10 +69,13 @@ def directory_of(config: RsConfig) -> DirectoryConfig:
 
 
 def log_of(config: RsConfig, part: LogPart) -> LogConfig:
-    """Return the settings of the log, unchecked. It takes the certificates of the service's own authority."""
+    """Return the settings of the log, unchecked.
+
+    It takes what is issued under the anchor of the service's own authority, also by the next issuing certificate.
+    """
     return LogConfig(
         url=config.public_url + LOG_PATH,
-        admit=(config.authority.certificate,),
+        admit=(config.authority.certificate, *config.authority.chain)[-1:],
         server=log.Server(**msgspec.structs.asdict(config.server)),
         keys=log.Keys(**_keys(config)),
         logging=config.log,
