@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from number_directory.access_list import AccessList, SignedAccessList
 from number_directory.errors import StatementError
+from number_directory.move import SignedMove
 from number_directory.record import MOST_APPS, SignedRecord
 from number_directory.server.admission import Admission, Admitted
 from number_directory.server.config import Records
@@ -117,10 +118,17 @@ def admitted_access_list(admission: Admission, signed: SignedAccessList, now: da
     return admission.admit(signed, signed.number, now)
 
 
-def require_signed_by_now(signed: SignedStatement, now: datetime) -> None:
-    """Refuse what claims to be signed in the future."""
-    if signed.issued_at > (now + _CLOCK_SKEW).timestamp():
+def require_signed_by_now(signed: SignedRecord | SignedAccessList | SignedMove, now: datetime) -> None:
+    """Refuse what claims to be signed in the future, and a `seq` beyond all times up to now, in whatever unit.
+
+    So whoever steals a key cannot use up the numbers that its owner needs for the next statement.
+    """
+    latest = (now + _CLOCK_SKEW).timestamp()
+    if signed.issued_at > latest:
         raise Refusal(RefusalKind.NOT_FRESH, "it was signed in the future: set the clock of the device that signs")
+    if signed.sequence > latest * 1_000_000:
+        detail = "its seq is higher than the microseconds since 1970: count, or take the time"
+        raise Refusal(RefusalKind.NOT_FRESH, detail)
 
 
 def prepare(settings: Records, signed: SignedRecord, admitted: Admitted, now: datetime) -> Prepared:

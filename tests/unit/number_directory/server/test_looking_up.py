@@ -201,11 +201,19 @@ def test_absent_and_denied_ask_the_database_the_same_and_get_the_same(
     assert [rows for sql, _, rows in absent if "directory_grants" in sql] == [0]
 
 
-def test_absent_and_denied_take_sqlite_the_same_steps(small_world: DirectoryWorld) -> None:
-    """SQLite's virtual machine executes the same number of instructions for either."""
+@pytest.mark.parametrize("caller", [CALLER, None])
+@pytest.mark.parametrize("others", [0, 1, 15, 99])
+def test_absent_and_denied_take_sqlite_the_same_steps(
+    small_world: DirectoryWorld, caller: TelephoneNumber | None, others: int
+) -> None:
+    """SQLite's virtual machine executes the same number of instructions for either, alone or among shown and absent."""
     small_world.publish()
     small_world.publish(app=VIDEO)
     small_world.allow(Grant.to_number(STRANGER), Grant.to_prefix(NumberPrefix("1303")))
+    mixed = [TelephoneNumber(f"1303555{index:04}") for index in range(others)]
+    for number in mixed[:3]:
+        small_world.publish(number)
+        small_world.allow(ANYONE, number=number)
     database = small_world.directory.storage._database
 
     def steps(number: TelephoneNumber) -> int:
@@ -219,15 +227,16 @@ def test_absent_and_denied_take_sqlite_the_same_steps(small_world: DirectoryWorl
         connection = database._connections.lend(to_write=True)
         connection.set_progress_handler(step, 1)
         database._connections.take_back(connection)
-        names = looking_up.names_of(CALLER, ())
-        small_world.directory.storage.grants.shown([number], names, small_world.clock())
+        names = looking_up.names_of(caller, ())
+        small_world.directory.storage.grants.shown([number, *mixed], names, small_world.clock())
         connection.set_progress_handler(None, 0)
         return count
 
     assert steps(OWNER) == steps(ABSENT) > 0
 
 
-def test_absent_and_denied_take_the_same_time(small_world: DirectoryWorld) -> None:
+@pytest.mark.parametrize(("others", "rounds"), [(0, 2000), (99, 200)])
+def test_absent_and_denied_take_the_same_time(small_world: DirectoryWorld, others: int, rounds: int) -> None:
     """The medians of many lookups, absent and denied by turns, are closer to each other than each is to itself.
 
     The yardstick is the spread of the absent ones alone, so that a slow machine is a slow yardstick too.
@@ -235,9 +244,13 @@ def test_absent_and_denied_take_the_same_time(small_world: DirectoryWorld) -> No
     small_world.publish()
     small_world.allow(Grant.to_number(STRANGER))
     directory = small_world.directory
-    bodies = {"absent": OpenLookup((ABSENT,)).to_json(), "denied": OpenLookup((OWNER,)).to_json()}
+    more = [TelephoneNumber(f"1303555{index:04}") for index in range(others)]
+    bodies = {
+        "absent": OpenLookup((ABSENT, *more)).to_json(),
+        "denied": OpenLookup((OWNER, *more)).to_json(),
+    }
     times: dict[str, list[int]] = {"absent": [], "denied": []}
-    for _ in range(2000):
+    for _ in range(rounds):
         for what, body in bodies.items():
             begin = perf_counter_ns()
             looking_up.look_up(directory, body, "192.0.2.1")

@@ -114,6 +114,19 @@ def test_a_number_has_records_for_at_most_32_apps(small_world: DirectoryWorld) -
     small_world.publish(app="app0.example", seq=2)
 
 
+def test_a_stolen_key_cannot_use_up_the_numbers(small_world: DirectoryWorld) -> None:
+    """A seq may be a time in microseconds and not more, so that the owner always has a higher one."""
+    now = int(small_world.clock().timestamp() * 1_000_000)
+    for path, token in (
+        ("/records", small_world.record_token(seq=2**53 - 1)),
+        ("/access-lists", small_world.access_list_token(seq=2**53 - 1)),
+        ("/moves", small_world.move_token("https://other.example", seq=2**53 - 1)),
+    ):
+        assert refusal(small_world.post(path, token)) == (403, "notFresh")
+    small_world.publish(seq=now)
+    small_world.publish(seq=now + 1)
+
+
 def test_an_owner_publishes_as_often_as_its_quota_says(tmp_path: Path) -> None:
     """Each statement stays in the record log, so that an owner cannot add to it without end; a repeated one is free."""
     world = DirectoryWorld.make(tmp_path, quotas=Quotas(publisher=Quota(burst=2, per_day=24)))
