@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from number_directory.access_list import SignedAccessList
@@ -24,18 +24,40 @@ from policies.facts import RevocationState
 from serving.log import facts
 from stir.certificate import AuthorityCertificate
 from stir.errors import CertificateProfileError
-from trust_store.revocation_lists import RevocationLists
+from trust_store.revocation_lists import RevocationList, RevocationLists
 
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 200
+_LONG_ENOUGH = timedelta(minutes=5)
 
 
-def end_revoked(directory: Directory, lists: RevocationLists) -> int:
-    """End the records whose certificates are on a newest list, or those of an authority above; return how many."""
-    ended = 0
+@dataclass
+class Settled:
+    """Which lists were dealt with. A long one is looked through for some minutes after it came, and then no more.
+
+    Until then something may come in under a certificate that it names, by a front end that had not seen it yet.
+    """
+
+    _first: dict[tuple[bytes, str], tuple[datetime, datetime]] = field(default_factory=dict)
+
+    def holds(self, authority: bytes, url: str, list_: RevocationList, now: datetime) -> bool:
+        """Tell whether a list was dealt with for long enough; note that it is being dealt with."""
+        this_update, since = self._first.get((authority, url), (None, now))
+        if this_update != list_.this_update:
+            self._first[authority, url] = list_.this_update, now
+            return False
+        return now - since > _LONG_ENOUGH
+
+
+def end_revoked(directory: Directory, lists: RevocationLists, settled: Settled | None = None) -> int:
+    """End the records whose certificates are on a newest list, or those of an authority above; return how many.
+
+    `settled` remembers which lists were dealt with, from one turn to the next.
+    """
+    ended, settled = 0, settled or Settled()
     for authority in directory.storage.authorities.all():
-        for entries, numbers in _affected(directory, authority, lists, directory.clock()):
+        for entries, numbers in _affected(directory, authority, lists, settled):
             ended += sum(_end(directory, entry) for entry in entries)
             for number in numbers:
                 _end_access_list(directory, number)
@@ -46,10 +68,10 @@ def end_revoked(directory: Directory, lists: RevocationLists) -> int:
 
 
 def _affected(
-    directory: Directory, authority: KeptAuthority, lists: RevocationLists, now: datetime
+    directory: Directory, authority: KeptAuthority, lists: RevocationLists, settled: Settled
 ) -> Iterator[tuple[Sequence[Entry], Sequence[KeptNumber]]]:
     """Yield the live entries under an authority that a list names, and the numbers with such access lists."""
-    entries, numbers = directory.storage.entries, directory.storage.numbers
+    entries, numbers, now = directory.storage.entries, directory.storage.numbers, directory.clock()
     if _is_revoked(authority, lists, now):
         while some := entries.of_authority(authority.id, _AT_ONCE):
             yield some, ()
@@ -58,7 +80,9 @@ def _affected(
         return
     for url in authority.crl_urls:
         found = lists.newest(url, authority.chain[0], now)
-        serials = [] if found is None else [_written(one.serial_number) for one in found.crl]
+        if found is None or settled.holds(authority.id, url, found, now):
+            continue
+        serials = [_written(one.serial_number) for one in found.crl]
         for start in range(0, len(serials), _AT_ONCE):
             some_serials = serials[start : start + _AT_ONCE]
             yield (

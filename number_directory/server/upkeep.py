@@ -20,7 +20,7 @@ from number_directory.server.errors import HistoryError, ServingError
 from number_directory.server.hidden_upkeep import HiddenKeeper
 from number_directory.server.number_events import JsonLinesFeed, follow
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
-from number_directory.server.revocation import end_revoked
+from number_directory.server.revocation import Settled, end_revoked
 from number_directory.server.storage import Storage
 from number_directory.server.unadmitted import AdmissionKeeper
 from serving.log import facts
@@ -117,11 +117,12 @@ class House:
         """Return the jobs, by name."""
         config = self.directory.config
         lists = RevocationLists(TrustHome.beside(config.admission).revocation_lists, self.fetch)
+        settled = Settled()
         feeds = [JsonLinesFeed(one.name, one.file) for one in config.number_events]
         return [
             *((f"events:{feed.name}", lambda feed=feed: follow(self.directory, feed)) for feed in feeds),
             ("admission", AdmissionKeeper(self.directory).follow),
-            ("revocation", lambda: end_revoked(self.directory, lists)),
+            ("revocation", lambda: end_revoked(self.directory, lists, settled)),
             ("forgetting", lambda: forget(self.directory)),
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,9 @@ from number_directory.record import Record, sign_record
 from number_directory.server.errors import EventsFailure
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import JsonLinesFeed, follow, obey
-from number_directory.server.revocation import end_revoked
-from number_directory.server.storage import authorities
+from number_directory.server.revocation import Settled, end_revoked
+from number_directory.server.storage import Entry, authorities
+from number_directory.server.storage.entries import Entries
 from number_directory.server.unadmitted import AdmissionKeeper
 from number_directory.server.upkeep import House, forget
 from policies.terms import Terms
@@ -62,6 +64,26 @@ def test_a_revoked_certificate_ends_its_records(world: DirectoryWorld) -> None:
     assert world.look_up(OWNER, caller=None).records[OWNER] == ()
     result = world.post("/own", world.own_token())
     assert refusal(result) == (403, "certificateEnded")
+
+
+def test_a_list_is_looked_through_for_some_minutes(world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of millions is not looked for in the database each minute, and a newer one is at once."""
+    world.publish()
+    looked: list[int] = []
+    ask = Entries.of_certificates
+
+    def of_certificates(self: Entries, authority: bytes, serials: Sequence[bytes]) -> list[Entry]:
+        looked.append(len(serials))
+        return ask(self, authority, serials)
+
+    monkeypatch.setattr(Entries, "of_certificates", of_certificates)
+    settled, published = Settled(), {CRL_URL: crl(world.authority, world.clock(), 999)}
+    for _ in range(10):
+        end_revoked(world.directory, lists(world, published), settled)
+        world.clock.advance(timedelta(minutes=1))
+    assert looked == [1] * 6
+    published[CRL_URL] = crl(world.authority, world.clock(), 999, 1000)
+    assert end_revoked(world.directory, lists(world, published), settled) == 1
 
 
 def test_a_revoked_certificate_publishes_nothing(world: DirectoryWorld) -> None:
