@@ -21,10 +21,10 @@ _FILL = "UPDATE directory_hidden SET place = ?, hidden = ? WHERE number = ?"
 _ENDED = """
     SELECT h.number FROM directory_hidden h WHERE h.number > ? AND h.number <= ? AND NOT EXISTS (
         SELECT 1 FROM directory_grants g JOIN directory_entries e ON e.number = g.number AND e.app = g.app
-        WHERE g.number = h.number AND g.key < ? AND e.ends_at > ? AND e.state = 'live'
+        WHERE g.number = h.number AND g.key >= ? AND g.key < ? AND e.ends_at > ? AND e.state = 'live'
     )
 """
-_BEHIND_ANYONE = b"*;"  # ANYONE's keys are the first ones: `storage.grants`
+_ANYONE, _BEHIND_ANYONE = b"*:", b"*;"  # between which are all keys of ANYONE: `storage.grants`
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class HiddenNumbers:
         if not looked_at:
             return [], 0
         (last,) = looked_at[-1]
-        rows = self.database.rows(_ENDED, after, last, _BEHIND_ANYONE, to_column(now))
+        rows = self.database.rows(_ENDED, after, last, _ANYONE, _BEHIND_ANYONE, to_column(now))
         return [TelephoneNumber(str(number)) for (number,) in rows], int(last)
 
     def forget(self, number: TelephoneNumber) -> None:

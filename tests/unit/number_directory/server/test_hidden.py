@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -159,6 +160,18 @@ class TestWhatIsGone:
         assert look_up(world, OWNER) == [None]
         assert [keeper.forget_ended(), keeper.forget_ended()] == [0, 1]  # it was at the end before
         assert world.directory.storage.hidden.count() == 0
+
+    def test_a_number_that_lives_on_for_some_is_forgotten(self, world: DirectoryWorld) -> None:
+        """What a token still opens is no reason to count the number among those of a bucket."""
+        for app, life in ((CHAT, timedelta(days=1)), (VIDEO, timedelta(hours=1))):
+            world.post("/records", world.record_token(app=app, life=life))
+        token = AppAccess(frozenset({Grant.to_token("t" * 22)}))
+        world.post("/access-lists", world.access_list_token(default=token, apps={VIDEO: EVERYBODY}))
+        keeper = world.keeper()
+        assert keeper.fill() == 1
+        assert keeper.forget_ended() == 0
+        world.clock.advance(timedelta(hours=2))
+        assert [keeper.forget_ended(), keeper.forget_ended()] == [0, 1]
 
     def test_a_reassigned_number_is_gone(self, world: DirectoryWorld) -> None:
         """What its former holder opened is in no bucket."""
@@ -425,7 +438,8 @@ def test_nothing_that_is_recorded_of_a_question_tells_the_number(
     bucket(world, Bucket(0, 0))
     recorded = caplog.text.encode() + b"".join(_everything(world) - before) + body + answer.content
     marks = world.directory.quotas.marks(number.digits for number in RANGE)
-    seen = [bytes(row[0]) for row in world.directory.storage.quotas.database.rows("SELECT seen FROM directory_quotas")]
+    rows = world.directory.storage.quotas.database.rows("SELECT seen FROM directory_quotas")
+    seen = [zlib.decompress(row[0]) for row in rows]
     assert not any(number.digits.encode() in recorded for number in RANGE)
     assert not any(int(number.digits).to_bytes(8, "big") in recorded for number in RANGE)
     assert seen
