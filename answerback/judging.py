@@ -154,7 +154,7 @@ def explained(store: TrustStore, evidence: str | Chain, circumstances: Circumsta
     """
     if not isinstance(evidence, str):
         given = circumstances
-        return store.explain_chain(evidence, given.at, given.proofs, given.purpose, given.chains)
+        return store.explain_chain(evidence, given.at, given.proofs, given.purpose, given.chains, given.app)
     read = _evidence(evidence, circumstances)
     if isinstance(read, Verdict):
         return Explanation(read, (Finding(read.rule, read.reason, read.outcome),))

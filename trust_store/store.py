@@ -34,7 +34,7 @@ from trust_store.examining import Examined, Examiner
 from trust_store.fingerprints import key_sha256_of
 from trust_store.home import TrustHome
 from trust_store.logs import MOST_PROOFS, KnownLogs, TrustedAuditor, TrustedLog, TrustedWitness
-from trust_store.path import REMEMBERED_AUTHORITIES, BuiltPath
+from trust_store.path import REMEMBERED_AUTHORITIES, BuiltPath, PresentedChain
 from trust_store.revocation_lists import Fetch, RevocationLists
 from trust_store.seen_messages import MessagesInFile, MessagesInMemory, SeenMessages, message_key
 from trust_store.subscriptions.layer import SubscribedList
@@ -79,11 +79,25 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Certified:
+    """A number's certificate that is believed, and the chain in which it was presented.
+
+    `authorities` are those above it up to the anchor. Whoever presents a chain may put anything behind what leads to an
+    anchor: that is left out.
+    """
+
+    leaf: NumberCertificate
+    authorities: Chain
+    presented: Chain
+
+
+@dataclass(frozen=True, slots=True)
 class _Weighed:
     """What was found of one chain, from its form on, and the paths from it that are believed."""
 
     findings: tuple[Finding, ...]
     believed: tuple[BuiltPath, ...] = ()
+    chain: PresentedChain | None = None
 
 
 _IsFirst: TypeAlias = Callable[[bytes, float], bool]
@@ -196,9 +210,10 @@ class TrustStore:
         proofs: Sequence[bytes] = (),
         purpose: Purpose | None = None,
         more_chains: Sequence[Sequence[x509.Certificate]] = (),
+        app: str | None = None,
     ) -> Verdict:
         """Return the verdict on a number's certificate, given first, with those of the authorities above it."""
-        return self.explain_chain(chain, at, proofs, purpose, more_chains).verdict
+        return self.explain_chain(chain, at, proofs, purpose, more_chains, app).verdict
 
     def explain_chain(
         self,
@@ -207,30 +222,25 @@ class TrustStore:
         proofs: Sequence[bytes] = (),
         purpose: Purpose | None = None,
         more_chains: Sequence[Sequence[x509.Certificate]] = (),
+        app: str | None = None,
     ) -> Explanation:
         """Return the verdict on a number's certificate with what each rule found.
 
         `proofs` are as in a `Call`. Without a `purpose`, no limit to some uses is asked about. `more_chains` are those
-        of other authorities for the same key, which a quorum counts.
+        of other authorities for the same key, which a quorum counts; `app` is the one that it may be for.
         """
         require_zone(at)
         chains = tuple(tuple(one) for one in (chain, *more_chains) if one)
-        return self._explain(self._about_certificates(chains, at, proofs, purpose))
+        return self._explain(self._about_certificates(chains, at, proofs, purpose, app))
 
-    def certified(
-        self, chain: Sequence[x509.Certificate], at: datetime, anchor: str | None
-    ) -> tuple[NumberCertificate, tuple[x509.Certificate, ...]] | None:
-        """Return the number's certificate of a chain, and the certificates above it up to the anchor of this name.
-
-        None where nothing leads there. It is no verdict. Whoever presents a chain may put anything behind what leads to
-        an anchor: that is left out. Of a chain that was judged lately it costs nothing.
-        """
-        examined = self._examiner.examine(tuple(chain), at) if chain else _NOBODY_VOUCHES
-        if isinstance(examined, Finding):
-            return None
-        sound = (path for path in examined.paths if path.facts.fault is None and path.anchor.terms.name == anchor)
-        path = next(sound, None)
-        return None if path is None else (examined.chain.leaf, path.certificates[1:])
+    def judge_together(
+        self, chains: Sequence[Chain], at: datetime, purpose: Purpose, app: str | None = None
+    ) -> tuple[Verdict, Certified | None]:
+        """Return the verdict on certificates of one number and key, and what is believed first; None if nothing is."""
+        require_zone(at)
+        weighed: list[_Weighed] = []
+        found = verdicts.verdict(self._about_certificates(tuple(chains), at, (), purpose, app, weighed))
+        return found, _first_believed(weighed) if found.outcome is Outcome.VERIFIED else None
 
     @staticmethod
     def _explain(findings: Iterable[Finding]) -> Explanation:
@@ -274,7 +284,13 @@ class TrustStore:
             yield from self._about_chains(signed.chains, use, asked.proofs, _signed_by(signed, use))
 
     def _about_certificates(
-        self, chains: tuple[Chain, ...], at: datetime, proofs: Sequence[bytes], purpose: Purpose | None
+        self,
+        chains: tuple[Chain, ...],
+        at: datetime,
+        proofs: Sequence[bytes],
+        purpose: Purpose | None,
+        app: str | None,
+        weighed: list[_Weighed] | None = None,
     ) -> Iterator[Finding]:
         """Judge certificates alone; those of the first chain say of which number and key all are to be."""
         first = self._examiner.examine(chains[0], at) if chains else _NOBODY_VOUCHES
@@ -283,14 +299,23 @@ class TrustStore:
         else:
             leaf = first.chain.leaf
             yield belief.denied_number(leaf.number, self.denies)
-            yield from self._about_chains(chains, Use(leaf.number, at, purpose), proofs, lambda one: _alike(one, leaf))
+            use = Use(leaf.number, at, purpose, app)
+            yield from self._about_chains(chains, use, proofs, lambda one: _alike(one, leaf), weighed)
 
     def _about_chains(
-        self, chains: tuple[Chain, ...], use: Use, proofs: Sequence[bytes], about_leaf: _AboutLeaf
+        self,
+        chains: tuple[Chain, ...],
+        use: Use,
+        proofs: Sequence[bytes],
+        about_leaf: _AboutLeaf,
+        weighed: list[_Weighed] | None = None,
     ) -> Iterator[Finding]:
-        """Yield what is found on the first chain that is believed and, where a quorum is asked for, on all together."""
+        """Yield what is found on the first chain that is believed and, where a quorum is asked for, on all together.
+
+        What was weighed is put into `weighed`.
+        """
         every = bool(self.quorums.asked(use))
-        weighed: list[_Weighed] = []
+        weighed = [] if weighed is None else weighed
         counted = self.quorums.judge(use, ())
         for chain in _few(chains):
             weighed.append(self._weigh(chain, use, proofs, about_leaf, every=every))
@@ -332,7 +357,7 @@ class TrustStore:
                 break
         passed = [(path, found) for path, found in tried if found[-1].passed]
         told = passed[0][1] if passed else _together(tried)
-        return _Weighed((*begun, *told), tuple(path for path, _ in passed))
+        return _Weighed((*begun, *told), tuple(path for path, _ in passed), examined.chain)
 
     def _about_path(self, path: BuiltPath, use: Use, proofs: Sequence[bytes]) -> Iterator[Finding]:
         yield belief.denied_certificate(path.facts.certificates, self.denies)
@@ -409,6 +434,18 @@ _authority_key = lru_cache(REMEMBERED_AUTHORITIES)(key_sha256_of)
 def _opinion(paths: tuple[BuiltPath, ...]) -> Opinion:
     """Return whose opinion the paths from one chain are: the authority's that signed the number's certificate."""
     return Opinion(_authority_key(paths[0].certificates[1]), tuple(path.facts.terms.name for path in paths))
+
+
+def _first_believed(weighed: Iterable[_Weighed]) -> Certified | None:
+    """Return what the verdict stands on: the first path that is believed of the first chain that is."""
+    return next(
+        (
+            Certified(one.chain.leaf, one.believed[0].certificates[1:], one.chain.certificates)
+            for one in weighed
+            if one.chain is not None and one.believed
+        ),
+        None,
+    )
 
 
 def _most_telling(weighed: list[_Weighed]) -> tuple[Finding, ...]:

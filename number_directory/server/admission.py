@@ -12,17 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from number_directory.errors import StatementError
+from number_directory.record import SignedRecord
 from number_directory.server.errors import ConfigurationError, Refusal, RefusalKind
 from number_directory.statement import SignedStatement
 from serving.log import facts
 from stir.jws import Chain
 from stir.telephone_number import TelephoneNumber
-from trust_store import Outcome, Rule, TrustStore
+from trust_store import Outcome, Purpose, Rule, TrustStore
 from trust_store.errors import TrustStoreError
 
 _log = logging.getLogger(__name__)
@@ -51,17 +53,23 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What was found of a chain, and until when that holds."""
+    """What was found of a chain, until when that holds, and by which state of the list."""
 
     found: Admitted | Refusal
     until: datetime
+    by: TrustStore
+
+
+_Asked: TypeAlias = tuple[tuple[Chain, ...], str | None]
+"""The chains that are judged, of which the first is to be believed, and the app that they are for."""
 
 
 class Admission:
     """Tells which statements may be taken. Threads may share it.
 
-    The list is a trust store of its own. It is read again when its file has changed; one that has become unreadable
-    leaves the last good one in force.
+    The list is a trust store of its own: statements are judged as records are, all chains of one together where it asks
+    for a quorum. It is read again when one of its files has changed; one that has become unreadable leaves the last
+    good one in force.
     """
 
     def __init__(self, load: Callable[[], TrustStore], stamp: Callable[[], object], now: datetime) -> None:
@@ -74,18 +82,26 @@ class Admission:
             msg = f"admission: {error}"
             raise ConfigurationError(msg) from error
         self._looked_at = now
-        self._judged: OrderedDict[Chain, _Judged] = OrderedDict()
+        self._judged: OrderedDict[_Asked, _Judged] = OrderedDict()
         self._lock = threading.Lock()
 
     @classmethod
     def of_file(cls, path: Path, now: datetime) -> Admission:
         """Return the admission by a `trust.toml`, with the revocation lists that are at hand beside it."""
-        return cls(lambda: TrustStore.load(path), lambda: _stamp(path), now)
+        files: tuple[Path, ...] = (path,)
+
+        def load() -> TrustStore:
+            nonlocal files
+            found = TrustStore.load(path)
+            files = found.files
+            return found
+
+        return cls(load, lambda: tuple(map(_stamp, files)), now)
 
     def admit(self, statement: SignedStatement, number: TelephoneNumber | None, at: datetime) -> Admitted:
         """Return the certificate of a statement that `number`, None for any, has signed; raise Refusal.
 
-        Any of the chains that it brings will do.
+        Any of the chains that it brings will do, unless the list asks for a quorum.
         """
         refusal: Refusal | None = None
         for chain in statement.chains:
@@ -99,8 +115,11 @@ class Admission:
     def admit_by(
         self, chain: Chain, statement: SignedStatement, number: TelephoneNumber | None, at: datetime
     ) -> Admitted | Refusal:
-        """Return the certificate of a statement by one of its chains, or why it is not taken by that."""
-        found = self._judge(chain, at)
+        """Return the certificate of a statement by one of its chains, or why it is not taken by that.
+
+        The others count only where the list asks for a quorum.
+        """
+        found = self._judge(chain, statement, at)
         if isinstance(found, Refusal):
             return found
         if number is not None and found.number != number:
@@ -121,17 +140,19 @@ class Admission:
         """What is another object once the list has been read again."""
         return self._list
 
-    def _judge(self, chain: Chain, at: datetime) -> Admitted | Refusal:
+    def _judge(self, chain: Chain, statement: SignedStatement, at: datetime) -> Admitted | Refusal:
         """Return what was found of a chain lately, or is found of it now."""
         self._look_at_list(at)
+        list_ = self._list
+        asked = _asked_of(list_, chain, statement)
         with self._lock:
-            judged = self._judged.get(chain)
-        if judged is None or not at < judged.until <= at + _JUDGED_AGAIN_AFTER:
-            new = _judge(self._list, chain, at)
+            judged = self._judged.get(asked)
+        if judged is None or judged.by is not list_ or not at < judged.until <= at + _JUDGED_AGAIN_AFTER:
+            new = _judge(list_, asked, at)
             until = at + _JUDGED_AGAIN_AFTER
-            judged = _Judged(new, min(until, new.not_after) if isinstance(new, Admitted) else until)
+            judged = _Judged(new, min(until, new.not_after) if isinstance(new, Admitted) else until, list_)
             with self._lock:
-                self._judged[chain] = judged
+                self._judged[asked] = judged
                 if len(self._judged) > _REMEMBERED_CHAINS:
                     self._judged.popitem(last=False)
         found = judged.found
@@ -159,14 +180,23 @@ _ANOTHER_NUMBER = "the certificate is another number's; sign with the key of thi
 _ENDED = {Rule.VALIDITY, Rule.REVOCATION}
 
 
-def _judge(list_: TrustStore, chain: Chain, at: datetime) -> Admitted | Refusal:
-    verdict = list_.judge_chain(chain, at)
-    certified = list_.certified(chain, at, verdict.anchor) if verdict.outcome is Outcome.VERIFIED else None
-    if certified is not None:
-        leaf, authorities = certified
+def _asked_of(list_: TrustStore, chain: Chain, statement: SignedStatement) -> _Asked:
+    """Return what a verdict on a chain depends on: the other chains, and the app, count for quorums alone."""
+    if not list_.quorums.quorums:
+        return (chain,), None
+    others = (one for one in statement.chains if one is not chain)
+    return (chain, *others), statement.app if isinstance(statement, SignedRecord) else None
+
+
+def _judge(list_: TrustStore, asked: _Asked, at: datetime) -> Admitted | Refusal:
+    """Judge chains as of a record, since all that is done at a directory is done for records."""
+    chains, app = asked
+    verdict, certified = list_.judge_together(chains, at, Purpose.RECORD, app)
+    if certified is not None and certified.presented == chains[0]:
+        leaf = certified.leaf
         length = (leaf.serial.bit_length() + 7) // 8
         return Admitted(
-            authorities=authorities,
+            authorities=certified.authorities,
             number=leaf.number,
             public_key=leaf.public_key,
             not_before=leaf.not_before,
@@ -174,6 +204,8 @@ def _judge(list_: TrustStore, chain: Chain, at: datetime) -> Admitted | Refusal:
             serial=leaf.serial.to_bytes(length, "big"),
             crl_urls=leaf.crl_urls,
         )
+    if certified is not None:  # by another of the chains, and not by this one
+        verdict = list_.judge_chain(chains[0], at, purpose=Purpose.RECORD)
     if verdict.outcome is Outcome.UNVERIFIED and verdict.rule is Rule.ANCHOR:
         return Refusal(RefusalKind.NOT_ADMITTED, _NO_ANCHOR)
     kind = RefusalKind.CERTIFICATE_ENDED if verdict.rule in _ENDED else RefusalKind.NOT_ADMITTED

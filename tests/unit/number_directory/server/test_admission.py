@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from number_directory.record import Record, sign_record
+from number_directory.access_list import AccessList, SignedAccessList, sign_access_list
+from number_directory.record import Record, SignedRecord, sign_record
 from number_directory.server import upkeep
-from number_directory.server.admission import Admission
-from number_directory.server.errors import ConfigurationError, HistoryError, StorageError
+from number_directory.server.admission import Admission, Admitted
+from number_directory.server.errors import ConfigurationError, HistoryError, Refusal, RefusalKind, StorageError
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
 from number_directory.server.replays import ReplayTable
 from number_directory.server.upkeep import create_sequencer, run_worker
 from policies.terms import Terms
-from tests.fakes.directory_world import CHAT, OWNER, DirectoryWorld, accepted, refusal
+from stir.jws import Chain
+from tests.fakes.directory_world import CHAT, OWNER, VIDEO, DirectoryWorld, accepted, refusal
 from tests.fakes.small_pki import NOW, root
 from trust_store import Anchor, TrustHome
 from trust_store.editing import add_anchor, remove_anchor
@@ -72,6 +74,103 @@ def test_an_intermediate_that_was_left_out_leads_nowhere(small_world: DirectoryW
     token = sign_record(record, held.key, held.chain[:1])
     assert refusal(small_world.post("/records", token)) == (403, "notAdmitted")
     accepted(small_world.post("/records", sign_record(record, held.key, held.chain)))
+
+
+# Constraints and quorums of the list
+
+
+def change_list(world: DirectoryWorld, text: str) -> None:
+    """Write something more into the admission list, and let the directory look."""
+    with world.config.admission.open("a") as file:
+        file.write(text)
+    world.clock.advance(_A_WHILE)
+
+
+def record_of(world: DirectoryWorld, *chains: Chain, app: str = CHAT, seq: int = 1) -> str:
+    """Return a record of the owner's that brings these chains."""
+    now = int(world.clock().timestamp())
+    record = Record(OWNER, app, ("https://chat.example/u/1",), frozenset(), seq, now, now + 3600)
+    return sign_record(record, world.held().key, chains[0], chains[1:])
+
+
+def second_authority(world: DirectoryWorld) -> Chain:
+    """Put another authority on the list, and have it certify the owner's key."""
+    other = root("Second Root", key_number=31)
+    terms = Terms(name="second-ca", operator="Second", source="trust.toml:1")
+    add_anchor(TrustHome.beside(world.config.admission), Anchor(terms, other.certificate))
+    world.clock.advance(_A_WHILE)
+    return other.number(OWNER).chain
+
+
+@pytest.mark.parametrize(("purposes", "is_taken"), [(["record"], True), (["call", "message"], False)])
+def test_a_statement_is_judged_for_records(small_world: DirectoryWorld, purposes: list[str], is_taken: bool) -> None:
+    """An authority that the list believes for calls alone is admitted for nothing at a directory."""
+    text = small_world.config.admission.read_text()
+    small_world.config.admission.write_text(text.replace("[[anchor]]", f"[[anchor]]\npurposes = {purposes}"))
+    small_world.clock.advance(_A_WHILE)
+    for path, token in (("/records", small_world.record_token()), ("/own", small_world.own_token())):
+        answer = small_world.post(path, token)
+        assert (answer.status_code == 200) == is_taken
+        if not is_taken:
+            assert refusal(answer) == (403, "notAdmitted")
+
+
+def test_a_quorum_counts_all_chains_of_a_statement(small_world: DirectoryWorld) -> None:
+    """Two of two authorities must have certified the key; one alone does not do, in whichever place it stands."""
+    first, second = small_world.held().chain, second_authority(small_world)
+    members = 'name = "both"\nneed = 2\nmembers = ["example-ca", "second-ca"]\n'
+    change_list(small_world, f'\n[[group]]\n{members}\n[[quorum]]\ngroup = "both"\n')
+    for alone in (first, second):
+        assert refusal(small_world.post("/records", record_of(small_world, alone))) == (403, "notAdmitted")
+    accepted(small_world.post("/records", record_of(small_world, first, second)))
+    accepted(small_world.post("/records", record_of(small_world, second, first, seq=2)))
+
+
+def test_a_quorum_for_some_apps_is_asked_for_their_records(small_world: DirectoryWorld) -> None:
+    """Records of other apps, and what is for none, need one authority."""
+    first, second = small_world.held().chain, second_authority(small_world)
+    members = 'name = "both"\nneed = 2\nmembers = ["example-ca", "second-ca"]\n'
+    change_list(small_world, f'\n[[group]]\n{members}\n[[quorum]]\ngroup = "both"\napps = ["{VIDEO}"]\n')
+    accepted(small_world.post("/records", record_of(small_world, first)))
+    assert small_world.post("/own", small_world.own_token()).status_code == 200
+    assert refusal(small_world.post("/records", record_of(small_world, first, app=VIDEO))) == (403, "notAdmitted")
+    accepted(small_world.post("/records", record_of(small_world, first, second, app=VIDEO)))
+
+
+def test_a_chain_that_does_not_count_is_not_taken_for_one_that_does(small_world: DirectoryWorld) -> None:
+    """What a statement stands on is a chain that is believed itself, and not one beside it."""
+    first, second = small_world.held().chain, second_authority(small_world)
+    ended = small_world.authority.number(OWNER, serial=9, not_after=NOW - timedelta(hours=1)).chain
+    change_list(small_world, '\n[[quorum]]\ngroup = "second-ca"\n')
+    now = small_world.clock()
+    signed = SignedRecord.parse(record_of(small_world, first, second))
+    ended_too = SignedAccessList.parse(
+        sign_access_list(AccessList(OWNER, 1, int(now.timestamp())), small_world.held().key, ended, [second])
+    )
+    admission = small_world.directory.admission
+    for statement, chain, kind in (
+        (signed, first, Admitted),
+        (signed, second, Admitted),
+        (ended_too, ended, Refusal),
+        (ended_too, second, Admitted),
+    ):
+        found = admission.admit_by(chain, statement, OWNER, now)
+        assert isinstance(found, kind)
+        if isinstance(found, Refusal):
+            assert found.kind is RefusalKind.CERTIFICATE_ENDED
+        else:
+            assert found.serial == chain[0].serial_number.to_bytes(2, "big")
+
+
+def test_a_change_of_any_file_of_the_list_counts(small_world: DirectoryWorld) -> None:
+    """A feed of numbers that changed hands is read again, though the list itself is as it was."""
+    feed = small_world.config.admission.with_name("moved.csv")
+    feed.write_text("# number,date,kind\n")
+    change_list(small_world, '\n[[feed]]\nfile = "moved.csv"\n')
+    small_world.publish()
+    feed.write_text(f"{OWNER.e164},{NOW:%Y-%m-%d},reassignment\n")
+    small_world.clock.advance(_A_WHILE)
+    assert refusal(small_world.post("/records", small_world.record_token(seq=2))) == (403, "notAdmitted")
 
 
 # The worker
