@@ -396,6 +396,8 @@ def _viewers(owner: Owner, askers: Iterable[str], via: str | None, asked: Asked)
     people += [(f"your {asker}", signer_of(asker)) for asker in askers]
     for name, signer in people:
         yield Viewer(name, owner.client, signer)
+    if owner.client.description().hidden_key is not None:
+        yield Viewer("anyone, by a hidden lookup", owner.client, hidden=True)
     if via is not None:
         elsewhere = asked.connect(Place(owner.client.url), via)
         for name, signer in people:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, SignedAccessList, sign_access_list
 from number_directory.client import DirectoryClient, Signer
 from number_directory.errors import AccessListError
+from number_directory.hidden_lookup import HiddenRecords
 from number_directory.owning import RECEIPT_SECONDS, Check, NewRecord, Owner, Viewer
 from number_directory.record import Medium, SignedRecord, latest_expiry
 from number_directory.statement import Succession
@@ -210,6 +211,19 @@ def test_an_honest_directory_passes(owner: Owner, directory: DirectorySimulator)
     assert checks["access list"].told == "signed by you"
     assert checks["anyone"].told == f"sees what you allow: {CHAT}"
     assert checks["the caller"].told == f"sees what you allow: {CHAT}, {VIDEO}"
+
+
+def test_an_owner_looks_itself_up_without_being_shown(owner: Owner, directory: DirectorySimulator) -> None:
+    """Buckets hold what anyone may see; what was published a moment ago may still be missing, and is no fault."""
+    directory.offer_hidden()
+    everybody = [Viewer("hidden", client_of(directory), hidden=True)]
+    assert owner.examine(everybody)[1][-1] == Check("hidden", is_good=True, told=f"sees what you allow: {CHAT}")
+    directory.seals_instead = HiddenRecords((directory.records[CALLED, VIDEO].token,))
+    assert owner.examine(everybody)[1][-1].told.startswith("not yet as you published it lately")
+    later = owner_at(directory, ISSUED_AT + 2 * RECEIPT_SECONDS)
+    fault = later.examine(everybody)[1][-1]
+    assert not fault.is_good
+    assert fault.told == f"sees {VIDEO}, which you do not allow; does not see {CHAT}, which you allow"
 
 
 def test_a_new_owner_has_nothing_to_look_at() -> None:
