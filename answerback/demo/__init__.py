@@ -1,1 +1,1 @@
-"""The whole story on loopback: two authorities, a mobile network, a call that is believed, what an attacker tries."""
+"""The whole story on loopback: authorities, a mobile network, logs, directories, and what an attacker tries."""
