@@ -141,9 +141,10 @@ def _end_access_list(directory: Directory, found: KeptNumber) -> None:
         if kept.access_list is not None and kept.access_authority is not None:
             signed = SignedAccessList.parse(kept.access_list)
             other = _other_certificate(directory, signed, kept.access_authority, now)
-        storage.numbers.rest_on(kept.number, *(other or (None, None)))
         if other is not None:
+            storage.numbers.rest_on(kept.number, *other)
             return
+        storage.numbers.end_access_list(kept.number)
         entries = {entry.app: entry for entry in storage.entries.of_number(kept.number)}
         if not (MOVE in entries and entries[MOVE].is_shown(now)):
             show(storage, replace(kept, access_list=None), entries, now)

@@ -74,14 +74,20 @@ class Numbers:
             int(kept.number.digits),
         )
 
-    def rest_on(self, number: TelephoneNumber, authority: bytes | None, serial: bytes | None) -> None:
-        """Note that an access list stands by another of its certificates; with None, that it ends."""
+    def rest_on(self, number: TelephoneNumber, authority: bytes, serial: bytes) -> None:
+        """Note that an access list stands by another of its certificates."""
         self.database.run(
-            "UPDATE directory_numbers SET access_authority = ?, access_serial = ?,"
-            " access_list = CASE WHEN CAST(? AS INTEGER) = 1 THEN NULL ELSE access_list END WHERE number = ?",
+            "UPDATE directory_numbers SET access_authority = ?, access_serial = ? WHERE number = ?",
             authority,
             serial,
-            int(authority is None),
+            int(number.digits),
+        )
+
+    def end_access_list(self, number: TelephoneNumber) -> None:
+        """End an access list; its `seq` stays, so that it does not come back."""
+        self.database.run(
+            "UPDATE directory_numbers SET access_list = NULL, access_authority = NULL, access_serial = NULL"
+            " WHERE number = ?",
             int(number.digits),
         )
 
