@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,7 +13,7 @@ import pytest
 
 from number_directory.access_list import ANYONE, AppAccess, Grant
 from number_directory.errors import AnswerError
-from number_directory.hidden import Bucket, HiddenQuestion, find_in_bucket
+from number_directory.hidden import Bucket, HiddenKey, HiddenQuestion, find_in_bucket
 from number_directory.hidden_lookup import HiddenAnswer, HiddenLayout, HiddenRecords, OpenHiddenRequest
 from number_directory.record import Medium, SignedRecord
 from number_directory.server.app import open_hidden
@@ -21,6 +22,9 @@ from number_directory.server.errors import KeyStoreError
 from number_directory.server.hidden_upkeep import best_depth, deepest_possible
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import obey
+from number_directory.server.storage import Storage
+from number_directory.server.storage.grants import ANYONE as ANYONE_OF_ALL
+from number_directory.server.storage.grants import key_of, of_prefix, of_token
 from number_directory.statement import statement_body
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.directory_world import CALLER, CHAT, EVERYBODY, OWNER, STRANGER, VIDEO, DirectoryWorld, refusal
@@ -413,6 +417,35 @@ class TestTheKey:
         object.__setattr__(world.directory, "hidden", key)
         found = labels(type(world)(**{**vars(world), "client": world.front_end()}), Bucket(0, 0))
         assert found.keys().isdisjoint(before)
+
+
+def test_numbers_that_were_open_before_are_given_labels(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database from before hidden numbers brings those that are open to anyone along, and no others."""
+    first, steps = tmp_path / "first", Storage.steps
+    first.mkdir()
+    for name in ("__init__.py", "0001_tables.py"):
+        shutil.copy(steps / name, first)
+    monkeypatch.setattr(Storage, "steps", first)
+    storage = Storage.open(database_url)
+    storage.migrate()
+    grants = [(ANYONE_OF_ALL, CHAT), (ANYONE_OF_ALL, VIDEO), (of_prefix("1202"), CHAT), (of_token(bytes(32)), CHAT)]
+    for place, (grantee, app) in enumerate(grants):
+        number = int(OWNER.digits) + max(0, place - 1)
+        storage.grants.database.run(
+            "INSERT INTO directory_grants (key, app, number, shows) VALUES (?, ?, ?, 3)",
+            key_of(grantee, number),
+            app,
+            number,
+        )
+    monkeypatch.setattr(Storage, "steps", steps)
+    assert storage.migrate() == ("0002_hidden",)
+    made: list[TelephoneNumber] = []
+    key = HiddenKey(bytes(32), "directory")
+    assert storage.hidden.fill(lambda number: made.append(number) or key.hidden(number), 10) == 1
+    assert made == [OWNER]
+    storage.close()
 
 
 # What the directory learns
