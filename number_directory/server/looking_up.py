@@ -15,6 +15,7 @@ from number_directory.errors import LookupRequestError
 from number_directory.lookup import LookupAnswer, SignedLookup, read_lookup
 from number_directory.server.directory import Directory
 from number_directory.server.errors import Refusal, RefusalKind
+from number_directory.server.publishing import against_number
 from number_directory.server.quotas import Rate
 from number_directory.server.replays import KEY_SIZE
 from number_directory.server.storage import MOVE, Shown
@@ -75,6 +76,10 @@ def signer_of(directory: Directory, asked: SignedStatement, request: Once, now: 
     """Return the number that signed a question for this directory, just now; `spend` tells whether it did before."""
     require_fresh(directory, request.audience, request.issued_at, now)
     admitted = directory.admission.admit(asked, None, now)
+    kept = directory.storage.numbers.find_event(admitted.number)
+    refusal = None if kept is None else against_number(kept, admitted.not_before)
+    if refusal is not None:
+        raise refusal
     directory.storage.authorities.note(admitted.authorities, admitted.crl_urls)
     return admitted.number
 

@@ -24,6 +24,7 @@ _SET_ACCESS = """
     WHERE number = ?
 """
 _OF_AUTHORITY = f"SELECT number, {_COLUMNS} FROM directory_numbers WHERE access_authority = ?"
+_FIND_EVENT = "SELECT NULL, access_seq, certified_after, event, NULL, NULL FROM directory_numbers WHERE number = ?"
 _NOTE_EVENT = """
     UPDATE directory_numbers
     SET certified_after = ?, event = ?, access_list = ?,
@@ -58,6 +59,11 @@ class Numbers:
     def find(self, number: TelephoneNumber) -> KeptNumber | None:
         """Return what is known of a number."""
         row = self.database.row(f"SELECT {_COLUMNS} FROM directory_numbers WHERE number = ?", int(number.digits))
+        return None if row is None else _kept(number, row)
+
+    def find_event(self, number: TelephoneNumber) -> KeptNumber | None:
+        """Return what is known of a number but its access list, which may be long."""
+        row = self.database.row(_FIND_EVENT, int(number.digits))
         return None if row is None else _kept(number, row)
 
     def set_access_list(self, kept: KeptNumber, forget_at: datetime) -> None:

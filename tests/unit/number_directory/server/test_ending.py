@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from number_directory.access_list import ANYONE, AccessList, AppAccess, sign_access_list
+from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
 from number_directory.record import Record, sign_record
 from number_directory.server.errors import EventsFailure
 from number_directory.server.number_event import EventKind, NumberEvent
@@ -319,6 +319,19 @@ def test_what_callers_bring_is_bounded(world: DirectoryWorld, monkeypatch: pytes
         world.look_up(OWNER)
     (kept,) = world.directory.storage.authorities.all()
     assert len(kept.crl_urls) == 2
+
+
+def test_the_former_holder_of_a_number_asks_for_nothing(world: DirectoryWorld) -> None:
+    """Who is let see something is let see it by a number: whoever has it no more is not that caller."""
+    world.publish()
+    world.allow(Grant.to_number(CALLER))
+    assert world.look_up(OWNER).records[OWNER]
+    obey(world.directory, NumberEvent(CALLER, EventKind.REASSIGNED, world.clock()))
+    assert refusal(world.post("/lookup", world.lookup_token([OWNER]))) == (403, "certificateEnded")
+    later = world.clock() + timedelta(seconds=1)
+    world.hold(CALLER, world.authority.number(CALLER, serial=77, not_before=later, key_number=8))
+    world.clock.advance(timedelta(minutes=1))
+    assert world.look_up(OWNER).records[OWNER]
 
 
 # An authority that is no longer admitted
