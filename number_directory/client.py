@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from number_directory import description
 from number_directory.description import LARGEST_DESCRIPTION, DirectoryDescription
-from number_directory.errors import AnswerError, DescriptionError, ReceiptError
+from number_directory.errors import AnswerError, DescriptionError, ReceiptError, StatementError
 from number_directory.hidden import LARGEST_BUCKET, Bucket, HiddenNumber, HiddenQuestion, find_in_bucket
 from number_directory.hidden_lookup import (
     BUCKETS_PATH,
@@ -88,6 +88,19 @@ class Signer:
     chain: Chain = field(repr=False)
     more_chains: tuple[Chain, ...] = field(default=(), repr=False)
 
+    def fitted(self, sign: Callable[[tuple[Chain, ...]], str]) -> str:
+        """Return what `sign` makes of as many of the further chains as the statement has room for, the first ones.
+
+        Raises what it raises without any.
+        """
+        more = self.more_chains
+        while more:
+            try:
+                return sign(more)
+            except StatementError:  # too many or too large
+                more = more[:-1]
+        return sign(())
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -150,7 +163,7 @@ class DirectoryClient:
     def own_records(self, signer: Signer) -> OwnAnswer:
         """Return what the directory keeps of the signer's number."""
         question = OwnListing(self.url, self.clock(), _request_id(), signer.number)
-        token = question.sign(signer.key, signer.chain, signer.more_chains)
+        token = signer.fitted(lambda more: question.sign(signer.key, signer.chain, more))
         return OwnAnswer.parse(self._post("own", statement_body(token), LARGEST_LISTING).body)
 
     # What a caller does
@@ -179,7 +192,7 @@ class DirectoryClient:
             body = OpenLookup(numbers, tokens).to_json()
         else:
             request = LookupRequest(self.url, self.clock(), _request_id(), numbers, tokens)
-            body = statement_body(request.sign(signer.key, signer.chain, signer.more_chains))
+            body = statement_body(signer.fitted(lambda more: request.sign(signer.key, signer.chain, more)))
         answer = LookupAnswer.parse(self._post("lookup", body, LARGEST_ANSWER).body)
         if {*answer.records, *answer.omitted} != set(numbers) or not answer.records:
             msg = f"{self.url} answered about other numbers than were asked for"
@@ -213,7 +226,7 @@ class DirectoryClient:
             body = OpenHiddenRequest(question.blinded).to_json()
         else:
             request = HiddenRequest(self.url, self.clock(), _request_id(), question.blinded)
-            body = statement_body(request.sign(signer.key, signer.chain, signer.more_chains))
+            body = statement_body(signer.fitted(lambda more: request.sign(signer.key, signer.chain, more)))
         answer = HiddenAnswer.parse(self._post(EVALUATE_PATH, body, LARGEST_HIDDEN_ANSWER).body)
         return question.finish(answer.evaluated, key)
 

@@ -29,6 +29,7 @@ from number_directory.receipt import Acceptance
 from number_directory.record import Medium, Record, SignedRecord, latest_expiry, sign_record
 from stir.certificate import NumberCertificate
 from stir.errors import CertificateProfileError
+from stir.jws import Chain
 from stir.telephone_number import TelephoneNumber
 
 RECEIPT_SECONDS: Final = 300
@@ -112,10 +113,14 @@ class Owner:
     ) -> tuple[SignedRecord, Acceptance]:
         old = self.listing().record(app)
         now, signer = self.client.clock(), self.signer
-        last = latest_expiry([signer.chain, *signer.more_chains])
-        expires_at = last if expires_at is None else min(expires_at, last)
-        record = Record(signer.number, app, uris, media, self._after(old), now, expires_at, section)
-        token = sign_record(record, signer.key, signer.chain, signer.more_chains)
+
+        def signed(more: tuple[Chain, ...]) -> str:
+            last = latest_expiry([signer.chain, *more])
+            ends = last if expires_at is None else min(expires_at, last)
+            record = Record(signer.number, app, uris, media, self._after(old), now, ends, section)
+            return sign_record(record, signer.key, signer.chain, more)
+
+        token = signer.fitted(signed)
         return SignedRecord.parse(token), self.client.publish(token)
 
     def access_list(self) -> AccessList:
@@ -143,7 +148,8 @@ class Owner:
         kept = self.listing().access_list
         before = self._empty_list() if from_scratch else self._own_list(kept)
         stated = replace(change(before), sequence=self._after(kept), issued_at=self.client.clock())
-        token = sign_access_list(stated, self.signer.key, self.signer.chain, self.signer.more_chains)
+        signer = self.signer
+        token = signer.fitted(lambda more: sign_access_list(stated, signer.key, signer.chain, more))
         return SignedAccessList.parse(token), self.client.set_access_list(token)
 
     def move_to(self, destination: DirectoryClient) -> tuple[SignedMove, tuple[str, ...]]:
@@ -155,7 +161,7 @@ class Owner:
         theirs = replace(self, client=destination).listing()
         after = max(self._after(kept.move), self._after(theirs.move))
         move = Move(signer.number, self.client.url, destination.url, after, now)
-        token = move.sign(signer.key, signer.chain, signer.more_chains)
+        token = signer.fitted(lambda more: move.sign(signer.key, signer.chain, more))
         destination.move(token)
         alive = [own.record for own in kept.records if self.is_own(own.record) and _is_alive(own.record, now)]
         for record in alive:

@@ -15,13 +15,15 @@ from click.testing import CliRunner, Result
 from acme_client.addresses import AuthorityAddress
 from acme_client.store import Store
 from answerback.cli import front_door
+from answerback.directory_asking import signer_of
 from number_directory.access_list import AccessList, AppAccess, Grant, sign_access_list
 from number_directory.client import DirectoryClient
 from number_directory.record import Medium, Record, sign_record
+from stir.jws import MOST_CHAINS
 from tests.fakes import small_pki
 from tests.fakes.running_directory import RunningDirectory
 from tests.fakes.running_log import unused_port
-from tests.fakes.small_pki import CALLED, CALLER, STRANGER, Held
+from tests.fakes.small_pki import CALLED, CALLER, STRANGER, Authority, Held
 from transparency.transport import HttpTransport
 from trust_store import TrustHome
 from trust_store.editing import add_anchor
@@ -119,6 +121,41 @@ def test_one_caller_gets_both_apps_and_a_stranger_gets_nothing(url: str) -> None
     (nobody,) = told("lookup", "+12025550199", "--directory", url, "--offline", code=3)["numbers"]
     assert stranger["records"] == nobody["records"] == []
     assert "nothing that you may see" in run(*lookup, code=3).stdout
+
+
+def another(place: int) -> Authority:
+    """Return another authority."""
+    return small_pki.root(f"Root {place}", key_number=60 + place)
+
+
+def test_what_an_owner_signs_brings_the_chains_of_all_authorities_of_the_key(url: str) -> None:
+    """As a call's token does: who asks for two operators believes a record, and who believes any one of them."""
+    second, third = another(0), another(1)
+    install(second.number(CALLED, key_number=51, **LIFE), "https://second.example/acme/index")
+    install(third.number(CALLED, key_number=99, **LIFE), "https://third.example/acme/index")  # of another key
+    publish(url)
+    listing = DirectoryClient(url, HttpTransport()).own_records(signer_of(CALLED.e164))
+    assert listing.access_list is not None
+    for statement in (*(one.record for one in listing.records if one.record.app in {CHAT, VIDEO}), listing.access_list):
+        assert {chain[-1] for chain in statement.chains} == {ROOT.certificate, second.certificate}
+    add_anchor(TrustHome.of_user(), second.anchor("second-ca"))
+    command = ["trust", "quorum", "both", "--need", "2", "--member", "example-ca", "--member", "second-ca"]
+    assert CliRunner().invoke(front_door, command).exit_code == 0
+    (found,) = told("lookup", CALLED.e164, "--directory", url, "--offline", "--from", CALLER.e164)["numbers"]
+    verdicts = {one["app"]: one["verdict"] for one in found["records"]}
+    assert {verdicts[CHAT], verdicts[VIDEO]} == {"verified"}
+
+
+def test_what_an_owner_signs_has_as_many_chains_as_it_has_room_for(url: str) -> None:
+    """Nine authorities are more than a statement may bring; a long record has room for fewer still."""
+    for place in range(2, 10):
+        install(another(place).number(CALLED, key_number=51, **LIFE), f"https://ca{place}.example/acme/index")
+    uris = [part for place in range(12) for part in ("--uri", f"https://chat.example/{place}/{'x' * 400}")]
+    run(*own("publish", "--app", CHAT, *uris, url=url))
+    run(*own("publish", "--app", VIDEO, "--uri", "https://video.example/7", url=url))
+    listing = DirectoryClient(url, HttpTransport()).own_records(signer_of(CALLED.e164))
+    chains = {one.record.app: len(one.record.chains) for one in listing.records}
+    assert 1 <= chains[CHAT] < chains[VIDEO] <= MOST_CHAINS
 
 
 def test_a_number_that_is_not_shown_is_found(url: str) -> None:
