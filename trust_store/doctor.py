@@ -27,6 +27,7 @@ from trust_store.home import TrustHome
 from trust_store.revocation_lists import NoRevocationList, read_unverified
 from trust_store.seen_messages import MessagesInMemory
 from trust_store.store import NoRevocationLists, TrustStore
+from trust_store.subscriptions.layer import ListHealth
 from trust_store.trust_file import end_of
 
 SOON = timedelta(days=30)
@@ -64,7 +65,7 @@ def examine(home: TrustHome, now: datetime, defaults: Path | None = None) -> tup
     except TrustStoreError as error:
         advice = "mend the file: until then nobody is judged, or by the last good one alone"
         return (Diagnosis(Severity.ERROR, str(error), advice), *found)
-    for check in (_anchors, _limits, _quorums, _denies, _logs, _transitions):
+    for check in (_anchors, _limits, _quorums, _denies, _logs, _transitions, _subscriptions):
         found.extend(check(store, now))
     found.extend(_stale_lists(home, store, now))
     return tuple(sorted(found, key=lambda one: list(Severity).index(one.severity)))
@@ -148,9 +149,10 @@ def _quorums(store: TrustStore, now: datetime) -> Iterator[Diagnosis]:
 
 
 def _is_usable(store: TrustStore, anchor: Anchor, now: datetime) -> bool:
-    until = anchor.terms.until
+    until, standing = anchor.terms.until, anchor.terms.standing
     is_denied = not denied_certificate([_facts(anchor)], store.denies).passed
-    return now <= anchor.authority.not_after and (until is None or now < end_of(until)) and not is_denied
+    is_in_time = (until is None or now < end_of(until)) and (standing is None or now <= standing.ends)
+    return now <= anchor.authority.not_after and is_in_time and not is_denied
 
 
 def _facts(anchor: Anchor) -> CertificateFacts:
@@ -210,6 +212,24 @@ def _transitions(store: TrustStore, now: datetime) -> Iterator[Diagnosis]:
         yield Diagnosis(Severity.NOTE, finding, "check the date", one.source)
 
 
+def _subscriptions(store: TrustStore, now: datetime) -> Iterator[Diagnosis]:
+    """Find lists that are out of date, and those that bring less than they could."""
+    update = "run `answerback trust update`, every day by a timer; if that is refused, try another mirror"
+    for one in store.lists:
+        name, health = one.entry.name, one.health(now)
+        if health in {ListHealth.STALE, ListHealth.ENDED}:
+            is_ended = health is ListHealth.ENDED
+            finding = f"the list {name} is out of date since {one.fresh_until:%Y-%m-%d %H:%M} UTC"
+            counts = "count no more" if is_ended else f"count until {one.ends:%Y-%m-%d}"
+            severity = Severity.ERROR if is_ended else Severity.WARNING
+            yield Diagnosis(severity, f"{finding}: its anchors {counts}", update, one.source)
+        if one.lack is not None:
+            yield Diagnosis(Severity.WARNING, one.lack, "look: answerback trust update", one.source)
+        elif one.waiting:
+            finding = f"{len(one.waiting)} changes of the list {name} wait for you"
+            yield Diagnosis(Severity.NOTE, finding, "look: answerback trust diff", one.source)
+
+
 def _stale_lists(home: TrustHome, store: TrustStore, now: datetime) -> Iterator[Diagnosis]:
     by_name = {anchor.certificate.subject: anchor for anchor in store.anchors}
     for crl in _lists(home):
@@ -246,7 +266,7 @@ def _written(path: Path) -> datetime:
 
 
 def _permissions(home: TrustHome) -> Iterator[Diagnosis]:
-    for path in (home.trust_file, home.trust_file.parent, home.anchors, home.logs):
+    for path in (home.trust_file, home.trust_file.parent, home.anchors, home.logs, home.lists):
         try:
             state = path.stat()
         except OSError:

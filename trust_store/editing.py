@@ -78,6 +78,9 @@ def remove_anchor(home: TrustHome, name: str) -> None:
     """Stop believing an authority; raise AnchorError where there is no anchor of that name."""
     with locked(home.trust_file):
         text = _read(home.trust_file)
+        if all(entry.name != name for entry in text.content.anchor) and loading.offer_named(home, text.text, name):
+            msg = f"{name} comes from a list or an app: believe it never, with `answerback trust deny --anchor {name}`"
+            raise AnchorError(msg)
         index, entry = _anchor_named(text, name)
         for group in text.content.group:
             if name in group.members:

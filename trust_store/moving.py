@@ -1,8 +1,8 @@
 """A whole trust store in one file: to another device, or to other software that knows certificates alone.
 
-An export holds `trust.toml` as it stands, with every certificate, description and feed that it names, so that no
-constraint is lost. PEM holds certificates alone: whoever reads it believes the authorities without limits, so it is
-made only by those who say that they know.
+An export holds `trust.toml` as it stands, with every certificate, description, feed and curated list that it names, so
+that no constraint is lost; the lists are followed on from where it stands next. PEM holds certificates alone: whoever
+reads it believes the authorities without limits, so it is made only by those who say that they know.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from policies.terms import Settings
 from stir.certificate import write_pem_chain
 from trust_store import loading, trust_file
 from trust_store.editing import written_constraints
+from trust_store.entries import Name, TrustFileContent
 from trust_store.errors import MovingError
 from trust_store.feeds import LARGEST_FEED
 from trust_store.files import locked, write_file
 from trust_store.home import TrustHome
 from trust_store.loading import StoreParts
 from trust_store.store import TrustStore
+from trust_store.subscriptions.state import ListFolder, ListState, encoded
 
 FORMAT = "answerback-trust-1"
 LARGEST_EXPORT = 2 * LARGEST_FEED
@@ -33,12 +35,21 @@ _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}$")]
 
 
-class _Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ListExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A curated list as it was at hand: its root, its newest version, and what the user agreed to."""
+
+    root: str
+    text: str
+    state: ListState
+
+
+class _Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     format: str
     trust_toml: str
     anchors: dict[_Sha256, str]
     logs: dict[_Sha256, str]
     feeds: dict[_FileName, str]
+    lists: dict[Name, _ListExport] = {}
 
 
 def exported(home: TrustHome) -> bytes:
@@ -57,6 +68,7 @@ def exported(home: TrustHome) -> bytes:
         anchors={entry.sha256: (home.anchors / f"{entry.sha256}.pem").read_text() for entry in content.anchor},
         logs={entry.sha256: (home.logs / f"{entry.sha256}.json").read_text() for entry in content.log},
         feeds={name: path.read_text() for name, path in feeds.items()},
+        lists=dict(_lists(home, content)),
     )
     return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
 
@@ -86,7 +98,7 @@ def parts_of(data: bytes) -> StoreParts:
     with tempfile.TemporaryDirectory() as folder:
         home = TrustHome.beside(Path(folder) / "trust.toml")
         for path, content in _files(home, whole):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return loading.load(home)
 
@@ -117,6 +129,8 @@ def lost_in_pem(store: TrustStore) -> Iterator[str]:
     ):
         if count:
             yield f"{count} {what}"
+    for one in store.lists:
+        yield f"that the list {one.entry.name} may revoke or limit"
     if store.settings != Settings(sources=store.settings.sources):
         yield "your settings"
 
@@ -141,7 +155,22 @@ def _files(home: TrustHome, whole: _Export) -> Iterator[tuple[Path, bytes]]:
     yield from ((home.anchors / f"{sha256}.pem", text.encode()) for sha256, text in whole.anchors.items())
     yield from ((home.logs / f"{sha256}.json", text.encode()) for sha256, text in whole.logs.items())
     yield from ((home.trust_file.parent / name, text.encode()) for name, text in whole.feeds.items())
+    for name, one in whole.lists.items():
+        folder = ListFolder(home, name)
+        yield folder.root_file, one.root.encode()
+        yield folder.text_file(one.state.newest), one.text.encode()
+        yield folder.state_file, encoded(one.state)
     yield home.trust_file, whole.trust_toml.encode()
+
+
+def _lists(home: TrustHome, content: TrustFileContent) -> Iterator[tuple[str, _ListExport]]:
+    """Yield the lists that were fetched: with what the user agreed to, so that no constraint is lost."""
+    for entry in content.subscription:
+        folder = ListFolder(home, entry.name)
+        state = folder.state(entry.root)
+        if state is not None:
+            text = folder.text(state.newest).decode()
+            yield entry.name, _ListExport(folder.root(entry.root).decode(), text, state)
 
 
 def _kept(home: TrustHome) -> Path:

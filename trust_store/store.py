@@ -378,7 +378,8 @@ class TrustStore:
             reason = "your trust store is empty, so nobody is believed yet: add an anchor with `answerback trust add`"
         else:
             reason = "no anchor in your trust store leads to these certificates"
-        reason = "; ".join((reason, *filter(None, (one.lack for one in self.lists))))
+        lacks = [f"{one.lack}: run `answerback trust update`" for one in self.lists if one.lack is not None]
+        reason = "; ".join((reason, *lacks))
         return Finding(Rule.ANCHOR, reason, Outcome.UNVERIFIED, source=self.file.name)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -14,6 +13,17 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
+from answerback.releasing import (
+    content,
+    described,
+    passphrase_for,
+    passphrase_option,
+    show_waiting,
+    signers_option,
+    tell_waiting,
+    unencrypted_option,
+    when,
+)
 from answerback.serving import listening, require_clean_end
 
 if TYPE_CHECKING:
@@ -21,26 +31,12 @@ if TYPE_CHECKING:
     from number_directory.routing.routing_map import Freshness, Resolution
     from transparency.releases.repository import Pending
 
-PASSPHRASE_VARIABLE = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
+_COMMAND = "answerback directory map"
 
 _publisher = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 _files = click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="ENTRIES..."
 )
-_signers = click.option(
-    "--signer",
-    "signers",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="PUBLIC-KEY",
-    help="Somebody who signs, by a file that `map key` made. May be repeated.",
-)
-_passphrase_file = click.option(
-    "--passphrase-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"The file whose first line encrypts the keys.  [default: ${PASSPHRASE_VARIABLE}, or you are asked]",
-)
-_unencrypted = click.option("--unencrypted-keys", is_flag=True, help="Leave keys open to whoever reads their files.")
 
 
 @click.group(name="map")
@@ -105,7 +101,7 @@ def update(folder: Path | None, mirror: str | None, root: Path | None, as_json: 
         raise Failure(msg)
     with _failing(place):
         if mirror is not None and root is not None:
-            replica = MapReplica.create(place, mirror, _content(root))
+            replica = MapReplica.create(place, mirror, content(root))
         else:
             replica = MapReplica.open(place)
         with _counting("chunks", as_json) as count:
@@ -148,7 +144,7 @@ def serve(
 @map_.command()
 @_publisher
 @click.option("--name", required=True, help="The map's name, for people to read.")
-@_signers
+@signers_option
 @click.option(
     "--threshold",
     metavar="COUNT",
@@ -157,8 +153,8 @@ def serve(
     show_default=True,
     help="How many of them must sign.",
 )
-@_passphrase_file
-@_unencrypted
+@passphrase_option
+@unencrypted_option
 @click.option(
     "--bind", metavar="ADDRESS:PORT", default="127.0.0.1:14300", show_default=True, help="Where its server listens."
 )
@@ -182,16 +178,16 @@ def init(
     from transparency.releases.repository import read_public_key
 
     with _failing():
-        passphrase = _passphrase(passphrase_file, unencrypted_keys, confirm=True)
+        passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=True)
         keys = Keys(passphrase_file=passphrase_file, unencrypted=unencrypted_keys)
         people = tuple(map(read_public_key, signers))
         publisher = MapPublisher.create(folder, NewMap(name, people, threshold, keys, passphrase, bind))
         waiting = publisher.pending()
-    data = {"folder": str(folder), "waiting": [_waiting(pending) for pending in waiting]}
+    data = {"folder": str(folder), "waiting": [described(pending) for pending in waiting]}
 
     def tell() -> None:
         click.echo(f"{name} is made, in {folder}.")
-        _tell_waiting(waiting, folder)
+        tell_waiting(waiting, folder, _COMMAND)
         click.echo(f"Next: name the resolution services in {folder / 'map.toml'}, then build the map.")
 
     emit(as_json, data, tell)
@@ -221,8 +217,8 @@ def build(folder: Path, files: tuple[Path, ...], changes: bool, as_json: bool) -
 @map_.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--key", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Your key.")
-@_passphrase_file
-@_unencrypted
+@passphrase_option
+@unencrypted_option
 @json_option
 def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
     """Sign what waits.
@@ -234,18 +230,18 @@ def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: 
     from transparency.releases.publishing import sign_file
 
     with _failing():
-        passphrase = _passphrase(passphrase_file, unencrypted_keys, confirm=False)
+        passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=False)
         opened = read_ed25519(key, passphrase, lost="restore it from your backup")
         if path.is_dir():
             waiting = MapPublisher(path).sign(opened)
         else:
             sign_file(path, opened)
             waiting = ()
-    data = {"signed": str(path), "waiting": [_waiting(pending) for pending in waiting]}
+    data = {"signed": str(path), "waiting": [described(pending) for pending in waiting]}
 
     def tell() -> None:
         click.echo(f"signed {path}")
-        _tell_waiting(waiting, path)
+        tell_waiting(waiting, path, _COMMAND)
 
     emit(as_json, data, tell)
 
@@ -262,13 +258,13 @@ def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
     from number_directory.routing.publisher import MapPublisher
 
     with _failing():
-        waiting = MapPublisher(folder).merge([_content(copy) for copy in copies])
-    _show_waiting(waiting, folder, as_json)
+        waiting = MapPublisher(folder).merge([content(copy) for copy in copies])
+    show_waiting(waiting, folder, _COMMAND, as_json)
 
 
 @map_.command()
 @_publisher
-@_signers
+@signers_option
 @click.option(
     "--threshold",
     metavar="COUNT",
@@ -287,7 +283,7 @@ def rotate(folder: Path, signers: tuple[Path, ...], threshold: int | None, new_o
     with _failing():
         people = [read_public_key(signer) for signer in signers]
         waiting = MapPublisher(folder).rotate(people, threshold, new_online_key=new_online_key)
-    _show_waiting(waiting, folder, as_json)
+    show_waiting(waiting, folder, _COMMAND, as_json)
 
 
 @map_.command()
@@ -302,7 +298,7 @@ def renew(folder: Path, as_json: bool) -> None:
 
     with _failing():
         waiting = MapPublisher(folder).renew()
-    _show_waiting(waiting, folder, as_json)
+    show_waiting(waiting, folder, _COMMAND, as_json)
 
 
 @map_.command()
@@ -321,14 +317,14 @@ def timestamp(folder: Path, as_json: bool) -> None:
     emit(
         as_json,
         data,
-        lambda: click.echo(f"version {published.version} is the newest, good until {_when(published.expires)}"),
+        lambda: click.echo(f"version {published.version} is the newest, good until {when(published.expires)}"),
     )
 
 
 @map_.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_passphrase_file
-@_unencrypted
+@passphrase_option
+@unencrypted_option
 @json_option
 def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
     """Make a signer's key in FILE, such as alice.key.
@@ -338,7 +334,7 @@ def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_jso
     from transparency.releases.publishing import key_pair
 
     with _failing():
-        public = key_pair(file, _passphrase(passphrase_file, unencrypted_keys, confirm=True))
+        public = key_pair(file, passphrase_for(passphrase_file, unencrypted_keys, confirm=True))
     emit(as_json, {"key": str(file), "public_key": str(public)}, lambda: click.echo(f"hand {public} to the publisher"))
 
 
@@ -385,7 +381,7 @@ def _publisher_status(folder: Path, as_json: bool) -> None:
 
     publisher = MapPublisher(folder)
     published, waiting = publisher.published(), publisher.pending()
-    data: dict[str, object] = {"published": None, "waiting": [_waiting(pending) for pending in waiting]}
+    data: dict[str, object] = {"published": None, "waiting": [described(pending) for pending in waiting]}
     if published is not None:
         data["published"] = {
             "version": published.version,
@@ -400,10 +396,10 @@ def _publisher_status(folder: Path, as_json: bool) -> None:
             click.echo("nothing is published yet")
         else:
             click.echo(f"version {published.version} is published, with deltas from {len(published.deltas)} versions")
-            click.echo(f"  timestamp good until {_when(published.expires)}: answerback directory map timestamp")
-            click.echo(f"  signatures good until {_when(published.targets_expires)}: answerback directory map renew")
-            click.echo(f"  root good until {_when(published.root_expires)}: answerback directory map rotate")
-        _tell_waiting(waiting, folder)
+            click.echo(f"  timestamp good until {when(published.expires)}: answerback directory map timestamp")
+            click.echo(f"  signatures good until {when(published.targets_expires)}: answerback directory map renew")
+            click.echo(f"  root good until {when(published.root_expires)}: answerback directory map rotate")
+        tell_waiting(waiting, folder, _COMMAND)
 
     emit(as_json, data, tell)
 
@@ -447,7 +443,7 @@ def _warn_if_stale(fresh: Freshness) -> None:
 
 
 def _built(built: Built | None, waiting: Sequence[Pending]) -> dict[str, object]:
-    data: dict[str, object] = {"version": None, "waiting": [_waiting(pending) for pending in waiting]}
+    data: dict[str, object] = {"version": None, "waiting": [described(pending) for pending in waiting]}
     if built is not None:
         data |= {"version": built.version, "chunks": built.chunks, "bytes": built.size, "delta_bytes": built.delta}
     return data
@@ -460,27 +456,7 @@ def _tell_built(built: Built | None, waiting: Sequence[Pending], folder: Path) -
     delta = "no delta" if built.delta is None else f"a delta of {built.delta:,} bytes"
     done = "is built" if waiting else "is published"
     click.echo(f"version {built.version} {done}: {built.chunks} chunks, {built.size:,} bytes, {delta}")
-    _tell_waiting(waiting, folder)
-
-
-def _show_waiting(waiting: Sequence[Pending], folder: Path, as_json: bool) -> None:
-    def tell() -> None:
-        if not waiting:
-            click.echo("published")
-        _tell_waiting(waiting, folder)
-
-    emit(as_json, {"waiting": [_waiting(pending) for pending in waiting]}, tell)
-
-
-def _waiting(pending: Pending) -> dict[str, object]:
-    return {"role": pending.role, "version": pending.version, "signatures": pending.have, "needed": pending.need}
-
-
-def _tell_waiting(waiting: Sequence[Pending], folder: Path) -> None:
-    for pending in waiting:
-        click.echo(f"{pending.role} {pending.version} waits for signatures: it has {pending.have} of {pending.need}")
-    if waiting:
-        click.echo(f"Have them signed: answerback directory map sign {folder} --key KEY, or copies of {folder}/pending")
+    tell_waiting(waiting, folder, _COMMAND)
 
 
 def _old(age: timedelta) -> str:
@@ -490,12 +466,6 @@ def _old(age: timedelta) -> str:
             count = seconds // size
             return f"{count} {unit}{'s' if count > 1 else ''}"
     return "less than a minute"
-
-
-def _when(seconds: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @contextlib.contextmanager
@@ -541,31 +511,3 @@ def _kept(replica: Path) -> str:
     return (
         f"; here that is version {fresh.version}, {_old(fresh.age)} old{', which is stale' if fresh.is_stale else ''}"
     )
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise Failure(msg) from error
-
-
-def _passphrase(file: Path | None, unencrypted: bool, *, confirm: bool) -> bytes | None:
-    """Return the passphrase from the file, the environment or the person; None where keys stay unencrypted."""
-    from serving.key_files import passphrase_in
-
-    if unencrypted and file is not None:
-        msg = "give --passphrase-file or --unencrypted-keys, not both"
-        raise Failure(msg)
-    if unencrypted:
-        return None
-    if file is not None:
-        return passphrase_in(file)
-    found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
-    if not found and sys.stdin.isatty():
-        found = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm)).encode()
-    if not found:
-        msg = f"give a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
-        raise Failure(msg)
-    return found

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from answerback.commands.trust_answers import doctor, explain, test
+from answerback.commands.trust_list_publish import list_publish
+from answerback.commands.trust_lists import diff, subscribe, unsubscribe, update
 from answerback.commands.trust_log import log
 from answerback.commands.trust_moving import export, import_
 from answerback.commands.trust_quorum import quorum
@@ -23,6 +25,7 @@ from answerback.judging import (
     read_chain,
     read_file,
 )
+from answerback.list_following import described_list, list_in_words
 from answerback.output import emit, json_option
 from answerback.pinning import document, fingerprint, grouped, require_agreement, short_name
 from trust_store.home import TrustHome
@@ -52,6 +55,8 @@ for _command in (test, explain, doctor, export, import_):
     trust.add_command(_command)
 trust.add_command(witness)
 trust.add_command(auditor)
+for _command in (subscribe, update, diff, unsubscribe, list_publish):
+    trust.add_command(_command)
 
 
 @trust.command()
@@ -110,6 +115,7 @@ def list_(as_json: bool) -> None:
         "anchors": [_described(anchor, store.file) for anchor in store.anchors],
         "quorums": [_described_quorum(one, store.quorums) for one in store.quorums.quorums],
         "denies": [_described_deny(deny) for deny in store.denies],
+        "lists": [described_list(one, datetime.now(UTC)) for one in store.lists],
         "settings": {
             "revocation": store.settings.revocation.value,
             "call_seconds": store.settings.call_seconds,
@@ -335,6 +341,9 @@ def _say_list(store: TrustStore) -> None:
         expired = "  EXPIRED" if anchor.authority.not_after < datetime.now(UTC) else ""
         click.echo(f"{click.style(terms.name, bold=True)}  {terms.operator}{expired}")
         click.echo(f"  believed for {in_words(terms)}  [{place(store, terms.source)}]")
+    for one in store.lists:
+        told = list_in_words(one, datetime.now(UTC))
+        click.echo(f"{click.style('list', bold=True)} {one.entry.name}: {told}  [{place(store, one.source)}]")
     for asked in store.quorums.quorums:
         words = store.quorums.in_words(asked.group)
         click.echo(

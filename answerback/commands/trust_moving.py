@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @click.option("--lossy", is_flag=True, help="With --pem: though constraints and denies are lost.")
 @json_option
 def export(file: Path | None, pem: bool, lossy: bool, as_json: bool) -> None:
-    """Put your whole trust store into one file, with every constraint. Without FILE, on standard output."""
+    """Put your whole trust store into one file.
+
+    With every constraint, and the lists that you follow. Without FILE, on standard output.
+    """
     from hashlib import sha256
 
     from trust_store import moving

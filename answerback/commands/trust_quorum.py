@@ -41,7 +41,7 @@ def quorum(
     remove: bool,
     as_json: bool,
 ) -> None:
-    """Believe a number only if several authorities certified its key.
+    """Ask for several authorities' certificates of one key.
 
     GROUP is a name for the group that you make with --need and --member, or one that is there, or an anchor.
     """

@@ -63,13 +63,13 @@ class SubscribedList:
     @property
     def lack(self) -> str | None:
         """Say in words what the list does not bring though it could, None where it lacks nothing."""
-        name, told = self.entry.name, "run `answerback trust update`"
+        name = self.entry.name
         if self.version is None:
-            return f"the list {name} was never fetched: {told}"
+            return f"the list {name} was never fetched"
         new = sum(change.kind is ChangeKind.NEW and change.what == "anchor" for change in self.waiting)
         if new:
             anchors = "1 anchor" if new == 1 else f"{new} anchors"
-            return f"{anchors} of the list {name} must be agreed to by you: {told}"
+            return f"{anchors} of the list {name} must be agreed to by you"
         return None if self.believed else f"the list {name} brings no anchor any more"
 
 

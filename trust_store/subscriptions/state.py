@@ -73,17 +73,17 @@ class ListFolder:
         self.path = home.lists / name
         self.metadata = self.path / "metadata"
         self.state_file = self.path / "state.json"
-        self._root_file = self.path / "root.json"
+        self.root_file = self.path / "root.json"
 
     def root(self, sha256: str) -> bytes:
         """Return the root by which the user knows the list; raise ListError where it is not there."""
         try:
-            data = self._root_file.read_bytes()
+            data = self.root_file.read_bytes()
         except OSError as error:
-            msg = f"{self._root_file} cannot be read: {error.strerror}; {_AGAIN}"
+            msg = f"{self.root_file} cannot be read: {error.strerror}; {_AGAIN}"
             raise ListError(msg) from error
         if hashlib.sha256(data).hexdigest() != sha256:
-            msg = f"{self._root_file} is not the root that you subscribed to: {_AGAIN}"
+            msg = f"{self.root_file} is not the root that you subscribed to: {_AGAIN}"
             raise ListError(msg)
         return data
 
@@ -108,11 +108,11 @@ class ListFolder:
 
     def files(self, kept: Kept | None) -> tuple[Path, ...]:
         """Return the files that were read: when one of them changes, what is kept may."""
-        return (self.state_file,) if kept is None else (self.state_file, self._text_file(kept.state.newest))
+        return (self.state_file,) if kept is None else (self.state_file, self.text_file(kept.state.newest))
 
     def text(self, newest: Newest) -> bytes:
         """Return the bytes of a version; raise ListError where they are missing or others."""
-        path = self._text_file(newest)
+        path = self.text_file(newest)
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -129,13 +129,13 @@ class ListFolder:
 
     def write_root(self, data: bytes) -> None:
         """Keep the root by which the user knows the list."""
-        write_file(self._root_file, data)
+        write_file(self.root_file, data)
 
     def write(self, state: ListState, data: bytes) -> None:
         """Keep a state and the bytes of its newest version, and delete earlier versions."""
-        text = self._text_file(state.newest)
+        text = self.text_file(state.newest)
         write_file(text, data)
-        write_file(self.state_file, msgspec.json.format(msgspec.json.encode(state), indent=1))
+        write_file(self.state_file, encoded(state))
         for path in self.path.glob("*.toml"):
             if path != text:
                 unlink(path)
@@ -146,11 +146,17 @@ class ListFolder:
         with locked(self.state_file):
             yield
 
-    def _text_file(self, newest: Newest) -> Path:
+    def text_file(self, newest: Newest) -> Path:
+        """Return the file of a version."""
         return self._named(newest.version, newest.sha256)
 
     def _named(self, version: int, sha256: str) -> Path:
         return self.path / f"{version}-{sha256[:8]}.toml"
+
+
+def encoded(state: ListState) -> bytes:
+    """Return a state as it is written."""
+    return msgspec.json.format(msgspec.json.encode(state), indent=1)
 
 
 _AGAIN = "unsubscribe and subscribe again, with the root from its curators"

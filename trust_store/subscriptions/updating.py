@@ -69,25 +69,37 @@ def fetch_root(url: str, sha256: str, transport: Transport) -> bytes:
     raise ListError(msg)
 
 
-def subscribe(home: TrustHome, entry: SubscriptionEntry, root: bytes, transport: Transport, now: datetime) -> Update:
+def subscribe(
+    home: TrustHome,
+    entry: SubscriptionEntry,
+    root: bytes,
+    transport: Transport,
+    now: datetime,
+    *,
+    by_its_own_name: bool = False,
+) -> Update:
     """Follow a list from now on; nobody in it is believed until the user agrees. Raises ListError, and follows nothing.
 
-    The user's own `trust.toml` names the list when all of it is there.
+    With `by_its_own_name` it is called what its curators call it. The user's own `trust.toml` names the list when all
+    of it is there.
     """
     if hashlib.sha256(root).hexdigest() != entry.root:
         msg = "the root is not the one that was named by its SHA-256"
         raise ListError(msg)
     editing.require_new_subscription(home, entry)
-    folder = ListFolder(home, entry.name)
     draft = ListFolder(home, f".{entry.name}.{secrets.token_hex(8)}")
     try:
         draft.write_root(root)
         done = _fetched(draft, entry, transport, now, keep=True)
+        if by_its_own_name:
+            done = replace(done, entry=msgspec.structs.replace(entry, name=done.newest.head.name))
+            editing.require_new_subscription(home, done.entry)
+        folder = ListFolder(home, done.entry.name)
         shutil.rmtree(folder.path, ignore_errors=True)  # of a list that is followed no more
         draft.path.rename(folder.path)
     finally:
         shutil.rmtree(draft.path, ignore_errors=True)
-    editing.add_subscription(home, entry)
+    editing.add_subscription(home, done.entry)
     return done
 
 

@@ -16,8 +16,11 @@ from tests.fakes.list_world import ListWorld
 from tests.fakes.sealed_log import SealedLog, logged
 from tests.fakes.sealed_log import witness as made_witness
 from tests.fakes.small_pki import NOW, Authority, Held
-from trust_store import Anchor, LiveTrustStore, Outcome, Rule, TrustedLog, TrustHome, TrustStore, editing
+from trust_store import Anchor, LiveTrustStore, Outcome, Rule, TrustedLog, TrustHome, TrustStore, editing, moving
+from trust_store.doctor import Severity, examine
+from trust_store.editing import written_constraints
 from trust_store.entries import DenyEntry, SubscriptionEntry
+from trust_store.errors import AnchorError, MovingError
 from trust_store.fingerprints import sha256_of
 from trust_store.subscriptions import updating
 from trust_store.subscriptions.consent import Agreed, ChangeKind
@@ -36,6 +39,7 @@ def keep(  # what a list that was fetched leaves, without fetching it
     data = (HEAD + "".join(entries)).encode()
     entry = SubscriptionEntry(name=name, url="https://council.example/list", root=sha256_of_data(name.encode()))
     folder = ListFolder(home, name)
+    folder.write_root(name.encode())
     as_of = int((NOW - age).timestamp())
     newest = Newest(1, sha256_of_data(data), 1, 1, as_of, as_of + 7 * 24 * 3600)
     consented = parse(data if agreed is None else (HEAD + agreed).encode(), Path("list.toml"))
@@ -272,3 +276,73 @@ def test_what_is_at_hand_is_held_against_the_agreement(home: TrustHome, root: Au
     entry = keep(home, list_text.anchor(root), agreed="")
     shown = updating.at_hand(home, entry, datetime.now(UTC))
     assert [(change.kind, change.name) for change in shown.waiting] == [(ChangeKind.NEW, "example-ca")]
+
+
+# Moving and examining a store with lists
+
+
+def test_an_export_keeps_lists_with_what_was_agreed_to(home: TrustHome, root: Authority, held: Held) -> None:
+    """Constraints, denies, the agreement and the end of the list survive; the other device follows on."""
+    agreed = list_text.anchor(root, more='prefixes = ["+1202"]\n')
+    keep(home, list_text.anchor(root, more='purposes = ["call"]\n'), list_text.deny('prefix = "+1900"'), agreed=agreed)
+    editing.add_subscription(home, SubscriptionEntry(name="never", url="https://c.example", root="ab" * 32))
+    other = TrustHome.beside(home.trust_file.parent / "other" / "trust.toml")
+    exported = moving.exported(home)
+    assert len(moving.parts_of(exported).lists) == 2
+    moving.import_export(other, exported, replace=False)
+    (before,), (after,) = store(home).anchors, store(other).anchors
+    assert written_constraints(after.terms) == written_constraints(before.terms)
+    assert after.terms.standing == before.terms.standing
+    assert [deny.prefix for deny in store(other).denies] == [deny.prefix for deny in store(home).denies]
+    assert [one.waiting for one in store(other).lists] == [one.waiting for one in store(home).lists]
+    assert store(other).judge(held.call()).outcome is Outcome.VERIFIED
+    assert store(other).judge(held.message()).rule is Rule.PURPOSE
+    assert (other.lists / "street-list" / "root.json").read_bytes() == b"street-list"
+
+
+def test_pem_would_lose_what_a_list_may_say_later(home: TrustHome, root: Authority) -> None:
+    """Certificates alone follow no list."""
+    keep(home, list_text.anchor(root))
+    with pytest.raises(MovingError, match="that the list street-list may revoke or limit"):
+        moving.pem(store(home), lossy=False)
+    assert b"BEGIN" in moving.pem(store(home), lossy=True)
+
+
+@pytest.mark.parametrize(
+    ("days", "severity", "words"),
+    [
+        (0, None, ""),
+        (8, Severity.WARNING, "out of date since 2026-06-08 12:00 UTC: its anchors count until 2026-06-22"),
+        (30, Severity.ERROR, "its anchors count no more"),
+    ],
+)
+def test_the_doctor_looks_at_how_fresh_a_list_is(
+    home: TrustHome, root: Authority, days: int, severity: Severity | None, words: str
+) -> None:
+    """A quorum that only its anchors could meet is told of, too."""
+    keep(home, list_text.anchor(root))
+    with home.trust_file.open("a") as file:
+        file.write('\n[[quorum]]\ngroup = "example-ca"\n')
+    found = [one for one in examine(home, NOW + days * DAY) if one.source == "trust.toml:5"]
+    assert [one.severity for one in found] == ([] if severity is None else [severity])
+    assert all(words in one.finding for one in found)
+    quorum = [one for one in examine(home, NOW + days * DAY) if "quorum" in one.finding]
+    assert len(quorum) == (severity is Severity.ERROR)
+
+
+def test_the_doctor_says_what_waits(home: TrustHome, root: Authority) -> None:
+    """Anchors that are missed are worse than others."""
+    keep(home, list_text.anchor(root), agreed="")
+    assert "1 anchor of the list street-list must be agreed to by you" in {one.finding for one in examine(home, NOW)}
+    keep(home, list_text.anchor(root), agreed=list_text.anchor(root, more="scts = 0\n"))
+    (found,) = (one for one in examine(home, NOW) if "wait for you" in one.finding)
+    assert (found.severity, found.finding) == (Severity.NOTE, "1 changes of the list street-list wait for you")
+
+
+def test_an_anchor_of_a_list_is_not_removed_by_hand(home: TrustHome, root: Authority) -> None:
+    """The error says how not to believe it."""
+    keep(home, list_text.anchor(root))
+    with pytest.raises(AnchorError, match="deny --anchor example-ca"):
+        editing.remove_anchor(home, "example-ca")
+    with pytest.raises(AnchorError, match="no anchor 'nobody'"):
+        editing.remove_anchor(home, "nobody")
