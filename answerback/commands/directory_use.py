@@ -301,7 +301,11 @@ def move(
     "--token", "tokens", multiple=True, metavar="TOKEN", help="A token that the owner gave you. May be repeated."
 )
 @click.option(
-    "--directory", "urls", multiple=True, metavar="URL", help="Ask this one; given again, ask them all side by side."
+    "--directory",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="Ask this one. May be repeated: they are asked side by side.",
 )
 @click.option(
     "--fallback",

@@ -46,7 +46,14 @@ def list_publish() -> None:
 @click.option("--name", required=True, help="What the list is called, such as street-list.")
 @click.option("--curator", required=True, help="Who answers for it, for people to read.")
 @signers_option
-@click.option("--threshold", type=click.IntRange(1), default=1, show_default=True, help="How many of them must sign.")
+@click.option(
+    "--threshold",
+    metavar="COUNT",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many of them must sign.",
+)
 @passphrase_option
 @unencrypted_option
 @json_option
@@ -102,8 +109,8 @@ def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_jso
 @_folder
 @click.argument("source")
 @click.option("--sha256", metavar="HEX", help="The certificate's fingerprint; another one there is refused.")
-@click.option("--name", help="What to call the authority. [from its certificate]")
-@click.option("--operator", help="Who runs it: subscribers' quorums count operators. [from its certificate]")
+@click.option("--name", help="What to call the authority.  [default: from its certificate]")
+@click.option("--operator", help="Who runs it: subscribers' quorums count operators.  [default: from its certificate]")
 @constraint_options
 @json_option
 def add(
@@ -142,9 +149,7 @@ def add(
 @_folder
 @click.argument("name")
 @constraint_options
-@click.option(
-    "--clear", multiple=True, type=click.Choice(list(KEYS)), help="Take a constraint away; may be given again."
-)
+@click.option("--clear", multiple=True, type=click.Choice(list(KEYS)), help="Take a constraint away. May be repeated.")
 @json_option
 def constrain(folder: Path, name: str, clear: tuple[str, ...], as_json: bool, **options: object) -> None:
     """Limit how far subscribers believe an authority. Constraints that are not given stay as they are."""
@@ -186,7 +191,7 @@ def revoke(folder: Path, name: str, note: str, as_json: bool) -> None:
 @_folder
 @click.argument("source")
 @click.option("--name", required=True, help="What to call the log; a log of this name takes its later description.")
-@click.option("--operator", help="Who runs it. [from its description]")
+@click.option("--operator", help="Who runs it.  [default: from its description]")
 @json_option
 def log(folder: Path, source: str, name: str, operator: str | None, as_json: bool) -> None:
     """Name a transparency log.
@@ -278,7 +283,12 @@ def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
 @list_publish.command()
 @_folder
 @signers_option
-@click.option("--threshold", type=click.IntRange(1), help="How many must sign from now on.  [default: as many as now]")
+@click.option(
+    "--threshold",
+    metavar="COUNT",
+    type=click.IntRange(1),
+    help="How many must sign from now on.  [default: as many as now]",
+)
 @click.option(
     "--new-online-key", is_flag=True, help="Make a new online key, because the old one may be in other hands."
 )

@@ -27,7 +27,7 @@ _accept_option = click.option(
     "accepted",
     multiple=True,
     metavar="NAME|all",
-    help="Agree to what goes by this name, or to all, and ask nothing; may be given again.",
+    help="Agree to what goes by this name, or to all, and ask nothing. May be repeated.",
 )
 
 
@@ -40,6 +40,7 @@ _accept_option = click.option(
 @click.option("--auto-accept", is_flag=True, help="Agree beforehand to whatever the list adds or widens.")
 @click.option(
     "--grace-days",
+    metavar="DAYS",
     type=click.IntRange(0, 366),
     default=14,
     show_default=True,

@@ -93,6 +93,23 @@ def test_every_command_says_what_it_does_in_a_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(cli.DOORS))
+def test_every_option_says_what_it_takes(name: str) -> None:
+    """Each option has its line, names its unit where it is a number, and says whether it may be repeated."""
+    door = cli.DOORS[name]
+    commands = [getattr(importlib.import_module(door.module), door.attribute)]
+    while commands:
+        command = commands.pop()
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            commands.extend(command.get_command(context, one) for one in command.list_commands(context))
+        for option in [one for one in command.params if isinstance(one, click.Option)]:
+            called = (command.name, *option.opts)
+            assert option.help, called
+            assert option.metavar or not isinstance(option.type, click.IntRange), called
+            assert not option.multiple or "May be repeated" in option.help, called
+
+
+@pytest.mark.parametrize("name", list(cli.DOORS))
 def test_every_command_has_json(name: str) -> None:
     """Each command, and each leaf of a group of commands, takes --json."""
     door = cli.DOORS[name]
