@@ -339,12 +339,13 @@ def _anchor_numbers(terms: Terms, number: TelephoneNumber) -> Finding:
 def _purpose(terms: Terms, purpose: Purpose | None) -> Finding:
     if terms.purposes is None:
         return _FOR_EVERY_USE
-    if purpose is None:
+    if purpose is None and terms.purposes:
         return _NO_USE
     source = terms.source_of("purposes")
     allowed = _these(f"{one}s" for one in terms.purposes)
     if purpose not in terms.purposes:
-        reason = f"you believe {terms.name} only for {allowed}, and this is a {purpose}"
+        this = "certificates are judged for no use" if purpose is None else f"this is a {purpose}"
+        reason = f"you believe {terms.name} only for {allowed}, and {this}"
         return refused(Rule.PURPOSE, reason, source)
     return Finding(Rule.PURPOSE, f"you believe {terms.name} for {allowed}", source=source)
 

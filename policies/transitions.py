@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from policies.facts import CertificateFacts, LoggingFacts
@@ -63,7 +63,7 @@ class Transitions:
         if transition is None:
             return _NONE_KNOWN
         issued = min((leaf.not_before, *(one.at for one in logging.timestamps)))
-        what = f"{_IN_WORDS[transition.kind]} by {transition.until:%Y-%m-%d %H:%M} UTC"
+        what = f"{_IN_WORDS[transition.kind]} by {transition.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         if issued < transition.until:
             reason = f"{what}, and the certificate was issued before, at {issued:%Y-%m-%d %H:%M} UTC"
             return refused(Rule.TRANSITION, reason, transition.source)

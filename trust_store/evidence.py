@@ -69,6 +69,6 @@ Evidence: TypeAlias = Call | DirectoryRecord
 
 def require_zone(at: datetime) -> None:
     """Refuse a time without a zone."""
-    if at.tzinfo is None:
+    if at.utcoffset() is None:
         msg = "the time of a call is aware of its zone, such as datetime.now(UTC)"
         raise ValueError(msg)

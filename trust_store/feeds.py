@@ -11,7 +11,7 @@ change that is not noticed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from policies.transitions import Transition, TransitionKind
@@ -47,7 +47,7 @@ def _read(line: str, path: Path, number: int) -> Transition:
     try:
         who, when, kind = (part.strip() for part in line.split(","))
         return Transition(TelephoneNumber.parse(who), _moment(when), TransitionKind(kind), f"{path.name}:{number}")
-    except (TelephoneNumberError, ValueError) as error:
+    except (OverflowError, TelephoneNumberError, ValueError) as error:  # a zone may lead out of the calendar
         kinds = " or ".join(TransitionKind)
         msg = f"{path}:{number}: a line is a number, a date and {kinds}, such as +12025550123,2026-05-01,port"
         raise TrustFileError(msg) from error
@@ -61,4 +61,4 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         msg = "a time has a zone"
         raise ValueError(msg)
-    return moment
+    return moment.astimezone(UTC)

@@ -698,3 +698,11 @@ def test_no_rule_is_asked_after_the_deciding_one(findings: list[Finding]) -> Non
     assert kept == findings[: len(kept)]
     assert all(one.passed for one in kept[:-1])
     assert len(kept) == len(findings) or not kept[-1].passed
+
+
+@pytest.mark.parametrize("purpose", [None, *Purpose])
+def test_an_anchor_whose_purposes_leave_nothing_is_believed_for_nothing(purpose: Purpose | None) -> None:
+    """Two lists may leave none in common; then certificates alone are not believed either."""
+    found = verdicts.in_order(belief.on_path(under(purposes=()), Use(CALLER, NOW, purpose), Settings()))[-1]
+    assert (found.outcome, found.rule) == (Outcome.REFUSED, Rule.PURPOSE)
+    assert "only for none" in found.reason

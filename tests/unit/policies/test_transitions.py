@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -66,3 +66,10 @@ def test_the_last_change_counts_in_whatever_order_they_come() -> None:
     later = Transition(NUMBER, CHANGED + timedelta(days=9), TransitionKind.REASSIGNMENT, "later:1")
     for changes in ([PORT, later], [later, PORT]):
         assert Transitions.of(changes).last == {NUMBER.digits: later}
+
+
+def test_a_time_in_another_zone_is_told_in_utc() -> None:
+    """The reason compares two times, so both are in one zone."""
+    there = timezone(timedelta(hours=-5))
+    moved = Transition(NUMBER, CHANGED.astimezone(there), TransitionKind.PORT, "app.toml:1")
+    assert "by 2026-05-02 00:00 UTC" in Transitions.of([moved]).judge(NUMBER, issued(CHANGED), taken()).reason

@@ -44,6 +44,7 @@ def test_a_feed_is_read_with_its_lines(tmp_path: Path) -> None:
         "12025550123,2026-05-01,port",
         "+12025550123,yesterday,port",
         "+12025550123,2026-05-01T12:00:00,port",
+        "+12025550123,9999-12-31T23:00:00-05:00,port",
         "+12025550123,2026-05-01,lost",
     ],
 )
@@ -54,6 +55,14 @@ def test_a_line_that_is_none_makes_the_feed_an_error(tmp_path: Path, line: str) 
     with pytest.raises(TrustFileError, match=r"ports\.csv:5: a line is") as caught:
         list(read_feed(feed, Path("trust.toml:1")))
     assert "lost" not in str(caught.value)
+
+
+def test_a_time_counts_as_the_moment_that_it_is(tmp_path: Path) -> None:
+    """In whichever zone it is written, it is told in UTC."""
+    feed = tmp_path / "ports.csv"
+    feed.write_text("+12025550123,2026-05-01T22:30:00-05:00,port\n")
+    (found,) = read_feed(feed, Path("trust.toml:1"))
+    assert found.until.isoformat() == "2026-05-02T03:30:00+00:00"
 
 
 def test_a_feed_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 import pytest
@@ -596,3 +596,17 @@ def test_an_unknown_critical_extension_names_itself(store: TrustStore, held: Hel
     found = store.judge(held.with_leaf(leaf).call())
     assert summary(found) == (Outcome.REFUSED, Rule.CHAIN)
     assert f"{OID_ARC}.99" in found.reason
+
+
+class _Nowhere(tzinfo):
+    """A zone that does not say how far it is from UTC."""
+
+    def utcoffset(self, _: datetime | None) -> timedelta | None:
+        """Return nothing."""
+        return None
+
+
+def test_a_zone_that_tells_no_offset_is_no_zone(held: Held) -> None:
+    """Such a time cannot be compared with a certificate's."""
+    with pytest.raises(ValueError, match="aware of its zone"):
+        replace(held.call(), at=datetime(2026, 6, 1, tzinfo=_Nowhere()))

@@ -240,7 +240,7 @@ def test_a_live_store_follows_its_lists(world: ListWorld, home: TrustHome, held:
     """What another process fetches and agrees to counts from the next question on."""
     entry = world.entry
     editing.add_subscription(home, entry)
-    with LiveTrustStore(home.trust_file) as live:
+    with LiveTrustStore(home.trust_file, settles_in=0) as live:
         assert live.judge(held.call()).outcome is Outcome.UNVERIFIED
         editing.remove_subscription(home, entry.name)
         world.subscribe(home)
