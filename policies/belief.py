@@ -224,7 +224,10 @@ def _freshness(statement: Passport, call: CallFacts, settings: Settings) -> Find
     longest = settings.longest_age(call.purpose)
     if age > longest:
         source = settings.sources.get(f"{call.purpose}_seconds")
-        reason = f"the token is {_span(age)} old; a {call.purpose}'s may be {_span(longest)} old"
+        reason = (
+            f"the token is {_span(age)} old; a {call.purpose}'s may be {_span(longest)} old: "
+            "it comes late, is a copy, or one of the two clocks is wrong"
+        )
         return refused(Rule.FRESHNESS, reason, source)
     if age < -settings.skew_seconds:
         source = settings.sources.get("skew_seconds")

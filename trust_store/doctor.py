@@ -242,9 +242,13 @@ def _stale_lists(home: TrustHome, store: TrustStore, now: datetime) -> Iterator[
 
 
 def _lists(home: TrustHome) -> Iterator[x509.CertificateRevocationList]:
+    return (crl for _, crl in _files_of_lists(home))
+
+
+def _files_of_lists(home: TrustHome) -> Iterator[tuple[Path, x509.CertificateRevocationList]]:
     for path in sorted(home.revocation_lists.glob("*.crl")):
         try:
-            yield read_unverified(path.read_bytes())
+            yield path, read_unverified(path.read_bytes())
         except (OSError, NoRevocationList):
             continue  # a cache may hold anything
 
@@ -259,6 +263,33 @@ def _clock(home: TrustHome, now: datetime) -> Iterator[Diagnosis]:
             f"this device's clock is behind: it says {now:%Y-%m-%d %H:%M}, and {what} is of {latest:%Y-%m-%d %H:%M}"
         )
         yield Diagnosis(Severity.ERROR, finding, "set the clock: honest calls are refused by a wrong one")
+    else:
+        yield from _clock_ahead(home, now)
+
+
+def _clock_ahead(home: TrustHome, now: datetime) -> Iterator[Diagnosis]:
+    """Find that every revocation list was out of date when it came: of one authority's it says little, of two much."""
+    late: dict[x509.Name, timedelta] = {}
+    for path, crl in _files_of_lists(home):
+        came, ended = _written(path), crl.next_update_utc
+        if ended is None or came <= ended + CLOCK_MAY_BE_OFF or came > now + CLOCK_MAY_BE_OFF:
+            return
+        late[crl.issuer] = min(came - ended, late.get(crl.issuer, came - ended))
+    if not late:
+        return
+    finding = (
+        f"every revocation list at hand was out of date when it came, by {min(late.values())} at least: "
+        "this device's clock is ahead, or "
+    )
+    if len(late) == 1:
+        finding += "the authority publishes none any more; one authority's lists do not tell which"
+        yield Diagnosis(Severity.WARNING, finding, _COMPARE_CLOCKS)
+    else:
+        finding += f"{len(late)} authorities publish none any more"
+        yield Diagnosis(Severity.ERROR, finding, _COMPARE_CLOCKS)
+
+
+_COMPARE_CLOCKS = "compare the clock with another device's: to one that is ahead, what is valid has expired"
 
 
 def _written(path: Path) -> datetime:

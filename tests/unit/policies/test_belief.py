@@ -218,7 +218,10 @@ def test_freshness_is_the_users_to_set() -> None:
     late = statement_says(STATEMENT, replace(CALL, at=NOW + timedelta(seconds=6)), settings)
     early = statement_says(STATEMENT, replace(CALL, at=NOW - timedelta(seconds=1)), settings)
     assert (late.rule, late.source) == (Rule.FRESHNESS, "trust.toml:3")
-    assert late.reason == "the token is 6 seconds old; a call's may be 5 seconds old"
+    assert late.reason == (
+        "the token is 6 seconds old; a call's may be 5 seconds old: "
+        "it comes late, is a copy, or one of the two clocks is wrong"
+    )
     assert early.source is None
     assert early.reason == "the token is dated 1 second ahead of this clock; one of the two clocks is wrong"
 

@@ -208,6 +208,34 @@ def test_a_clock_that_is_behind_is_told(home: TrustHome) -> None:
     assert "trust.toml is of 2026-06-02" in one.finding
 
 
+def test_a_clock_that_is_ahead_is_told_as_far_as_lists_show_it(home: TrustHome) -> None:
+    """Authorities do not give out lists that are out of date; that two of them do is not to be believed."""
+    add_anchor(home, AUTHORITY.anchor())
+    home.revocation_lists.mkdir()
+    other = small_pki.root("Other", key_number=9)
+    old = {"this_update": NOW - timedelta(days=3)}
+    files = {"a.crl": crl(**old), "b.crl": crl(**old), "c.crl": crl(signer=other, **old), "d.crl": crl()}
+
+    def told(*names: str, came: datetime = NOW) -> list[Severity]:
+        for path in home.revocation_lists.iterdir():
+            path.unlink()
+        for name in names:
+            path = home.revocation_lists / name
+            path.write_bytes(files[name])
+            os.utime(path, (came.timestamp(), came.timestamp()))
+        found = [one for one in examine(home, NOW) if "clock is ahead" in one.finding]
+        assert all("by 2 days, 0:00:00 at least" in one.finding for one in found)
+        return [one.severity for one in found]
+
+    os.utime(home.trust_file, (NOW.timestamp(), NOW.timestamp()))
+    assert told() == []
+    assert told("a.crl", "b.crl") == [Severity.WARNING]
+    assert told("a.crl", "c.crl") == [Severity.ERROR]
+    assert told("a.crl", "c.crl", "d.crl") == []
+    assert told("a.crl", "c.crl", came=NOW - timedelta(days=2)) == []
+    assert told("a.crl", "c.crl", came=NOW + timedelta(days=2)) == []
+
+
 def test_files_that_others_may_change_are_told(home: TrustHome, root: Authority) -> None:
     """They could choose whom the user believes."""
     add_anchor(home, root.anchor())
