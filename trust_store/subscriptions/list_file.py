@@ -34,6 +34,8 @@ VERSION: Final = "version"
 LARGEST_LIST: Final = 1024 * 1024
 """In bytes."""
 
+_WORDS = {"curator", "about", "operator", "note"}
+"""The keys whose text is a stranger's, and shown to the user."""
 _Certificate = Annotated[str, msgspec.Meta(max_length=16 * 1024)]
 _Description = Annotated[str, msgspec.Meta(max_length=256 * 1024)]
 
@@ -113,9 +115,20 @@ def parse(data: bytes, path: Path, label: str | None = None) -> CuratedList:
 def parse_content(text: str, path: Path) -> ListContent:
     """Read the text of a list as it is written, but not its certificates and descriptions. Raises ListError."""
     try:
-        return parse_toml(text, ListContent, path)
+        content = parse_toml(text, ListContent, path)
     except PolicyFileError as error:
         raise ListError(str(error)) from error
+    _require_plain(content, path)
+    return content
+
+
+def _require_plain(content: ListContent, path: Path) -> None:
+    """Refuse words that a terminal might obey, or that read as others than they are, instead of being shown."""
+    for entry in (content.head, *content.anchor, *content.log, *content.witness, *content.deny):
+        for key in _WORDS & set(entry.__struct_fields__):
+            if not getattr(entry, key).isprintable():
+                msg = f"{path}: {key}: text without line breaks or control characters is written here"
+                raise ListError(msg)
 
 
 def certificate_of(entry: ListAnchorEntry, terms: Terms, place: str) -> x509.Certificate:

@@ -355,6 +355,22 @@ def test_a_list_that_cannot_be_read_is_refused(world: ListWorld, home: TrustHome
 # Following and leaving
 
 
+def test_a_list_goes_by_its_own_name_unless_the_user_has_another(world: ListWorld, home: TrustHome) -> None:
+    """A name that is taken is refused, and nothing is written."""
+    unnamed = msgspec.structs.replace(world.entry, name="list")
+
+    def subscribe() -> updating.Update:
+        now = datetime.now(UTC)
+        return updating.subscribe(home, unnamed, world.curator.root, HttpTransport(), now, by_its_own_name=True)
+
+    assert subscribe().entry.name == NAME
+    updating.unsubscribe(home, NAME)
+    editing.add_subscription(home, SubscriptionEntry(name=NAME, url="https://other.example", root="ab" * 32))
+    with pytest.raises(ListError, match="has the list street-list already"):
+        subscribe()
+    assert not list(home.lists.iterdir())
+
+
 def test_a_root_is_found_by_its_fingerprint(world: ListWorld) -> None:
     """Any of the list's roots; where none has it, nothing is believed."""
     first = world.curator.root
