@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import shlex
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,21 +173,24 @@ def notifiers(command: str | None, webhook: str | None, way: HttpTransport) -> t
 
 def watch(look: Look, store: WatchStore, told: Sequence[Notifier], every: int | None) -> bool:
     """Look once, or every so many minutes until SIGTERM or SIGINT; tell whether the last look found an alarm."""
-    stop = threading.Event()
-    if every is not None:
-        _stop_on_signals(stop)
-    while True:
-        try:
-            with failing():
-                alarms = look()
-                _tell(alarms, store, told)
-        except Failure as failure:
-            if every is None:
-                raise
-            failure.show()  # a daemon goes on, and looks again
-            alarms = ()
-        if every is None or stop.wait(60 * every):
-            return bool(alarms)
+    if every is None:
+        return _look(look, store, told)
+    with _stopped_by_signals() as is_stopped_within:
+        while True:
+            try:
+                has_alarm = _look(look, store, told)
+            except Failure as failure:
+                failure.show()  # a daemon goes on, and looks again
+                has_alarm = False
+            if is_stopped_within(60 * every):
+                return has_alarm
+
+
+def _look(look: Look, store: WatchStore, told: Sequence[Notifier]) -> bool:
+    with failing():
+        alarms = look()
+        _tell(alarms, store, told)
+    return bool(alarms)
 
 
 def _tell(alarms: Sequence[StoredAlarm], store: WatchStore, told: Sequence[Notifier]) -> None:
@@ -199,9 +203,25 @@ def _tell(alarms: Sequence[StoredAlarm], store: WatchStore, told: Sequence[Notif
         click.echo(f"Warning: {trouble}", err=True)
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[Callable[[float], bool]]:
+    """Yield what tells whether SIGTERM or SIGINT came, as soon as one does, at the latest after so many seconds.
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+    The handlers only write to a pipe. They run between any two steps of this thread, and would wait for ever for a lock
+    that it holds. The signals are not blocked instead: commands that are run meanwhile would never see them.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):  # enough of them came
+            os.write(writer, b"\0")
+
+    former = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda seconds: bool(select.select([reader], [], [], seconds)[0])
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
