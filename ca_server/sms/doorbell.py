@@ -11,6 +11,7 @@ import errno
 import os
 import select
 import stat
+import threading
 from pathlib import Path
 
 _SUFFIX = ".bell"
@@ -18,11 +19,12 @@ _MANY_RINGS = 4096
 
 
 class Doorbell:
-    """A named pipe. Each process has an object of its own, made after it forked."""
+    """A named pipe. Each process has an object of its own, made after it forked; its threads may ring at once."""
 
     def __init__(self, path: Path) -> None:
         """Use the pipe at this path; it is made when somebody waits at it."""
         self._path = path
+        self._turn = threading.Lock()  # else one thread writes to a number that another closed: by now any file's
         self._ringing: int | None = None
         self._waiting: int | None = None
 
@@ -33,14 +35,15 @@ class Doorbell:
 
     def ring(self) -> None:
         """Wake whoever waits, and do not mind if nobody does."""
-        try:
-            if self._ringing is None:
-                self._ringing = self._open(os.O_WRONLY)
-            os.write(self._ringing, b"\0")
-        except BlockingIOError:  # it has been rung often enough
-            pass
-        except OSError:
-            self._hang_up()
+        with self._turn:
+            try:
+                if self._ringing is None:
+                    self._ringing = self._open(os.O_WRONLY)
+                os.write(self._ringing, b"\0")
+            except BlockingIOError:  # it has been rung often enough
+                pass
+            except OSError:
+                self._hang_up()
 
     def wait(self, seconds: float) -> None:
         """Return when it rings, or has rung since the last wait, at the latest after so many seconds. One thread waits.
@@ -60,7 +63,8 @@ class Doorbell:
 
     def close(self) -> None:
         """Let go of the pipe."""
-        self._hang_up()
+        with self._turn:
+            self._hang_up()
         if self._waiting is not None:
             os.close(self._waiting)
             self._waiting = None

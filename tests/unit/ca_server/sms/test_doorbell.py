@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,36 @@ def test_nobody_minds_a_ring_that_nobody_hears(tmp_path: Path) -> None:
     for _ in range(70_000):
         rings.ring()
     waits.wait(LONG)
+    rings.close()
+    waits.close()
+
+
+def test_threads_that_ring_at_once_share_one_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is opened twice and lost, and none is written to once it is closed: its number may be another file's."""
+    waits, rings = bell(tmp_path), bell(tmp_path)
+    waits.wait(0)
+    at_work: list[str] = []
+    together: list[tuple[str, ...]] = []
+
+    def slowly(name: str, do: Callable[..., int]) -> Callable[..., int]:
+        def slow(*given: object) -> int:
+            at_work.append(name)
+            time.sleep(0.01)
+            together.append(tuple(at_work))
+            at_work.remove(name)
+            return do(*given)
+
+        return slow
+
+    monkeypatch.setattr(os, "open", slowly("open", os.open))
+    monkeypatch.setattr(os, "write", slowly("write", os.write))
+    threads = [threading.Thread(target=rings.ring) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG)
+    assert together == [("open",), *[("write",)] * 4]
+    monkeypatch.undo()
     rings.close()
     waits.close()
 
