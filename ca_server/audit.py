@@ -5,6 +5,7 @@ A line never holds a code, a token, a key or a whole telephone number; `record` 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import MutableMapping
@@ -74,6 +75,7 @@ class _Journal:
 
 
 _journal = _Journal()
+_DELETE = b"\x7f"
 
 
 def configure_log(level: str = "info", stream: TextIO | None = None) -> None:
@@ -94,7 +96,12 @@ def configure_log(level: str = "info", stream: TextIO | None = None) -> None:
 
 
 def _json(event: MutableMapping[str, Any], **_: object) -> str:
-    return msgspec.json.encode(event, enc_hook=repr).decode()
+    """Return JSON in printable ASCII. What is not ASCII takes longer: a terminal would obey some of it."""
+    with contextlib.suppress(UnicodeEncodeError):
+        line = msgspec.json.encode(event, enc_hook=repr)
+        if line.isascii() and _DELETE not in line:
+            return line.decode("ascii")
+    return log.in_ascii(event)
 
 
 def _describe_exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

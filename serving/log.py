@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -53,7 +53,12 @@ class JsonLines(logging.Formatter):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             line["error"] = describe(error)
-        return json.dumps(line, ensure_ascii=False)
+        return in_ascii(line)
+
+
+def in_ascii(line: Mapping[str, object]) -> str:
+    """Return JSON in printable ASCII: what a stranger wrote must move nothing on the terminal of whoever reads it."""
+    return json.dumps(line, default=repr).replace("\x7f", "\\u007f")
 
 
 def describe(error: BaseException) -> str:
