@@ -22,6 +22,8 @@ from serving.storage import ProgramStorage
 __all__ = ["Ask", "Code", "Evidence", "IssuedCertificate", "KeptTimestamp", "NewList", "QueuedSms", "Storage"]
 
 _LATEST_RECEIPT = timedelta(days=2)
+_SLOWEST_CLOCK = timedelta(hours=1)
+"""A front end whose clock is behind this one's takes a nonce for good though it expired here."""
 
 
 class Storage(ProgramStorage):
@@ -62,6 +64,6 @@ class Storage(ProgramStorage):
         """Erase what has served: dead codes and messages, old nonces, full buckets, receipts nobody waits for."""
         self.authorizations.forget_expired_codes(now)
         self.sms.expire(now)
-        self.nonces.forget(now)
+        self.nonces.forget(now - _SLOWEST_CLOCK)
         self.buckets.forget_full(now)
         self.sms.forget_handovers(now - _LATEST_RECEIPT)

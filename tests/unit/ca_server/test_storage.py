@@ -18,6 +18,7 @@ from ca_server.errors import StorageError
 from ca_server.orders import Account
 from ca_server.storage import Code, Storage
 from ca_server.storage.nonces import LONGEST_NONCE_LIFE
+from ca_server.web.nonces import CLOCK_SKEW
 from serving.database import Database
 from serving.times import to_column
 from tests.fakes.authority import NOW
@@ -386,6 +387,15 @@ def test_spent_nonces_are_forgotten_in_time(storage: Storage, monkeypatch: pytes
     storage.nonces.spend("cleans", NOW + LONGEST_NONCE_LIFE + timedelta(minutes=1))
     assert storage.nonces.spend("old", NOW)
     assert not storage.nonces.spend("young", NOW + timedelta(hours=1))
+
+
+def test_a_spent_nonce_is_kept_for_front_ends_whose_clocks_are_behind(storage: Storage) -> None:
+    """Who tidies up on one host forgets no nonce that another still takes for good, minutes after it expired here."""
+    storage.nonces.spend("n", NOW)
+    storage.forget(NOW + 2 * CLOCK_SKEW)
+    assert not storage.nonces.spend("n", NOW)
+    storage.forget(NOW + timedelta(days=1))
+    assert storage.nonces.spend("n", NOW)
 
 
 def test_what_is_acknowledged_is_synced_though_nonces_are_not(tmp_path: Path) -> None:
