@@ -68,7 +68,10 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
         ca.storage.orders.reserve(order_id, issuance, key_hash, due_at)
     reserved = dataclasses.replace(found, issuance=issuance, due_at=due_at)
     if issuance.sct_list is not None:
-        return _sign(ca, reserved, issuance, request)
+        signed = _sign(ca, reserved, issuance, request)
+        if signed.status(ca.clock()) is Status.PROCESSING:  # so the client is told: that must be on the disk now
+            ca.storage.orders.postpone(order_id, due_at)
+        return signed
     return _wait_a_moment(ca, reserved, lambda: _log_and_sign(ca, reserved, issuance, request))
 
 

@@ -258,6 +258,16 @@ def test_while_the_key_store_is_away_the_order_is_processing(
     assert look(authority, client, ready).status(authority.clock()) is Status.VALID
 
 
+def test_what_is_told_to_be_processing_is_on_the_disk(
+    authority: IssuingAuthority, client: Client, ready: Order, failing: Failing
+) -> None:
+    """A client that was told so does not find the order ready again when the power was lost after that."""
+    failing(KeyStoreError("the token is away"))
+    assert finalize(authority, client, ready).status(authority.clock()) is Status.PROCESSING
+    if authority.storage.file is not None:
+        assert authority.storage._database.rows("PRAGMA synchronous") == [(2,)], "the last commit was synced"
+
+
 def test_a_crash_after_the_certificate_was_fixed_is_made_good(
     authority: IssuingAuthority, client: Client, ready: Order, failing: Failing
 ) -> None:
