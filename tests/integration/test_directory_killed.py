@@ -33,9 +33,7 @@ from transparency.tiles import TileReader
 _KILLS = int(os.environ.get("ANSWERBACK_KILLS", "6"))
 _OWNERS = 4
 _APP = "chat.example"
-_QUOTAS = "".join(
-    f"\n[quotas.{payer}]\nburst = 1000000\nper_day = 1000000\n" for payer in ("address", "publisher")
-)
+_QUOTAS = "".join(f"\n[quotas.{payer}]\nburst = 1000000\nper_day = 1000000\n" for payer in ("address", "publisher"))
 _EAGER = "pool_milliseconds = 10\nwait_milliseconds = 100"
 _LONGEST_LOAD = 0.6
 

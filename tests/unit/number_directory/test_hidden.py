@@ -18,6 +18,7 @@ from number_directory.hidden import (
     HiddenKey,
     HiddenNumber,
     HiddenQuestion,
+    entry_size,
     find_in_bucket,
     write_bucket,
 )
@@ -252,6 +253,13 @@ def test_a_bucket_out_of_order_or_too_large_is_refused() -> None:
         find_in_bucket(entry[:10], [])
     with pytest.raises(AnswerError, match="ends within"):
         find_in_bucket(entry[:-1], [])
+
+
+def test_a_label_tells_its_place_and_an_entry_its_size() -> None:
+    """A directory finds labels by their first 32 bits, and knows how large a bucket becomes before it writes it."""
+    sealed = HIDDEN.seal(b"record")
+    assert HIDDEN.place == int.from_bytes(HIDDEN.label[:4], "big")
+    assert entry_size(sealed) == len(write_bucket({HIDDEN.label: sealed}))
 
 
 def test_a_hidden_number_hides_its_key() -> None:
