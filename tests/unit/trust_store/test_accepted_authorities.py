@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
@@ -142,3 +144,19 @@ def test_a_root_at_the_end_needs_to_name_no_key(root: Authority) -> None:
     assert both(plain.number(), plain.number(STRANGER), plain).outcome is Outcome.VERIFIED
     below = plain.authority("Below a plain root")
     assert both(below.number(), below.number(STRANGER), plain).outcome is Outcome.VERIFIED
+
+
+def test_threads_that_meet_at_new_authorities_all_get_the_verdict(root: Authority, issuing: Authority) -> None:
+    """Each finds them unknown, known or just becoming so; a forged certificate among good ones is refused each time."""
+    good = [issuing.number(STRANGER, serial=serial, key_number=4).call() for serial in range(1, 9)]
+    forged = issuing.number().with_leaf(reissued(issuing.number().chain[0], small_pki.key(99))).call()
+    for _ in range(5):
+        store, barrier = TrustStore([root.anchor()]), threading.Barrier(8)
+
+        def judge(place: int, store: TrustStore = store, barrier: threading.Barrier = barrier) -> set[Outcome]:
+            barrier.wait(30)
+            return {store.judge(forged if place % 2 else good[place]).outcome for _ in range(3)}
+
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(judge, range(8)))
+        assert found == [{Outcome.VERIFIED}, {Outcome.REFUSED}] * 4

@@ -217,3 +217,28 @@ def test_one_signature_is_verified_once_however_many_chains_come(monkeypatch: py
         Outcome.VERIFIED
     )
     assert len(asked) == 1
+
+
+def test_certificates_judged_together_tell_on_which_the_verdict_stands(strict: TrustStore) -> None:
+    """What is behind the anchor in the chain is left out; nothing is told where nothing is believed."""
+    behind = (*ONE.chain, ROOTS[2].certificate)
+    crossed = reissued(ROOTS[0].certificate, ROOTS[2].key, issuer=ROOTS[2].certificate)
+    longer = (*ONE.chain[:2], crossed, ROOTS[2].certificate)
+    verdict, found = strict.judge_together([longer, TWO.chain], NOW, Purpose.RECORD)
+    assert verdict.outcome is Outcome.VERIFIED
+    assert found is not None
+    assert (found.leaf.certificate, found.presented) == (ONE.chain[0], longer)
+    assert found.authorities == (CAS[0].certificate, ROOTS[0].certificate)
+    for chains in ([ONE.chain], [], [behind]):
+        verdict, found = strict.judge_together(chains, NOW, Purpose.RECORD)
+        assert verdict.outcome is not Outcome.VERIFIED
+        assert found is None
+
+
+def test_a_quorum_for_an_app_is_asked_of_certificates_for_it() -> None:
+    """Whoever explains a certificate for an app hears what the app's quorum says."""
+    for_chat = Quorums(TWO_OF_THREE.groups, (Quorum("three", "trust.toml:40", apps=("chat.example",)),), OPERATORS)
+    store = TrustStore(ANCHORS, quorums=for_chat)
+    assert store.judge_chain(ONE.chain, NOW).outcome is Outcome.VERIFIED
+    assert store.judge_chain(ONE.chain, NOW, app="chat.example").rule is Rule.QUORUM
+    assert store.judge_together([ONE.chain], NOW, Purpose.RECORD, "chat.example")[0].rule is Rule.QUORUM
