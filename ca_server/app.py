@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from ca_server.config import Config
 from ca_server.errors import ConfigurationError
 from ca_server.issuing import CertificateAuthority
+from ca_server.issuing.limits import BUCKET_SECRET
 from ca_server.logs.loading import open_logs
 from ca_server.logs.logs import Logs
 from ca_server.signing.issuer import Issuer
@@ -66,6 +67,7 @@ def create_authority(
     routes = Routes.from_config(config.gateways, config.policy.min_routes)
     own_issuer = issuer or open_issuer(config)
     own_storage = storage or open_storage(config)
+    own_storage.secret(BUCKET_SECRET)
     former = () if issuer else open_former(config, clock())
     for one in (own_issuer, *former):
         _refuse_fewer_shards(own_storage, one)

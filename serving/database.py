@@ -82,6 +82,11 @@ class Database:
         msg = "database: give sqlite:/// and the path of a file, or postgresql:// and where the server is"
         raise StorageError(msg)
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether the calling thread is in a transaction, of which nothing may remain."""
+        return self._here.connection is not None
+
     def rows(self, sql: str, *values: Value) -> list[Row]:
         """Run a query and return all its rows."""
         if (connection := self._here.connection) is not None:

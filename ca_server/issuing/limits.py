@@ -11,7 +11,8 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority
 from policies.issuance import Bucket
 
-_BUCKET_SECRET = "buckets"  # noqa: S105 - the name of a secret
+BUCKET_SECRET = "buckets"  # noqa: S105 - the name of a secret
+"""Names buckets in the database. It is asked for in transactions; to be known, it must be asked for outside one."""
 _NAME_BYTES = 16
 
 
@@ -38,5 +39,5 @@ def refuse_for(detail: str, wait: timedelta) -> NoReturn:
 
 def _hidden(ca: CertificateAuthority, key: str) -> str:
     """Return a bucket's name in the database, which tells nobody the number or the address in it."""
-    secret = ca.storage.secret(_BUCKET_SECRET)
+    secret = ca.storage.secret(BUCKET_SECRET)
     return hashlib.blake2b(key.encode("utf-8"), key=secret, digest_size=_NAME_BYTES).hexdigest()

@@ -21,7 +21,9 @@ class Secrets:
         """Return the 32 random bytes of this name, the same in every process and for good."""
         known = self._known.get(name)
         if known is None:
-            known = self._known[name] = self._read(name)
+            known = self._read(name)
+            if not self.database.is_in_transaction:  # else it may be undone, and another process make another
+                self._known[name] = known
         return known
 
     def _read(self, name: str) -> bytes:

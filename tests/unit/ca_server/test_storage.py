@@ -415,6 +415,22 @@ def test_what_is_acknowledged_is_synced_though_nonces_are_not(tmp_path: Path) ->
     storage.close()
 
 
+def test_a_secret_that_was_undone_is_not_gone_on_with(storage: Storage, storage_url: str) -> None:
+    """Else one process would name buckets by a secret that no other has, and count by itself."""
+
+    def fail() -> None:
+        with storage.transaction():
+            undone.append(storage.secret("one"))
+            raise ZeroDivisionError
+
+    undone: list[bytes] = []
+    other = Storage.open(storage_url)
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert other.secret("one") == storage.secret("one") != undone[0]
+    other.close()
+
+
 def test_a_secret_is_made_once_for_all(storage: Storage, storage_url: str) -> None:
     """All threads and front ends get the same 32 bytes for a name, and others for another name."""
     other = Storage.open(storage_url)
