@@ -24,7 +24,7 @@ from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.signing.loading import open_former, open_issuer, read_authorities, read_former
 from ca_server.sms.gateway import DeliveryReceipt, OutgoingSms, SmsGateway
 from ca_server.sms.loading import open_gateway
-from ca_server.storage import Evidence, Storage
+from ca_server.storage import Evidence
 from serving.errors import ServingError
 from stir.certificate import AuthorityCertificate
 from stir.telephone_number import TelephoneNumber
@@ -105,7 +105,7 @@ def check(path: Path, now: datetime, load: Callable[[Path], Config] = load_confi
     yield Finding("configuration", is_ok=True, warning=_warn_of_settings(config))
     yield _look("certificates", lambda: _look_at_certificates(config, now))
     yield _look("key", lambda: _look_at_key(config, now))
-    yield _look("database", lambda: _look_at_database(config))
+    yield _look("database", lambda: _look_at_database(config, now))
     if config.logs:
         yield _look("logs", lambda: _look_at_logs(config, now))
     for gateway in config.gateways:
@@ -164,13 +164,26 @@ def _look_at_folder(folder: Path) -> list[str]:
     return []
 
 
-def _look_at_database(config: Config) -> str:
-    storage = Storage.open(config.database)
+def _look_at_database(config: Config, now: datetime) -> str:
+    storage = open_storage(config)
     try:
-        create_authority(config, storage=storage, issuer=open_issuer(config))
+        ca = create_authority(config, storage=storage, clock=lambda: now)
+        unknown = [name for name in storage.revocation_lists.issuers() if ca.issuer_named(name) is None]
+        forgotten = [name for name in unknown if storage.certificates.has_living(name, now)]
     finally:
         storage.close()
-    return _warn_of_readers(config.database)
+    told = (_warn_of_issuers(forgotten), _warn_of_readers(config.database))
+    return "; ".join(warning for warning in told if warning)
+
+
+def _warn_of_issuers(forgotten: list[str]) -> str:
+    """Warn of certificates that can be revoked, and of which no CRL would tell."""
+    if not forgotten:
+        return ""
+    return (
+        f"there are valid certificates below one that is not in the settings ({', '.join(forgotten)}), and no "
+        "revocation list would tell of them; name it in authority.former"
+    )
 
 
 def _warn_of_readers(database: str) -> str:

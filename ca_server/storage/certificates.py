@@ -37,6 +37,7 @@ _OF_KEY = """
     SELECT 1 FROM orders WHERE due_at >= 0 AND certificate_id IS NULL AND error_kind IS NULL AND key_hash = ?
     LIMIT 1
 """
+_LIVING = "SELECT 1 FROM certificates WHERE issuer = ? AND not_after > ? ORDER BY issued_at DESC, id DESC LIMIT 1"
 _COMPROMISED = "SELECT 1 FROM certificates WHERE key_hash = ? AND revocation_reason = ? LIMIT 1"
 _TAKE_NUMBER = """
     INSERT INTO revocation_lists (issuer, shard, taken) VALUES (?, ?, 1)
@@ -154,6 +155,10 @@ class Certificates:
         row = self.database.row("SELECT issuer FROM certificates WHERE id = ?", certificate_id)
         return None if row is None else row[0]
 
+    def has_living(self, issuer: str, now: datetime) -> bool:
+        """Tell whether a certificate below this issuing one has not ended. Where there is none, it looks at all."""
+        return self.database.row(_LIVING, issuer, to_column(now)) is not None
+
     def revoke(self, certificate_id: str, at: datetime, reason: int) -> bool:
         """Revoke a certificate; False where it is revoked already."""
         return self.database.run(_REVOKE, to_column(at), reason, certificate_id) == 1
@@ -176,6 +181,10 @@ class RevocationLists:
         """Return the shards that have a list."""
         rows = self.database.rows("SELECT shard FROM revocation_lists WHERE issuer = ? ORDER BY shard", issuer)
         return [shard for (shard,) in rows]
+
+    def issuers(self) -> list[str]:
+        """Return the names of all issuing certificates that ever had a list."""
+        return [issuer for (issuer,) in self.database.rows("SELECT DISTINCT issuer FROM revocation_lists")]
 
     def begin(self, issuer: str, shard: int, now: datetime) -> NewList:
         """Take the next number, hold the shard until this transaction ends, and return what a list has to say.

@@ -11,7 +11,7 @@ from cryptography import x509
 from falcon.testing import TestClient
 
 from ca_server import checkup, issuing
-from ca_server.app import create_authority
+from ca_server.app import create_authority, open_storage
 from ca_server.config import Config
 from ca_server.errors import ConfigurationError, KeyStoreError, Refusal
 from ca_server.initialise import ISSUING_LIFE, NewAuthority, initialise
@@ -135,6 +135,19 @@ def test_a_former_issuer_needs_its_key_until_it_ends(path: Path) -> None:
     assert create_authority(config, clock=lambda: NOW + timedelta(days=1200)).former == ()
     with pytest.raises(ConfigurationError, match=r"authority\.former\[0\]\.certificate"):
         create_authority(changed(path, made.key, '[{ certificate = "no.pem", key = "issuing" }]'), clock=later)
+
+
+def test_a_former_issuer_that_the_settings_do_not_name_is_warned_of(path: Path) -> None:
+    """As long as its certificates are valid: they could be revoked, and no list would tell."""
+    storage = open_storage(load_config(path))
+    authority = IssuingAuthority(storage)
+    certificate = authority.issue(authority.client())
+    issuing.refresh_crls(authority.ca)
+    storage.close()
+    for now, is_told in ((NOW, True), (certificate.not_after, False)):
+        (found,) = (one for one in checkup.check(path, now) if one.name == "database")
+        assert found.is_ok
+        assert (f"not in the settings ({authority.ca.issuer.id})" in found.warning) == is_told
 
 
 @pytest.fixture
