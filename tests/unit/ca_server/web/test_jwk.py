@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,18 @@ def test_a_key_of_each_algorithm_reads_and_verifies(algorithm: str) -> None:
     assert not verifies(key, b"datb", signature)
     assert not verifies(key, b"data", b"")
     assert not verifies(key, b"data", signature + b"\0")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_other_form_of_a_signature_verifies(algorithm: str) -> None:
+    """None of another key's, in DER, cut short, drawn out, or of numbers that are 0 or all ones (RFC 7518 §3.4)."""
+    key, good = read_jwk(SIGNERS[algorithm].jwk), SIGNERS[algorithm].sign(b"data")
+    zeros, half = bytes(len(good)), len(good) // 2
+    forged = [signer.sign(b"data") for name, signer in SIGNERS.items() if name != algorithm]
+    forged += [encode_dss_signature(int.from_bytes(good[:half], "big"), int.from_bytes(good[half:], "big"))]
+    forged += [good[:-1], good[1:], b"\0" + good, good + good, good[half:] + good[:half]]
+    forged += [zeros, zeros[half:] + good[half:], good[:half] + zeros[half:], b"\xff" * len(good)]
+    assert not [signature for signature in forged if verifies(key, b"data", signature)]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
