@@ -35,7 +35,7 @@ check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of th
 	$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest --quiet --no-header $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
 		$(SEALED:%=tests/unit/transparency/test_%.py) tests/unit/transparency/test_vectors.py $(SEALED:%=--cov=transparency.%) \
-		$(STATED:%=tests/unit/number_directory/test_%.py) $(STATED:%=--cov=number_directory.%) \
+		$(STATED:%=tests/unit/number_directory/test_%.py) tests/unit/number_directory/test_hidden_client.py $(STATED:%=--cov=number_directory.%) \
 		$(MAPPED:%=tests/unit/number_directory/routing/test_%.py) $(MAPPED:%=--cov=number_directory.routing.%) \
 		--cov-report=term-missing:skip-covered --cov-fail-under=100
 

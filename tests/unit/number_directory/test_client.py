@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from http import HTTPStatus
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
 from number_directory.client import LONGEST_REFUSAL, DirectoryClient, DirectoryRefused, Signer
-from number_directory.errors import AnswerError, DescriptionError, DirectoryError, ReceiptError
+from number_directory.errors import AnswerError, DescriptionError, DirectoryError, ReceiptError, StatementError
 from number_directory.lookup import LookupAnswer
 from number_directory.move import Move
 from number_directory.own_listing import Notice
@@ -240,3 +241,21 @@ def test_the_clock_is_the_systems_unless_given(directory: DirectorySimulator) ->
     assert client.look_up([CALLED], ASKER_SIGNER).records == {CALLED: ()}
     assert ASKER_SIGNER.number.digits not in repr(ASKER_SIGNER)
     assert SignedRecord.parse(published().token).number == CALLED
+
+
+def test_a_statement_carries_as_many_further_chains_as_it_has_room_for() -> None:
+    """The last chains are left out until the statement can be signed; with none of them, the refusal is the caller's."""
+    signer = Signer(ASKER.number, ASKER.key, ASKER.chain, (ASKER.chain, OWNER.chain))
+
+    def with_room_for(most: int) -> Callable[[tuple[object, ...]], str]:
+        def sign(more: tuple[object, ...]) -> str:
+            if len(more) > most:
+                raise StatementError("too large")
+            return f"{len(more)} further chains"
+
+        return sign
+
+    assert signer.fitted(with_room_for(2)) == "2 further chains"
+    assert signer.fitted(with_room_for(1)) == "1 further chains"
+    with pytest.raises(StatementError, match="too large"):
+        signer.fitted(with_room_for(-1))
