@@ -244,7 +244,7 @@ def test_the_clock_is_the_systems_unless_given(directory: DirectorySimulator) ->
 
 
 def test_a_statement_carries_as_many_further_chains_as_it_has_room_for() -> None:
-    """The last chains are left out until the statement can be signed; with none of them, the refusal is the caller's."""
+    """The last chains are left out until the statement can be signed; the refusal without any is the caller's."""
     signer = Signer(ASKER.number, ASKER.key, ASKER.chain, (ASKER.chain, OWNER.chain))
 
     def with_room_for(most: int) -> Callable[[tuple[object, ...]], str]:
