@@ -41,22 +41,26 @@ def until_stopped(run: Callable[[threading.Event], object]) -> None:
     would wait there for ever for the lock that its own thread holds: above all when the signal comes twice, from a
     terminal and from a supervisor.
     """
-    stop, ended = threading.Event(), threading.Event()
+    stop, ended, ending = threading.Event(), threading.Event(), threading.Lock()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
     def listen() -> None:
-        while not ended.is_set():
+        while True:
             signal.sigwait(_ENDING)
             stop.set()
+            with ending:  # a thread that is gone must not be sent what wakes it
+                if ended.is_set():
+                    return
 
     listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()
     try:
         run(stop)
     finally:
-        ended.set()
-        if listener.ident is not None:
-            signal.pthread_kill(listener.ident, signal.SIGTERM)
+        with ending:
+            ended.set()
+            if listener.ident is not None:
+                signal.pthread_kill(listener.ident, signal.SIGTERM)
         listener.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
