@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 _STEADY_SECONDS = 60.0
 _SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_LOOK_AGAIN_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _WATCHED = (*_ENDING, signal.SIGHUP, signal.SIGCHLD)
@@ -177,7 +178,8 @@ def _watch(leader: Child, followers: Sequence[Child]) -> None:
     children = (leader, *followers)
     stopping = False
     while any(child.is_running for child in children):
-        received = signal.sigwait(_WATCHED)
+        told = signal.sigtimedwait(_WATCHED, _LOOK_AGAIN_SECONDS)  # another thread can take a SIGCHLD, and drop it
+        received = None if told is None else told.si_signo
         if received == signal.SIGHUP:
             leader.send(signal.SIGHUP)
         for child in children:
