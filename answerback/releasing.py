@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from answerback.failure import Failure
 from answerback.output import emit
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from transparency.releases.repository import Pending
 
 PASSPHRASE_VARIABLE = "ANSWERBACK_PASSPHRASE"  # noqa: S105  # the name of a variable
@@ -33,6 +35,17 @@ passphrase_option = click.option(
 )
 unencrypted_option = click.option(
     "--unencrypted-keys", is_flag=True, help="Leave keys open to whoever reads their files."
+)
+
+key_option = click.option("--key", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Your key.")
+threshold_option = click.option(
+    "--threshold",
+    metavar="COUNT",
+    type=click.IntRange(1),
+    help="How many must sign from now on.  [default: as many as now]",
+)
+new_online_key_option = click.option(
+    "--new-online-key", is_flag=True, help="Make a new online key, because the old one may be in other hands."
 )
 
 
@@ -67,6 +80,30 @@ def tell_waiting(waiting: Sequence[Pending], folder: Path, command: str) -> None
         click.echo(f"{pending.role} {pending.version} waits for signatures: it has {pending.have} of {pending.need}")
     if waiting:
         click.echo(f"Have them signed: {command} sign {folder} --key KEY, or copies of {folder}/pending")
+
+
+def sign_with(
+    path: Path, key: Path, passphrase: bytes | None, in_folder: Callable[[Path, Ed25519PrivateKey], Sequence[Pending]]
+) -> Sequence[Pending]:
+    """Sign a copy of what waits or, by `in_folder`, all that waits in a publisher's folder; return what still waits."""
+    from serving.key_files import read_ed25519
+    from transparency.releases.publishing import sign_file
+
+    opened = read_ed25519(key, passphrase, lost="restore it from your backup")
+    if path.is_dir():
+        return in_folder(path, opened)
+    sign_file(path, opened)
+    return ()
+
+
+def show_signed(path: Path, waiting: Sequence[Pending], command: str, as_json: bool) -> None:
+    """Print what was signed, and what still waits."""
+
+    def tell() -> None:
+        click.echo(f"signed {path}")
+        tell_waiting(waiting, path, command)
+
+    emit(as_json, {"signed": str(path), "waiting": [described(pending) for pending in waiting]}, tell)
 
 
 def show_waiting(waiting: Sequence[Pending], folder: Path, command: str, as_json: bool) -> None:

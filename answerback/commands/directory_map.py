@@ -16,11 +16,16 @@ from answerback.output import emit, json_option
 from answerback.releasing import (
     content,
     described,
+    key_option,
+    new_online_key_option,
     passphrase_for,
     passphrase_option,
+    show_signed,
     show_waiting,
+    sign_with,
     signers_option,
     tell_waiting,
+    threshold_option,
     unencrypted_option,
     when,
 )
@@ -216,7 +221,7 @@ def build(folder: Path, files: tuple[Path, ...], changes: bool, as_json: bool) -
 
 @map_.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
-@click.option("--key", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Your key.")
+@key_option
 @passphrase_option
 @unencrypted_option
 @json_option
@@ -226,24 +231,11 @@ def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: 
     PATH is a publisher's folder, or a copy of one of the files in its folder `pending`.
     """
     from number_directory.routing.publisher import MapPublisher
-    from serving.key_files import read_ed25519
-    from transparency.releases.publishing import sign_file
 
     with _failing():
         passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=False)
-        opened = read_ed25519(key, passphrase, lost="restore it from your backup")
-        if path.is_dir():
-            waiting = MapPublisher(path).sign(opened)
-        else:
-            sign_file(path, opened)
-            waiting = ()
-    data = {"signed": str(path), "waiting": [described(pending) for pending in waiting]}
-
-    def tell() -> None:
-        click.echo(f"signed {path}")
-        tell_waiting(waiting, path, _COMMAND)
-
-    emit(as_json, data, tell)
+        waiting = sign_with(path, key, passphrase, lambda folder, opened: MapPublisher(folder).sign(opened))
+    show_signed(path, waiting, _COMMAND, as_json)
 
 
 @map_.command()
@@ -265,15 +257,8 @@ def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
 @map_.command()
 @_publisher
 @signers_option
-@click.option(
-    "--threshold",
-    metavar="COUNT",
-    type=click.IntRange(1),
-    help="How many must sign from now on.  [default: as many as now]",
-)
-@click.option(
-    "--new-online-key", is_flag=True, help="Make a new online key, because the old one may be in other hands."
-)
+@threshold_option
+@new_online_key_option
 @json_option
 def rotate(folder: Path, signers: tuple[Path, ...], threshold: int | None, new_online_key: bool, as_json: bool) -> None:
     """Have other people sign from now on. Old and new signers sign that; what is not given stays as it is."""

@@ -17,11 +17,16 @@ from answerback.pinning import document, fingerprint, grouped, short_name
 from answerback.releasing import (
     content,
     described,
+    key_option,
+    new_online_key_option,
     passphrase_for,
     passphrase_option,
+    show_signed,
     show_waiting,
+    sign_with,
     signers_option,
     tell_waiting,
+    threshold_option,
     unencrypted_option,
     when,
 )
@@ -237,7 +242,7 @@ def release(folder: Path, as_json: bool) -> None:
 
 @list_publish.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
-@click.option("--key", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Your key.")
+@key_option
 @passphrase_option
 @unencrypted_option
 @json_option
@@ -246,24 +251,10 @@ def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: 
 
     PATH is the list's folder, or a copy of one of the files in its folder `pending`.
     """
-    from serving.key_files import read_ed25519
-    from transparency.releases.publishing import sign_file
-
     with _failing():
         passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=False)
-        opened = read_ed25519(key, passphrase, lost="restore it from your backup")
-        if path.is_dir():
-            waiting = _curator(path).sign(opened)
-        else:
-            sign_file(path, opened)
-            waiting = ()
-    data = {"signed": str(path), "waiting": [described(pending) for pending in waiting]}
-
-    def tell() -> None:
-        click.echo(f"signed {path}")
-        tell_waiting(waiting, path, _COMMAND)
-
-    emit(as_json, data, tell)
+        waiting = sign_with(path, key, passphrase, lambda folder, opened: _curator(folder).sign(opened))
+    show_signed(path, waiting, _COMMAND, as_json)
 
 
 @list_publish.command()
@@ -283,15 +274,8 @@ def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
 @list_publish.command()
 @_folder
 @signers_option
-@click.option(
-    "--threshold",
-    metavar="COUNT",
-    type=click.IntRange(1),
-    help="How many must sign from now on.  [default: as many as now]",
-)
-@click.option(
-    "--new-online-key", is_flag=True, help="Make a new online key, because the old one may be in other hands."
-)
+@threshold_option
+@new_online_key_option
 @json_option
 def rotate(folder: Path, signers: tuple[Path, ...], threshold: int | None, new_online_key: bool, as_json: bool) -> None:
     """Have other people sign from now on. Old and new signers sign that; what is not given stays as it is."""
