@@ -136,7 +136,7 @@ class RevocationLists:
         self._fetch = fetch
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, x509.Certificate], _Kept] = {}
-        self._asked: dict[str, datetime] = {}
+        self._asked: dict[tuple[str, x509.Certificate], datetime] = {}
 
     def status(
         self, certificate: x509.Certificate, issuer: x509.Certificate, urls: tuple[str, ...], at: datetime
@@ -178,21 +178,22 @@ class RevocationLists:
         """Return the newest list that can be had, and what is told where there is none."""
         found = self._at_hand(url, issuer)
         trouble = "its revocation list is not at hand"
-        if ask and self._fetch is not None and self._is_to_be_asked(url, found, at):
+        if ask and self._fetch is not None and self._is_to_be_asked(url, issuer, found, at):
             try:
                 found = self._newer(self._fetch(url), url, issuer, found)
             except (FetchError, UnusableList) as error:
                 trouble = f"its revocation list could not be had: {error}"
         return found, trouble
 
-    def _is_to_be_asked(self, url: str, found: RevocationList | None, at: datetime) -> bool:
+    def _is_to_be_asked(self, url: str, issuer: x509.Certificate, found: RevocationList | None, at: datetime) -> bool:
         if found is not None and at - found.this_update < ASKED_AGAIN_AFTER:
             return False
+        place = (url, issuer)  # by the URL alone, an authority that names another's would keep that list from being had
         with self._lock:
-            asked = self._asked.get(url)
+            asked = self._asked.get(place)
             if asked is not None and abs(at - asked) < ASKED_AGAIN_AFTER:
                 return False
-            _remember(self._asked, url, at)
+            _remember(self._asked, place, at)
         return True
 
     def _newer(self, data: bytes, url: str, issuer: x509.Certificate, former: RevocationList | None) -> RevocationList:

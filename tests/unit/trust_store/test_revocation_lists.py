@@ -286,6 +286,14 @@ def test_a_list_is_verified_for_each_issuer(tmp_path: Path) -> None:
     assert lists.status(other.chain[0], IMPOSTOR.certificate, (CRL_URL,), NOW).state is RevocationState.UNKNOWN
 
 
+def test_an_authority_that_names_anothers_list_does_not_keep_that_from_being_had(tmp_path: Path) -> None:
+    """A list that was of no use to one authority's certificates is asked for at once for those of its own."""
+    lists = RevocationLists(tmp_path, Server(document=crl(SERIAL)))
+    other = IMPOSTOR.number()
+    assert lists.status(other.chain[0], IMPOSTOR.certificate, (CRL_URL,), NOW).state is RevocationState.UNKNOWN
+    assert says(lists).state is RevocationState.REVOKED
+
+
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many authorities do not fill it."""
     monkeypatch.setattr("trust_store.revocation_lists._KEPT_IN_MEMORY", 2)
