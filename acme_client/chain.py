@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from acme_client.errors import NotAsOrdered
 from acme_client.keys import same_key
-from stir.certificate import AuthorityCertificate, NumberCertificate, read_pem_chain
+from stir.certificate import AuthorityCertificate, NumberCertificate
+from stir.certificate_chain import read_pem_chain
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 

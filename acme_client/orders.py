@@ -17,7 +17,7 @@ from requests.utils import parse_header_links
 from acme_client.errors import Misbehaved, Refused
 from acme_client.network import AcmeSession, plain
 from acme_client.polling import Patience
-from stir.certificate import number_request
+from stir.certificate_request import number_request
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
 

@@ -118,8 +118,8 @@ def given(options: Mapping[str, Any]) -> dict[str, Value | None]:
 def as_terms(values: Mapping[str, Value | None], *, name: str, operator: str) -> Terms:
     """Return terms with these constraints. Raises StirError where a prefix is none."""
     from policies.terms import KeyType, Purpose, Terms
-    from stir.certificate import ValidationMethod
     from stir.telephone_number import NumberPrefix
+    from stir.validation_method import ValidationMethod
 
     made: dict[str, Callable[[Any], object]] = {
         "prefixes": lambda texts: tuple(NumberPrefix.parse(text) for text in texts),

@@ -21,12 +21,12 @@ from number_directory.errors import DirectoryError
 from number_directory.owning import Owner
 from number_directory.record import SignedRecord
 from number_directory.resolver import Belief, Judgement, OnePlace, Place, Routing, RoutingFailed
-from number_directory.statement import is_service_url
 from policies.terms import Purpose
 from policies.verdicts import Verdict
 from stir.errors import StirError
 from stir.jws import Chain
 from stir.telephone_number import TelephoneNumber
+from stir.web_url import is_base_url
 from transparency.transport import HttpTransport, Unreachable
 from trust_store import DirectoryRecord, TrustStore
 
@@ -93,7 +93,7 @@ class Asked:
 def place_at(url: str) -> Place:
     """Return the directory at a URL, with or without a slash at the end."""
     bare = url.rstrip("/")
-    if not is_service_url(bare):
+    if not is_base_url(bare):
         msg = f"{url} is no directory's URL: write it as https://rs.example"
         raise Failure(msg)
     return Place(bare)

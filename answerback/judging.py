@@ -20,7 +20,8 @@ from number_directory.errors import DirectoryError
 from number_directory.record import SignedRecord
 from policies.terms import Purpose
 from policies.verdicts import QUESTIONS, Finding, Outcome, Rule, Verdict
-from stir.certificate import load_certificate, read_pem_chain
+from stir.certificate import load_certificate
+from stir.certificate_chain import read_pem_chain
 from stir.errors import PassportError, StirError
 from stir.identity_header import IdentityHeader
 from stir.passport import SignedPassport

@@ -30,7 +30,7 @@ from policies.loading import load_toml
 from serving.initialising import quoted, staged
 from serving.key_files import KeyFiles
 from serving.settings import Keys
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from transparency.releases.errors import PublishingError
 from transparency.releases.files import changing, write_whole
 from transparency.releases.publishing import Clock, SigningDesk, keys_of

@@ -19,7 +19,7 @@ from acme_client import Store
 from acme_client.errors import AcmeClientError
 from acme_client.store import EnrolledCertificate, State
 from answerback.failure import Failure
-from stir.certificate import read_pem_chain
+from stir.certificate_chain import read_pem_chain
 from stir.errors import StirError
 from stir.telephone_number import TelephoneNumber
 from transparency.alarms import LogAtFault, one_line

@@ -24,7 +24,7 @@ from josepy.json_util import encode_b64jose
 
 from bench.acme_flow import FlowError, Json
 from bench.processes import Server, free_port, running
-from stir.certificate import number_request
+from stir.certificate_request import number_request
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
 

@@ -37,16 +37,16 @@ from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, s
 from number_directory.lookup import LookupRequest, OpenLookup, SignedLookup
 from number_directory.record import Medium, Record, sign_record
 from number_directory.statement import statement_body
-from stir.certificate import (
+from stir.certificate_building import (
     AuthorityFields,
     NumberCertificateFields,
-    ValidationMethod,
     authority_certificate,
     number_certificate,
     signature_hash,
-    write_pem_chain,
 )
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 
 NUMBERS = 4000
 CALLERS = 32

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bench.verdict import DAY, NOW, Callers, authority, number_at
 from policies.quorum import Quorum, Quorums
 from policies.terms import Terms
-from stir.certificate import LONGEST_CHAIN, signature_hash
+from stir.certificate_building import signature_hash
+from stir.certificate_chain import LONGEST_CHAIN
 from stir.jws import MOST_CHAINS, Chain
 from stir.tn_auth_list import OID, RangeEntry, TnAuthList
 from trust_store import Anchor, TrustStore, Verdict

@@ -24,16 +24,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.table import Row
 from policies.terms import Settings, Terms
-from stir.certificate import (
+from stir.certificate_building import (
     AuthorityFields,
     NumberCertificateFields,
-    ValidationMethod,
     authority_certificate,
     number_certificate,
     signature_hash,
 )
 from stir.passport import Passport, sign
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from transparency.checkpoint import Checkpoint
 from transparency.cosignature import Ed25519Cosigner
 from transparency.entry import SealedEntry, commitment, label, vrf_input

@@ -23,16 +23,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bench.processes import free_port, running
 from bench.table import Row
-from stir.certificate import (
+from stir.certificate_building import (
     AuthorityFields,
     NumberCertificateFields,
-    ValidationMethod,
     authority_certificate,
     precertificate,
     signature_hash,
-    write_pem_chain,
 )
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from transparency.client import LogClient
 from transparency.log_description import LogDescription
 from transparency.sct import issuer_key_hash, tbs_of

@@ -19,13 +19,9 @@ from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.storage import Storage
 from policies.issuance import Country
 from serving.initialising import filled, passphrase_settings, proxy_setting, quoted, staged
-from stir.certificate import (
-    AuthorityCertificate,
-    AuthorityFields,
-    authority_certificate,
-    signature_hash,
-    write_pem_chain,
-)
+from stir.certificate import AuthorityCertificate
+from stir.certificate_building import AuthorityFields, authority_certificate, signature_hash
+from stir.certificate_chain import write_pem_chain
 from stir.errors import CertificateProfileError
 from stir.telephone_number import NumberPrefix
 

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ca_server.errors import RefusalKind
-from stir.certificate import ValidationMethod
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 
 
 class Status(StrEnum):

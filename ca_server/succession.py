@@ -18,13 +18,9 @@ from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.signing.key_store import KeyStore
 from ca_server.signing.loading import open_key_store, read_authorities
 from serving.key_files import passphrase_of
-from stir.certificate import (
-    AuthorityCertificate,
-    AuthorityFields,
-    authority_certificate,
-    signature_hash,
-    write_pem_chain,
-)
+from stir.certificate import AuthorityCertificate
+from stir.certificate_building import AuthorityFields, authority_certificate, signature_hash
+from stir.certificate_chain import write_pem_chain
 from stir.errors import CertificateProfileError
 from stir.telephone_number import NumberPrefix
 

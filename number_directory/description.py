@@ -15,7 +15,8 @@ import msgspec
 from number_directory.errors import DescriptionError
 from number_directory.lookup import MOST_NUMBERS
 from number_directory.record import MOST_APPS
-from number_directory.statement import FRESH_SECONDS, is_service_url
+from number_directory.statement import FRESH_SECONDS
+from stir.web_url import is_base_url
 from transparency.errors import NoteError
 from transparency.signed_note import Ed25519Verifier
 
@@ -77,7 +78,7 @@ class DirectoryDescription:
             if not text.isprintable() or text != text.strip() or not 0 < len(text) <= _LONGEST_NAME:
                 msg = f"a directory's name and its operator's have 1 to {_LONGEST_NAME} printable characters"
                 raise DescriptionError(msg)
-        if not is_service_url(self.url):
+        if not is_base_url(self.url):
             msg = "a directory's URL is http or https, without a query, a fragment or a slash at the end"
             raise DescriptionError(msg)
         if self.hidden_key is not None and len(self.hidden_key) != _HIDDEN_KEY_SIZE:

@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from number_directory.errors import AnswerError, StatementError
 from stir import jws
-from stir.certificate import WEB_URL
 from stir.errors import TelephoneNumberError
 from stir.jws import LATEST_TIME, Chain, CompactJws, JwsKind
 from stir.telephone_number import TelephoneNumber
+from stir.web_url import is_base_url
 
 FRESH_SECONDS: Final = 60
 """How far the `iat` of a lookup or of an owner's question may be from the directory's clock, before or behind."""
@@ -212,13 +212,8 @@ def require_request_id(kind: JwsKind, request_id: str) -> None:
 
 def require_service_url(kind: JwsKind, name: str, url: str) -> None:
     """Refuse what is not the URL of a resolution service."""
-    if not is_service_url(url):
+    if not is_base_url(url):
         refuse(kind, f"{name} is the URL of a directory: http or https, no query, no fragment, no slash at the end")
-
-
-def is_service_url(url: str) -> bool:
-    """Tell whether a text can be the URL of a resolution service, such as `https://rs.example`."""
-    return WEB_URL.fullmatch(url) is not None and not url.endswith("/") and "?" not in url and "#" not in url
 
 
 def read_number(kind: JwsKind, name: str, text: str) -> TelephoneNumber:

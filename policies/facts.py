@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from policies.terms import KeyType, Purpose, Terms
-from stir.certificate import ValidationMethod
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 
 
 class RevocationState(StrEnum):

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from policies.errors import PolicyError
-from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix, TelephoneNumber
+from stir.validation_method import ValidationMethod
 
 
 class Purpose(StrEnum):

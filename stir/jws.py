@@ -33,7 +33,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import LONGEST_CHAIN, load_certificate
+from stir.certificate import load_certificate
+from stir.certificate_chain import LONGEST_CHAIN
 from stir.errors import JwsError
 
 ALGORITHM = "ES256"

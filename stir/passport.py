@@ -26,11 +26,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stir import jws
-from stir.certificate import WEB_URL
 from stir.errors import PassportError, TelephoneNumberError
 from stir.jws import ALGORITHM as ALGORITHM  # noqa: PLC0414  # the one `alg` of this profile, too (RFC 8225 §4.2)
 from stir.jws import LATEST_TIME, Chain, CompactJws, JwsKind
 from stir.telephone_number import TelephoneNumber
+from stir.web_url import is_web_url
 
 MESSAGE = "msg"
 """The `ppt` of a message (RFC 9475 §3.1)."""
@@ -216,7 +216,7 @@ def _require_message_integrity(ppt: str | None, value: str | None) -> None:
 
 
 def _read_certificate_url(value: object) -> str:
-    if not isinstance(value, str) or not WEB_URL.fullmatch(value):
+    if not is_web_url(value):
         msg = "the PASSporT's x5u is an http or https URL in ASCII"
         raise PassportError(msg)
     return value

@@ -19,8 +19,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from stir.certificate import WEB_URL
 from stir.telephone_number import TelephoneNumber
+from stir.web_url import is_base_url
 from transparency.entry import SealedEntry
 from transparency.errors import LogDescriptionError, NoteError, SctError, VrfError
 from transparency.sct import SignedCertificateTimestamp, log_id_of, sealed_entry
@@ -135,7 +135,7 @@ class LogDescription:
                 msg = f"a log's name and its operator's have 1 to {_LONGEST_NAME} printable characters"
                 raise LogDescriptionError(msg)
         for url in (self.submission_url, self.monitoring_url):
-            if not WEB_URL.fullmatch(url) or url.endswith("/") or "?" in url or "#" in url:
+            if not is_base_url(url):
                 msg = "a log's URLs are http or https, without a query, a fragment or a slash at the end"
                 raise LogDescriptionError(msg)
         self._require_distinct_shards()

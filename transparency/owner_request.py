@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import LONGEST_CHAIN
+from stir.certificate_chain import LONGEST_CHAIN
 from transparency.errors import TransparencyError
 
 TYPE: Final = "tn-log+jwt"

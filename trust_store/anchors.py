@@ -14,8 +14,9 @@ from cryptography.x509.verification import Store
 
 from policies.facts import CertificateFacts
 from policies.terms import KeyType, Terms
-from stir.certificate import AuthorityCertificate, ValidationMethod
+from stir.certificate import AuthorityCertificate
 from stir.errors import CertificateProfileError
+from stir.validation_method import ValidationMethod
 from trust_store.errors import AnchorError
 from trust_store.fingerprints import all_fingerprints, sha256_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from policies.terms import Terms
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from trust_store import loading, trust_file
 from trust_store.anchors import Anchor
 from trust_store.entries import (

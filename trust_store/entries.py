@@ -10,7 +10,7 @@ import msgspec
 
 from policies.terms import KeyType, Purpose, RevocationMode
 from policies.transitions import TransitionKind
-from stir.certificate import ValidationMethod
+from stir.validation_method import ValidationMethod
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 

@@ -16,7 +16,7 @@ from policies.precedence import Effective, Layer, LayerKind, Offer, effective
 from policies.quorum import Quorums
 from policies.terms import Deny, Settings, Terms
 from policies.transitions import Transition, Transitions
-from stir.certificate import read_pem_chain
+from stir.certificate_chain import read_pem_chain
 from stir.errors import StirError
 from transparency.cosignature import CosignatureVerifier
 from trust_store import trust_file

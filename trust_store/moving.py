@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 
 from policies.terms import Settings
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from trust_store import loading, trust_file
 from trust_store.editing import written_constraints
 from trust_store.entries import Name, TrustFileContent

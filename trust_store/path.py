@@ -23,8 +23,10 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 
 from policies.facts import CertificateFacts, PathFacts
 from stir import tn_auth_list
-from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertificate, ValidationMethod
+from stir.certificate import AuthorityCertificate, NumberCertificate
+from stir.certificate_chain import LONGEST_CHAIN
 from stir.errors import CertificateProfileError
+from stir.validation_method import ValidationMethod
 from trust_store.anchors import Anchor, authority_facts, key_identifier_of, methods_left_by
 from trust_store.fingerprints import all_fingerprints
 from trust_store.logs import KnownLogs, Logging

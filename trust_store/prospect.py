@@ -17,9 +17,9 @@ from policies import belief, verdicts
 from policies.facts import CertificateFacts, LoggingFacts, PathFacts, TimestampFacts, Use
 from policies.quorum import Opinion, Quorum
 from policies.verdicts import Finding, Outcome, Rule
-from stir.certificate import ValidationMethod
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 from trust_store.anchors import Anchor, authority_facts
 from trust_store.store import Explanation, TrustStore
 

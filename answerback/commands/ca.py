@@ -403,7 +403,7 @@ def export_anchor(path: Path, output: Path | None, as_json: bool) -> None:
     """
     from answerback.settings import load_authority
     from ca_server import checkup
-    from stir.certificate import write_pem_chain
+    from stir.certificate_chain import write_pem_chain
 
     with _failing():
         found = checkup.anchor(load_authority(path))

@@ -129,7 +129,7 @@ def revoke(
     from acme_client import Applicant, Connection, Store
     from acme_client.revoke import HolderRevocation, Reason
     from answerback.enrolling import AskTerms, Steps, code_source, failing
-    from stir.certificate import read_pem_chain
+    from stir.certificate_chain import read_pem_chain
 
     steps = Steps(silent=as_json)
     try:

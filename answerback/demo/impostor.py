@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ca_server.loading import load_config
 from ca_server.signing.loading import open_key_store
 from number_directory.record import SignedRecord, latest_expiry, sign_record
-from stir.certificate import (
-    AuthorityCertificate,
+from stir.certificate import AuthorityCertificate
+from stir.certificate_building import (
     AuthorityFields,
     NumberCertificateFields,
-    ValidationMethod,
     authority_certificate,
     number_certificate,
 )
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 
 
 def with_another_time(token: str, at: datetime) -> str:

@@ -27,7 +27,7 @@ from ca_server.issuing.authority import (
 from ca_server.issuing.timestamping import timestamped
 from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
 from ca_server.storage import IssuedCertificate
-from stir.certificate import NumberRequest
+from stir.certificate_request import NumberRequest
 from stir.errors import CertificateProfileError
 
 SIGNING_TIME = timedelta(seconds=30)

@@ -17,7 +17,9 @@ from ca_server.issuing.authority import CertificateAuthority, not_found
 from ca_server.orders import Account, Certificate, Problem, RevocationList
 from ca_server.signing.issuer import Issuer
 from ca_server.storage import NewList
-from stir.certificate import NumberCertificate, NumberRequest, load_certificate, read_pem_chain
+from stir.certificate import NumberCertificate, load_certificate
+from stir.certificate_chain import read_pem_chain
+from stir.certificate_request import NumberRequest
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList

@@ -18,7 +18,7 @@ from ca_server.logs.known_log import KnownLog, Lie, LieKind, Precertified, Times
 from ca_server.orders import Issuance, Order
 from ca_server.signing.issuer import logged_digest
 from ca_server.storage import Evidence, KeptTimestamp
-from stir.certificate import NumberRequest
+from stir.certificate_request import NumberRequest
 from transparency.sct import SignedCertificateTimestamp, encode_sct_list, tbs_of
 
 

@@ -23,14 +23,9 @@ from ca_server.signing.lint import (
     require_within,
 )
 from ca_server.signing.revocation_list import RevocationListFields, revocation_list
-from stir.certificate import (
-    AuthorityCertificate,
-    NumberCertificateFields,
-    number_certificate,
-    precertificate,
-    signature_hash,
-    write_pem_chain,
-)
+from stir.certificate import AuthorityCertificate
+from stir.certificate_building import NumberCertificateFields, number_certificate, precertificate, signature_hash
+from stir.certificate_chain import write_pem_chain
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 from transparency.sct import issuer_key_hash, tbs_of

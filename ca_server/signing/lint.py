@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca_server.errors import LintError
 from ca_server.signing.revocation_list import REASONS, RevocationListFields, distribution_point
-from stir.certificate import NumberCertificate, NumberCertificateFields
+from stir.certificate import NumberCertificate
+from stir.certificate_building import NumberCertificateFields
 from stir.errors import CertificateProfileError
 
 

@@ -17,7 +17,8 @@ from ca_server.signing.issuer import Issuer
 from ca_server.signing.key_store import KeyStore
 from serving.key_files import passphrase_of
 from serving.loading import import_named
-from stir.certificate import AuthorityCertificate, read_pem_chain
+from stir.certificate import AuthorityCertificate
+from stir.certificate_chain import read_pem_chain
 from stir.errors import CertificateProfileError
 
 KeyStoreFactory = Callable[[Mapping[str, Any], Path], KeyStore]

@@ -11,8 +11,8 @@ from ca_server.errors import RefusalKind
 from ca_server.orders import Authorization, Challenge, ChallengeType, Delivery, Problem, SmsMessage
 from serving.database import Database, Row
 from serving.times import from_column, to_column
-from stir.certificate import ValidationMethod
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 
 AUTHORIZATION_COLUMNS = "a.id, a.account_id, a.numbers, a.created_at, a.expires_at, a.deactivated_at, a.revoked_at"
 AUTHORIZATION_WIDTH = 7

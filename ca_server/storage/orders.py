@@ -17,7 +17,7 @@ from ca_server.storage.authorizations import (
 )
 from serving.database import Database, Row
 from serving.times import from_column, to_column
-from stir.certificate import ValidationMethod
+from stir.validation_method import ValidationMethod
 
 SERIAL_BYTES = 20
 """A serial has at most 20 octets (RFC 5280 §4.1.2.2); all have this length in the database, so that they sort."""

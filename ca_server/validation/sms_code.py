@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ca_server.orders import ChallengeType
 from ca_server.validation.validator import RandomBytes
 from policies.issuance import IssuancePolicy
-from stir.certificate import ValidationMethod
+from stir.validation_method import ValidationMethod
 
 _DRAW_BYTES = 8
 

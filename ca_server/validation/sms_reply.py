@@ -8,7 +8,7 @@ from ca_server.orders import ChallengeType
 from ca_server.validation.validator import RandomBytes
 from policies.issuance import IssuancePolicy
 from stir import key_authorization
-from stir.certificate import ValidationMethod
+from stir.validation_method import ValidationMethod
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ca_server.orders import ChallengeType
 from policies.issuance import IssuancePolicy
-from stir.certificate import ValidationMethod
+from stir.validation_method import ValidationMethod
 
 RandomBytes = Callable[[int], bytes]
 """Returns that many random bytes, fit for secrets."""

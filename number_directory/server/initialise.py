@@ -19,7 +19,8 @@ from number_directory.server.storage import Storage
 from policies.terms import Terms
 from serving.initialising import filled, passphrase_settings, proxy_setting, quoted, staged, write_synced
 from serving.key_files import KeyFiles
-from stir.certificate import AuthorityCertificate, read_pem_chain
+from stir.certificate import AuthorityCertificate
+from stir.certificate_chain import read_pem_chain
 from stir.errors import CertificateProfileError
 from transparency.signed_note import Ed25519Signer
 from trust_store import Anchor, TrustHome, TrustStoreError

@@ -9,11 +9,11 @@ import msgspec
 
 from number_directory.server.config import DirectoryConfig
 from number_directory.server.errors import ConfigurationError
-from number_directory.statement import is_service_url
 from policies.errors import PolicyFileError
 from policies.loading import load_toml
 from serving.loading import check_database, check_keys, check_transport, fail, load
 from serving.settings import is_loopback, resolved_database
+from stir.web_url import is_base_url
 from trust_store import TrustStore, TrustStoreError
 
 
@@ -66,7 +66,7 @@ def _resolve(config: DirectoryConfig, folder: Path) -> DirectoryConfig:
 def _check_url(config: DirectoryConfig) -> None:
     """Hold the URL to one spelling, because it is the audience of what is signed for the directory."""
     authority, _, _ = config.url.partition("://")[2].partition("/")
-    if not is_service_url(config.url) or authority != authority.lower() or "@" in authority:
+    if not is_base_url(config.url) or authority != authority.lower() or "@" in authority:
         fail("url", "write it in lower case and without a slash at the end, such as https://directory.example")
     if config.url.startswith("http:") and not is_loopback(authority.rpartition(":")[0].strip("[]") or authority):
         fail("url", f"http is for a host on this machine only; write https://{config.url.partition('://')[2]}")

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import authority_certificate, number_certificate
+from stir.certificate_building import authority_certificate, number_certificate
 from stir.telephone_number import NumberPrefix
 from tests.vectors.make_stir_vectors import (
     ISSUING,

@@ -11,14 +11,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import (
-    ValidationMethod,
-    authority_certificate,
-    number_certificate,
-    number_request,
-    write_pem_chain,
-)
+from stir.certificate_building import authority_certificate, number_certificate
+from stir.certificate_chain import write_pem_chain
+from stir.certificate_request import number_request
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 from tests.peers import require
 from tests.vectors.make_stir_vectors import (
     ISSUING_FIELDS,

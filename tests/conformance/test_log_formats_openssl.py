@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from stir.certificate import number_certificate, write_pem_chain
+from stir.certificate_building import number_certificate
+from stir.certificate_chain import write_pem_chain
 from tests.peers import require
 from tests.vectors.make_stir_vectors import ISSUING, ISSUING_KEY, LEAF, NUMBER_FIELDS, NUMBER_KEY, ROOT, key, signed
 from tests.vectors.make_transparency_vectors import CERTIFICATE, NOW_MS, SCT, SCT_KEY

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from stir.errors import PassportError
 from stir.identity_header import IdentityHeader
 from stir.passport import Passport, SignedPassport, sign

@@ -12,7 +12,8 @@ from cryptography.x509.oid import ExtensionOID
 
 from ca_server.errors import KeyStoreError, LintError
 from ca_server.signing.issuer import Issuer
-from stir.certificate import NumberCertificate, read_pem_chain
+from stir.certificate import NumberCertificate
+from stir.certificate_chain import read_pem_chain
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import TnAuthList
 from tests.fakes.acme_requests import AcmeRequests, base64url, flattened

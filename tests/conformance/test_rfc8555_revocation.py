@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import NumberCertificate, read_pem_chain
+from stir.certificate import NumberCertificate
+from stir.certificate_chain import read_pem_chain
 from tests.fakes.acme_requests import AcmeRequests, base64url, p256_key
 from tests.fakes.authority import make_authority_certificate
 from tests.fakes.problems import assert_problem

@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ca_server.orders import Issuance
 from ca_server.signing.issuer import Issuer
-from stir.certificate import AuthorityFields, ValidationMethod, authority_certificate, signature_hash
+from stir.certificate_building import AuthorityFields, authority_certificate, signature_hash
 from stir.telephone_number import NumberPrefix
+from stir.validation_method import ValidationMethod
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 """A moment at which everything made here is valid."""

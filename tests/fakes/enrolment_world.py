@@ -30,7 +30,7 @@ from ca_server.sms.gateway import DeliveryReceipt
 from ca_server.storage import Storage
 from ca_server.web import build_web
 from policies.issuance import IssuancePolicy
-from stir.certificate import AuthorityFields, authority_certificate, signature_hash
+from stir.certificate_building import AuthorityFields, authority_certificate, signature_hash
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.patient_clock import PatientClock
 from tests.fakes.wsgi_adapter import WsgiAdapter

@@ -22,7 +22,8 @@ from ca_server.signing.issuer import Issuer
 from ca_server.sms.routing import Routes
 from ca_server.storage import Storage
 from policies.issuance import IssuancePolicy
-from stir.certificate import number_request, read_pem_chain
+from stir.certificate_chain import read_pem_chain
+from stir.certificate_request import number_request
 from stir.key_authorization import digest
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from tests.fakes.sealed_log import SealedLog
 from tests.fakes.small_pki import Authority
 from trust_store.fingerprints import sha256_of

@@ -16,16 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import (
-    NumberCertificate,
-    NumberCertificateFields,
-    ValidationMethod,
-    load_certificate,
-    number_certificate,
-    precertificate,
-    signature_hash,
-)
+from stir.certificate import NumberCertificate, load_certificate
+from stir.certificate_building import NumberCertificateFields, number_certificate, precertificate, signature_hash
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.index_files import built
 from tests.fakes.small_pki import CRL_URL, NOW, Authority, Held, key
 from transparency import entry

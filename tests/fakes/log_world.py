@@ -19,17 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from policies.facts import RevocationFacts, RevocationState
-from stir.certificate import (
+from stir.certificate_building import (
     AuthorityFields,
     NumberCertificateFields,
-    ValidationMethod,
     authority_certificate,
     number_certificate,
     precertificate,
     signature_hash,
-    write_pem_chain,
 )
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import NumberPrefix, TelephoneNumber
+from stir.validation_method import ValidationMethod
 from transparency.checkpoint import Checkpoint
 from transparency.owner_request import Action, OwnerRequest
 from transparency.sct import issuer_key_hash

@@ -16,10 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stir.certificate import (
+from stir.certificate_building import (
     AuthorityFields,
     NumberCertificateFields,
-    ValidationMethod,
     authority_certificate,
     number_certificate,
     signature_hash,
@@ -27,6 +26,7 @@ from stir.certificate import (
 from stir.telephone_number import NumberPrefix
 from stir.tn_auth_list import OID as TN_AUTH_LIST
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 from tests.fakes.small_pki import CALLER, STRANGER, Authority, key, reissued
 
 BEGIN, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2120, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from cryptography import x509
 
 from number_directory.description import DirectoryDescription
 from number_directory.statement import statement_body
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.running_log import unused_port
 from tests.fakes.small_pki import Authority, Held, root

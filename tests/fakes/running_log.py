@@ -18,15 +18,10 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import (
-    NumberCertificateFields,
-    ValidationMethod,
-    number_certificate,
-    precertificate,
-    signature_hash,
-    write_pem_chain,
-)
+from stir.certificate_building import NumberCertificateFields, number_certificate, precertificate, signature_hash
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.index_files import built
 from tests.fakes.small_pki import Authority, key
 from transparency.client import LogClient

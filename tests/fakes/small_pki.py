@@ -1,7 +1,7 @@
 """Authorities and numbers in memory, with keys and all: what a trust store is shown in the tests.
 
-Certificates are made by `stir.certificate`. `reissued` makes another from one, with something wrong in it, signed all
-the same: what a careless or hostile authority would issue.
+Certificates are made by `stir.certificate_building`. `reissued` makes another from one, with something wrong in it,
+signed all the same: what a careless or hostile authority would issue.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from policies.terms import Purpose, Terms
-from stir.certificate import (
+from stir.certificate_building import (
     AuthorityFields,
     NumberCertificateFields,
-    ValidationMethod,
     authority_certificate,
     number_certificate,
     signature_hash,
 )
 from stir.passport import MESSAGE, Passport, message_integrity, sign
 from stir.telephone_number import NumberPrefix, TelephoneNumber
+from stir.validation_method import ValidationMethod
 from trust_store import Anchor, Call
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)

@@ -17,7 +17,7 @@ from ca_server.loading import load_config
 from ca_server.signing.key_store import KeyStore
 from ca_server.signing.loading import open_issuer, open_key_store
 from policies.issuance import IssuancePolicy
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.authority import NOW, make_authority_certificate, make_issuance
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from stir.certificate import NumberCertificate, read_pem_chain
+from stir.certificate import NumberCertificate
+from stir.certificate_chain import read_pem_chain
 from tests.fakes.running_authority import (
     ANSWERBACK,
     PATIENCE,

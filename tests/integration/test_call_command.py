@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from acme_client.addresses import AuthorityAddress
 from acme_client.store import Store
 from answerback.cli import front_door
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from stir.identity_header import IdentityHeader
 from stir.passport import SignedPassport, message_integrity
 from tests.fakes import small_pki

@@ -22,14 +22,10 @@ from click.testing import CliRunner
 from cryptography import x509
 
 from answerback.commands.log import log
-from stir.certificate import (
-    NumberCertificateFields,
-    ValidationMethod,
-    precertificate,
-    signature_hash,
-    write_pem_chain,
-)
+from stir.certificate_building import NumberCertificateFields, precertificate, signature_hash
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.log_world import Authority, key
 from transparency.log_description import LogDescription
 from transparency.sct import SctExtensions, SignedCertificateTimestamp, issuer_key_hash, tbs_of

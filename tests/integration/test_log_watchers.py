@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from acme_client import AuthorityAddress, Store
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from tests.fakes.index_files import built
 from tests.fakes.running_log import PATIENCE, RunningLog, RunningWitness, run, running_log, running_witness
 from tests.fakes.small_pki import CALLER, STRANGER, Authority, key, root

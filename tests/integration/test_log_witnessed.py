@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from acme_client import AuthorityAddress, Store
 from answerback.cli import front_door
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from tests.fakes.running_log import PATIENCE, RunningLog, RunningWitness, run, witnessed_log
 from tests.fakes.small_pki import CALLER, STRANGER, Authority, key, root
 from transparency.signed_note import Note

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from answerback.cli import front_door
 from answerback.constraints import KEYS
 from number_directory.record import Medium, Record, sign_record
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from stir.passport import Passport, sign
 from stir.tn_auth_list import OID, RangeEntry, TnAuthList
 from tests.fakes import small_pki

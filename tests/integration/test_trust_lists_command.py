@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from answerback.cli import front_door
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from tests.fakes import small_pki
 from tests.fakes.list_world import Mirror, serving
 from tests.fakes.sealed_log import SealedLog

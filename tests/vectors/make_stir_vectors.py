@@ -27,26 +27,23 @@ from cryptography.x509.oid import AuthorityInformationAccessOID as AccessMethod
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from stir import key_authorization, passport
-from stir.certificate import (
-    AuthorityCertificate,
+from stir.certificate import AuthorityCertificate, NumberCertificate, load_certificate
+from stir.certificate_building import (
     AuthorityFields,
-    NumberCertificate,
     NumberCertificateFields,
-    NumberRequest,
-    ValidationMethod,
     authority_certificate,
-    load_certificate,
     number_certificate,
-    number_request,
     precertificate,
     signature_hash,
 )
+from stir.certificate_request import NumberRequest, number_request
 from stir.errors import StirError
 from stir.identity_header import IdentityHeader
 from stir.passport import Passport, SignedPassport
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import OID as TN_AUTH_LIST
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 
 FOLDER = Path(__file__).parent / "stir"
 Json = dict[str, Any]

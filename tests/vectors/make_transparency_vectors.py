@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from stir.certificate import NumberCertificate, load_certificate, number_certificate, precertificate
+from stir.certificate import NumberCertificate, load_certificate
+from stir.certificate_building import number_certificate, precertificate
 from stir.telephone_number import TelephoneNumber
 from tests.fakes import plain_tree
 from tests.fakes.index_files import built

@@ -18,7 +18,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import LONGEST_CHAIN, AuthorityCertificate, NumberCertificate, load_certificate
+from stir.certificate import AuthorityCertificate, NumberCertificate, load_certificate
+from stir.certificate_chain import LONGEST_CHAIN
 from stir.errors import CertificateProfileError
 from stir.telephone_number import TelephoneNumber
 from transparency.errors import SctError

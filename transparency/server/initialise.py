@@ -16,7 +16,8 @@ from serving.initialising import (
     staged,
     write_synced,
 )
-from stir.certificate import AuthorityCertificate, read_pem_chain, write_pem_chain
+from stir.certificate import AuthorityCertificate
+from stir.certificate_chain import read_pem_chain, write_pem_chain
 from stir.errors import CertificateProfileError
 from transparency.errors import LogDescriptionError
 from transparency.log_description import LogDescription

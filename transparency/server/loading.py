@@ -15,7 +15,8 @@ from policies.errors import PolicyFileError
 from policies.loading import load_toml
 from serving.loading import check_database, check_keys, check_transport, fail, load
 from serving.settings import is_loopback, resolved_database
-from stir.certificate import AuthorityCertificate, read_pem_chain
+from stir.certificate import AuthorityCertificate
+from stir.certificate_chain import read_pem_chain
 from stir.errors import CertificateProfileError
 from transparency.cosignature import CosignatureVerifier, parse_cosignature_key
 from transparency.errors import NoteError

@@ -17,7 +17,7 @@ from policies.errors import PolicyFileError
 from policies.loading import parse_toml, toml_text
 from policies.precedence import Layer, LayerKind
 from policies.terms import Terms
-from stir.certificate import read_pem_chain
+from stir.certificate_chain import read_pem_chain
 from stir.errors import StirError
 from trust_store import trust_file
 from trust_store.anchors import Anchor

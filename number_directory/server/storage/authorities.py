@@ -9,7 +9,7 @@ from hashlib import sha256
 from cryptography import x509
 
 from serving.database import Database
-from stir.certificate import read_pem_chain, write_pem_chain
+from stir.certificate_chain import read_pem_chain, write_pem_chain
 
 _MOST_AUTHORITIES = 4096
 _MOST_URLS = 1024

@@ -10,14 +10,10 @@ from acme_client.chain import read_ordered_chain
 from acme_client.errors import NotAsOrdered
 from acme_client.keys import new_key
 from ca_server.signing.issuer import Issuer
-from stir.certificate import (
-    NumberCertificateFields,
-    ValidationMethod,
-    number_certificate,
-    signature_hash,
-    write_pem_chain,
-)
+from stir.certificate_building import NumberCertificateFields, number_certificate, signature_hash
+from stir.certificate_chain import write_pem_chain
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.authority import NOW, make_authority_certificate, make_issuance, make_issuer
 
 

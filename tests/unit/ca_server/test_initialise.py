@@ -18,7 +18,8 @@ from ca_server.loading import load_config
 from ca_server.signing.file_key_store import FileKeyStore
 from ca_server.signing.loading import open_issuer
 from serving.errors import ServingError
-from stir.certificate import AuthorityCertificate, read_pem_chain
+from stir.certificate import AuthorityCertificate
+from stir.certificate_chain import read_pem_chain
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from tests.fakes.authority import NOW
 

@@ -12,9 +12,9 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.orders import Authorization, Challenge, ChallengeType, Delivery, Order, Status
 from ca_server.storage import Storage
 from policies.issuance import Cap, IssuancePolicy, SmsCaps
-from stir.certificate import ValidationMethod
 from stir.key_authorization import digest
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.issuing_authority import (
     ADDRESS,
     NUMBER,

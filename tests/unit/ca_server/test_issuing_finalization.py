@@ -19,7 +19,8 @@ from ca_server.orders import ChallengeType, Order, Status
 from ca_server.signing.issuer import Issuer
 from ca_server.storage import Storage
 from policies.issuance import IssuancePolicy
-from stir.certificate import NumberCertificate, ValidationMethod
+from stir.certificate import NumberCertificate
+from stir.validation_method import ValidationMethod
 from tests.fakes.authority import NOW, make_issuer
 from tests.fakes.issuing_authority import (
     ADDRESS,

@@ -20,7 +20,8 @@ from ca_server.orders import Certificate, RevocationList
 from ca_server.signing.issuer import Issuer
 from ca_server.storage import Storage
 from policies.issuance import IssuancePolicy
-from stir.certificate import NumberCertificateFields, ValidationMethod, precertificate
+from stir.certificate_building import NumberCertificateFields, precertificate
+from stir.validation_method import ValidationMethod
 from tests.fakes.authority import make_issuer
 from tests.fakes.issuing_authority import NUMBER, OTHER_NUMBER, Client, IssuingAuthority, new_key
 

@@ -18,9 +18,9 @@ from ca_server.orders import (
     SmsMessage,
     Status,
 )
-from stir.certificate import ValidationMethod
 from stir.telephone_number import TelephoneNumber
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 from tests.fakes.authority import NOW, make_issuance
 
 NUMBERS = TnAuthList.for_number(TelephoneNumber("12025550123"))

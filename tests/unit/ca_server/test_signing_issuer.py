@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ca_server.errors import KeyStoreError, LintError
 from ca_server.orders import Revocation
 from ca_server.signing.issuer import Issuer, logged_digest
-from stir.certificate import NumberCertificate, ValidationMethod, read_pem_chain
+from stir.certificate import NumberCertificate
+from stir.certificate_chain import read_pem_chain
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.authority import NOW, make_authority_certificate, make_issuance, make_issuer
 from transparency.sct import tbs_of
 

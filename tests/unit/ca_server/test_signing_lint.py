@@ -13,8 +13,9 @@ from ca_server.orders import Revocation
 from ca_server.signing.issuer import Issuer
 from ca_server.signing.lint import lint_number_certificate, lint_precertificate, lint_revocation_list
 from ca_server.signing.revocation_list import RevocationListFields, revocation_list
-from stir.certificate import NumberCertificateFields, ValidationMethod, number_certificate, precertificate
+from stir.certificate_building import NumberCertificateFields, number_certificate, precertificate
 from stir.telephone_number import TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.authority import NOW, make_issuer
 
 KEY = ec.generate_private_key(ec.SECP256R1())

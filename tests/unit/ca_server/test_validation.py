@@ -14,7 +14,7 @@ from ca_server.validation.message import check_message, message_texts
 from ca_server.validation.sms_code import SmsCode, decimal_code
 from ca_server.validation.sms_reply import SmsReply
 from policies.issuance import IssuancePolicy
-from stir.certificate import ValidationMethod
+from stir.validation_method import ValidationMethod
 
 POLICY = IssuancePolicy()
 TOKEN = "AbCdEfGhIjKlMnOpQrStUv"

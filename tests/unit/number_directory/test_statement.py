@@ -15,7 +15,6 @@ from number_directory.statement import (
     SignedStatement,
     Succession,
     decode_answer,
-    is_service_url,
     read_statement_body,
     statement_body,
     supersedes,
@@ -148,23 +147,6 @@ def test_the_first_statement_counts() -> None:
 def test_the_same_statement_may_come_under_another_chain() -> None:
     """What is stated counts, not which authority vouches for the key."""
     assert supersedes(published(), published(by=SECOND)) is Succession.SAME
-
-
-@pytest.mark.parametrize(
-    ("url", "is_one"),
-    [
-        (URL, True),
-        ("http://127.0.0.1:8080/rs", True),
-        ("https://rs.example/", False),
-        ("https://rs.example?a", False),
-        ("https://rs.example#a", False),
-        ("rs.example", False),
-        ("https://rs example", False),
-    ],
-)
-def test_a_directory_is_named_by_its_url(url: str, is_one: bool) -> None:
-    """One place has one name."""
-    assert is_service_url(url) is is_one
 
 
 def test_a_statement_travels_in_json() -> None:

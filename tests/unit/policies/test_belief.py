@@ -23,10 +23,10 @@ from policies.facts import (
 )
 from policies.terms import Deny, KeyType, Purpose, RevocationMode, Settings, Terms
 from policies.verdicts import QUESTIONS, Finding, Outcome, Rule, Verdict
-from stir.certificate import ValidationMethod
 from stir.passport import Passport, message_integrity
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 CALLER = TelephoneNumber.parse("+12025550123")

@@ -15,9 +15,9 @@ from policies.quorum import Group, Quorum
 from policies.terms import Deny, KeyType, Purpose, Settings, Terms
 from policies.transitions import Transition, TransitionKind
 from policies.verdicts import Outcome
-from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 from stir.tn_auth_list import TnAuthList
+from stir.validation_method import ValidationMethod
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 CALLER = TelephoneNumber.parse("+12025550123")

@@ -42,3 +42,12 @@ _messages = st.builds(
     dest_uris=_uris,
 )
 passports = _calls | _messages
+
+
+@st.composite
+def damaged(draw: st.DrawFn, der: bytes) -> bytes:
+    """Draw the bytes with one to three of them changed, or cut off."""
+    changed = bytearray(der)
+    for _ in range(draw(st.integers(1, 3))):
+        changed[draw(st.integers(0, len(der) - 1))] = draw(st.integers(0, 255))
+    return bytes(changed[: draw(st.integers(len(der) - 3, len(der)))])

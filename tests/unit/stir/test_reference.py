@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stir.certificate import OID_ARC, ValidationMethod
+from stir.certificate_profile import OID_ARC
+from stir.validation_method import ValidationMethod
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "certificate-profile.md"
 

@@ -7,14 +7,10 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stir.certificate import (
-    LARGEST_CERTIFICATE,
-    LONGEST_CHAIN,
-    NumberCertificate,
-    NumberRequest,
-    load_certificate,
-    read_pem_chain,
-)
+from stir.certificate import NumberCertificate, load_certificate
+from stir.certificate_chain import LONGEST_CHAIN, read_pem_chain
+from stir.certificate_profile import LARGEST_CERTIFICATE
+from stir.certificate_request import NumberRequest
 from stir.errors import StirError
 from stir.identity_header import LARGEST_HEADER, IdentityHeader
 from stir.key_authorization import digest_matches, key_authorization

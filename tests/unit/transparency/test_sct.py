@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stir.certificate import NumberCertificate, load_certificate, number_certificate
+from stir.certificate import NumberCertificate, load_certificate
+from stir.certificate_building import number_certificate
 from tests.unit.transparency.strategies import sct_extensions, scts
 from tests.vectors.make_stir_vectors import (
     ISSUING,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography import x509
 
-from stir.certificate import ValidationMethod
+from stir.validation_method import ValidationMethod
 from tests.fakes import small_pki
 from tests.fakes.small_pki import CALLER, NOW, STRANGER, Authority, Held, reissued
 from trust_store import Outcome, Rule, TrustStore, Verdict

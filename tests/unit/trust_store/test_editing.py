@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from policies.terms import KeyType, Purpose
 from policies.transitions import TransitionKind
-from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix
+from stir.validation_method import ValidationMethod
 from tests.fakes import small_pki
 from tests.fakes.sealed_log import SHARD_LENGTH, SealedLog, witness
 from tests.fakes.small_pki import NOW, Authority

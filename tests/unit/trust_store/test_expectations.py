@@ -12,8 +12,8 @@ from policies.quorum import Group, Quorum, Quorums
 from policies.terms import Deny, Purpose, Settings
 from policies.transitions import Transition, TransitionKind, Transitions
 from policies.verdicts import Outcome, Rule
-from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix
+from stir.validation_method import ValidationMethod
 from tests.fakes import small_pki
 from tests.fakes.sealed_log import SealedLog, known
 from tests.fakes.small_pki import CALLER, NOW, STRANGER, Authority, reissued

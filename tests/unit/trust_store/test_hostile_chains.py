@@ -8,7 +8,7 @@ from cryptography import x509
 from bench.choice import HOSTILE_TARGET_MIB, peak_mib
 from bench.hostile import Hostile, hostile_chains
 from policies.verdicts import Outcome, Rule
-from stir.certificate import LONGEST_CHAIN
+from stir.certificate_chain import LONGEST_CHAIN
 from tests.fakes import small_pki
 from tests.fakes.small_pki import CALLED
 from trust_store import Call, path

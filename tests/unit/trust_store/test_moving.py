@@ -7,7 +7,7 @@ import pytest
 
 from policies.terms import Deny, Purpose, Settings
 from policies.transitions import Transition, TransitionKind, Transitions
-from stir.certificate import read_pem_chain
+from stir.certificate_chain import read_pem_chain
 from stir.telephone_number import NumberPrefix
 from tests.fakes import small_pki
 from tests.fakes.sealed_log import SealedLog

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from policies.facts import RevocationFacts, RevocationState
 from policies.terms import Deny, KeyType, RevocationMode, Settings
-from stir.certificate import LONGEST_CHAIN, OID_ARC, ValidationMethod
+from stir.certificate_chain import LONGEST_CHAIN
+from stir.certificate_profile import OID_ARC
 from stir.passport import MESSAGE, Passport, message_integrity, sign
 from stir.telephone_number import NumberPrefix
+from stir.validation_method import ValidationMethod
 from tests.fakes import small_pki
 from tests.fakes.small_pki import CALLED, CALLER, CRL_URL, NOW, STRANGER, Authority, Held, reissued
 from trust_store import Call, Outcome, Purpose, Rule, TrustStore, Verdict

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from policies.precedence import LayerKind, effective
 from policies.terms import KeyType, Purpose, RevocationMode, Settings, Terms
-from stir.certificate import ValidationMethod
 from stir.telephone_number import NumberPrefix, TelephoneNumber
+from stir.validation_method import ValidationMethod
 from tests.fakes.sealed_log import SealedLog, logged, witness
 from tests.fakes.small_pki import NOW, STRANGER, Authority, Held
 from trust_store import Outcome, Rule, TrustedLog, TrustHome, TrustStore, TrustStoreError
@@ -284,7 +284,7 @@ def test_another_certificate_in_the_place_of_an_anchors_is_told(
 
 def test_a_number_certificate_in_the_place_of_an_anchors_is_told(home: TrustHome, held: Held) -> None:
     """A file that was written by hand cannot make a number's certificate an anchor."""
-    from stir.certificate import write_pem_chain  # noqa: PLC0415
+    from stir.certificate_chain import write_pem_chain  # noqa: PLC0415
     from trust_store.fingerprints import sha256_of  # noqa: PLC0415
 
     sha = sha256_of(held.chain[0])

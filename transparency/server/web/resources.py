@@ -12,7 +12,8 @@ import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from serving.web.bodies import read_body
-from stir.certificate import LARGEST_CERTIFICATE, LONGEST_CHAIN
+from stir.certificate_chain import LONGEST_CHAIN
+from stir.certificate_profile import LARGEST_CERTIFICATE
 from transparency.owner_request import LARGEST_REQUEST
 from transparency.server.errors import Refusal, RefusalKind
 from transparency.server.log import Log

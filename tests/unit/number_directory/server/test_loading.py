@@ -10,7 +10,7 @@ from number_directory.server.config import CONFIG_NAME
 from number_directory.server.errors import ConfigurationError, ServingError
 from number_directory.server.initialise import DESCRIPTION_NAME, NewDirectory, initialise, renew_hidden_key
 from number_directory.server.loading import load_config
-from stir.certificate import write_pem_chain
+from stir.certificate_chain import write_pem_chain
 from tests.fakes.small_pki import root
 from trust_store import TrustStore
 

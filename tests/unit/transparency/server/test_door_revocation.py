@@ -16,7 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from policies.facts import RevocationFacts, RevocationState
-from stir.certificate import AuthorityCertificate, AuthorityFields, authority_certificate, signature_hash
+from stir.certificate import AuthorityCertificate
+from stir.certificate_building import AuthorityFields, authority_certificate, signature_hash
 from tests.fakes.log_world import NOW, SHARD, Authority, SequencerThread, key, make_config, make_log
 from transparency.server.config import LogConfig, Owner
 from transparency.server.log import Log

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stir.certificate import signature_hash
+from stir.certificate_building import signature_hash
 from tests.fakes.log_world import (
     NEXT_SHARD,
     NOW,

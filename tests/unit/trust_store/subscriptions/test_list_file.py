@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from policies.precedence import LayerKind
 from policies.terms import KeyType, Purpose
-from stir.certificate import ValidationMethod, write_pem_chain
+from stir.certificate_chain import write_pem_chain
+from stir.validation_method import ValidationMethod
 from tests.fakes import list_text, small_pki
 from tests.fakes.list_text import HEAD, PATH, read
 from tests.fakes.sealed_log import SealedLog
