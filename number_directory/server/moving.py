@@ -24,6 +24,7 @@ from number_directory.server.publishing import (
     meeting,
     raised,
     require_signed_by_now,
+    show,
 )
 from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, Visibility
 from number_directory.server.storage.grants import RECORD
@@ -74,6 +75,8 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
     storage.entries.put(entry)
     storage.tree.queue(entry.leaf, now)
     if leaves:
+        if old is None or not old.is_shown(now):  # what has expired lately still has its rows
+            show(storage, kept, entries, now)
         grantees = storage.grants.grantees(signed.number)
         for one in entries.values():
             if one.app != MOVE and one.is_shown(now):

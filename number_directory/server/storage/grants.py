@@ -100,9 +100,11 @@ class Grants:
             self.database.run("DELETE FROM directory_hidden WHERE number = ?", value)
 
     def grantees(self, number: TelephoneNumber) -> list[bytes]:
-        """Return everybody who may see something of a number."""
+        """Return everybody who may see a record of a number: whom media alone are granted sees none."""
         value = int(number.digits)
-        rows = self.database.rows("SELECT DISTINCT key FROM directory_grants WHERE number = ?", value)
+        rows = self.database.rows(
+            "SELECT DISTINCT key FROM directory_grants WHERE number = ? AND shows <> ?", value, MEDIA
+        )
         return [bytes(key).removesuffix(key_of(b"", value)) for (key,) in rows]
 
     def shown(self, numbers: Sequence[TelephoneNumber], names: Sequence[bytes], now: datetime) -> list[Shown]:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from number_directory.access_list import ANYONE, Grant
+from number_directory.access_list import ANYONE, AppAccess, Grant
 from number_directory.lookup import OpenLookup
 from number_directory.statement import Succession
-from tests.fakes.directory_world import CALLER, OWNER, STRANGER, URL, DirectoryWorld, accepted, refusal
+from tests.fakes.directory_world import CALLER, CHAT, OWNER, STRANGER, URL, VIDEO, DirectoryWorld, accepted, refusal
 
 ELSEWHERE = "https://other.example"
+TOKEN = "a-bearer-token-of-22-or-more"
 
 
 def test_those_who_could_see_a_moved_number_are_sent_on(world: DirectoryWorld) -> None:
@@ -19,6 +20,33 @@ def test_those_who_could_see_a_moved_number_are_sent_on(world: DirectoryWorld) -
     answer = world.look_up(OWNER)
     assert answer.records[OWNER] == ()
     assert answer.moves == {OWNER: move}
+    assert world.look_up(OWNER, caller=STRANGER).moves == {}
+
+
+def test_whoever_sees_no_record_does_not_see_the_move(world: DirectoryWorld) -> None:
+    """Neither a grantee of the media alone, nor one of a record that has expired, learns that the number was here."""
+    accepted(world.post("/records", world.record_token(life=timedelta(hours=1))))
+    world.publish(app=VIDEO)
+    apps = {
+        CHAT: AppAccess(frozenset({ANYONE})),
+        VIDEO: AppAccess(frozenset({Grant.to_token(TOKEN)}), frozenset({Grant.to_number(CALLER)})),
+    }
+    accepted(world.post("/access-lists", world.access_list_token(apps=apps)))
+    world.clock.advance(timedelta(hours=2))
+    assert world.look_up(OWNER).records[OWNER] == ()
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))
+    assert world.look_up(OWNER).moves == {}
+    assert world.look_up(OWNER, caller=STRANGER, tokens=[TOKEN]).moves.keys() == {OWNER}
+
+
+def test_those_who_are_sent_on_are_sent_on_by_the_next_move_too(world: DirectoryWorld) -> None:
+    """A number that moves elsewhere again while callers are sent on sends the same ones there."""
+    world.publish()
+    world.allow(Grant.to_number(CALLER))
+    accepted(world.post("/moves", world.move_token(ELSEWHERE)))
+    again = world.move_token("https://third.example", seq=2)
+    accepted(world.post("/moves", again))
+    assert world.look_up(OWNER).moves == {OWNER: again}
     assert world.look_up(OWNER, caller=STRANGER).moves == {}
 
 
