@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import SimpleQueue
+from types import FrameType
 from typing import NoReturn
 
 from serving.errors import ServingError
@@ -38,32 +40,35 @@ class Helper:
 def until_stopped(run: Callable[[threading.Event], object]) -> None:
     """Run something in this process, with an event that SIGTERM and SIGINT set. Call it in the main thread.
 
-    A thread waits for the signals. A handler would run in between two steps of whoever waits for the event, and `set`
-    would wait there for ever for the lock that its own thread holds: above all when the signal comes twice, from a
-    terminal and from a supervisor.
+    The handlers only put something into a queue, and a thread sets the event. A handler runs between two steps of
+    whoever waits for the event, and `set` would wait there for ever for the lock that its own thread holds: above all
+    when the signal comes twice, from a terminal and from a supervisor. The signals are not blocked instead: what is run
+    meanwhile, such as a gateway's own program, would inherit that, and never see them.
     """
-    stop, ended, ending = threading.Event(), threading.Event(), threading.Lock()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    stop, process = threading.Event(), os.getpid()
+    told: SimpleQueue[int | None] = SimpleQueue()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            told.put(number)
+        else:  # a copy of this process: the signal is for that alone
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def listen() -> None:
-        while True:
-            signal.sigwait(_ENDING)
+        while told.get() is not None:
             stop.set()
-            with ending:  # a thread that is gone must not be sent what wakes it
-                if ended.is_set():
-                    return
 
     listener = threading.Thread(target=listen, name="signals", daemon=True)
     listener.start()
+    former = {number: signal.signal(number, handle) for number in _ENDING}
     try:
         run(stop)
     finally:
-        with ending:
-            ended.set()
-            if listener.ident is not None:
-                signal.pthread_kill(listener.ident, signal.SIGTERM)
+        told.put(None)
         listener.join()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def in_child(task: Callable[[], object]) -> None:

@@ -31,6 +31,27 @@ def run(stop: threading.Event) -> None:
 until_stopped(run)
 """
 
+RUNS_ANOTHER = """
+import os, signal, subprocess, sys, threading
+from serving.processes import until_stopped
+
+def run(stop: threading.Event) -> None:
+    ask = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGTERM).name)"
+    subprocess.run([sys.executable, "-c", ask], check=True)
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        os.write(writer, b"x")  # what comes before a copy runs is lost to it: Python forgets it
+        threading.Event().wait(30)
+        os._exit(0)
+    os.read(reader, 1)
+    os.kill(child, signal.SIGTERM)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), stop.is_set())
+
+before = signal.getsignal(signal.SIGTERM)
+until_stopped(run)
+print(signal.getsignal(signal.SIGTERM) == before)
+"""
+
 
 def test_a_task_in_a_child_tells_its_error() -> None:
     """What was refused in the child is refused here, in the same words."""
@@ -74,6 +95,14 @@ def test_a_signal_stops_whoever_is_about_to_wait_for_it() -> None:
     command = [sys.executable, "-c", STOPPED_WHILE_THE_EVENT_IS_LOCKED]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+
+
+def test_what_is_run_meanwhile_can_be_stopped() -> None:
+    """A program that is run until a signal comes keeps none from those it starts: SIGTERM ends them, and not it."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUNS_ANOTHER], capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "set() SIG_DFL\n-15 False\nTrue\n"), done.stderr
 
 
 def test_helpers_are_started_again_and_end_with_their_leader(tmp_path: Path) -> None:
