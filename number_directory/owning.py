@@ -20,7 +20,7 @@ from number_directory.access_list import (
     grants_of,
     sign_access_list,
 )
-from number_directory.client import DirectoryClient, Signer
+from number_directory.client import DirectoryClient, DirectoryRefused, Signer
 from number_directory.description import DirectoryDescription
 from number_directory.errors import AccessListError, ReceiptError, RecordError, StatementError
 from number_directory.move import Move, SignedMove
@@ -145,9 +145,20 @@ class Owner:
         self, change: Callable[[AccessList], AccessList], *, from_scratch: bool = False
     ) -> tuple[SignedAccessList, Acceptance]:
         """Set the access list that `change` makes of the one that counts, or of an empty one."""
+        try:
+            return self._grant(change, from_scratch=from_scratch)
+        except DirectoryRefused as refused:
+            return self._grant(change, from_scratch=from_scratch, least=_above(refused))
+
+    def _grant(
+        self, change: Callable[[AccessList], AccessList], *, from_scratch: bool, least: int = 1
+    ) -> tuple[SignedAccessList, Acceptance]:
         kept = self.listing().access_list
         before = self._empty_list() if from_scratch else self._own_list(kept)
-        stated = replace(change(before), sequence=self._after(kept), issued_at=self.client.clock())
+        return self._set_list(change(before), max(least, self._after(kept)))
+
+    def _set_list(self, list_: AccessList, sequence: int) -> tuple[SignedAccessList, Acceptance]:
+        stated = replace(list_, sequence=sequence, issued_at=self.client.clock())
         signer = self.signer
         token = signer.fitted(lambda more: sign_access_list(stated, signer.key, signer.chain, more))
         return SignedAccessList.parse(token), self.client.set_access_list(token)
@@ -155,21 +166,50 @@ class Owner:
     def move_to(self, destination: DirectoryClient) -> tuple[SignedMove, tuple[str, ...]]:
         """Move the number to another directory, with its records and its access list; return the apps that went along.
 
-        The new directory has all before the old one sends anybody on.
+        The new directory has all before the old one sends anybody on. What it had before, and ended there when the
+        number moved away, is signed anew.
         """
-        kept, now, signer = self.listing(), self.client.clock(), self.signer
-        theirs = replace(self, client=destination).listing()
+        kept, now = self.listing(), self.client.clock()
+        there = replace(self, client=destination)
+        theirs = there.listing()
         after = max(self._after(kept.move), self._after(theirs.move))
-        move = Move(signer.number, self.client.url, destination.url, after, now)
-        token = signer.fitted(lambda more: move.sign(signer.key, signer.chain, more))
-        destination.move(token)
+        move = there._tell_of(Move(self.signer.number, self.client.url, destination.url, after, now))  # noqa: SLF001  # this class's
         alive = [own.record for own in kept.records if self.is_own(own.record) and _is_alive(own.record, now)]
         for record in alive:
-            destination.publish(record.token)
+            there._take_along(record, theirs.record(record.app))  # noqa: SLF001  # as above
         if kept.access_list is not None and self.is_own(kept.access_list):
-            destination.set_access_list(kept.access_list.token)
+            there._take_list_along(kept.access_list)  # noqa: SLF001  # as above
+        told = self._tell_of(move.move)
+        if told != move:
+            destination.move(told.token)
+        return told, tuple(record.app for record in alive)
+
+    def _tell_of(self, move: Move) -> SignedMove:
+        """Tell the directory of a move, by a higher number where it remembers a move that ended."""
+        try:
+            return self._send(move)
+        except DirectoryRefused as refused:
+            return self._send(replace(move, sequence=_above(refused)))
+
+    def _send(self, move: Move) -> SignedMove:
+        signer = self.signer
+        token = signer.fitted(lambda more: move.sign(signer.key, signer.chain, more))
         self.client.move(token)
-        return SignedMove.parse(token), tuple(record.app for record in alive)
+        return SignedMove.parse(token)
+
+    def _take_along(self, record: SignedRecord, had: SignedRecord | None) -> None:
+        """Publish a record that another directory has; sign it anew where this one had it before."""
+        if had is None or had.sequence < record.sequence:
+            self.client.publish(record.token)
+            return
+        stated = record.record
+        self._publish(stated.app, stated.uris, stated.media, stated.section, stated.expires_at)
+
+    def _take_list_along(self, list_: SignedAccessList) -> None:
+        try:
+            self.client.set_access_list(list_.token)
+        except DirectoryRefused as refused:
+            self._set_list(list_.access_list, _above(refused))
 
     def is_own(self, statement: SignedRecord | SignedAccessList | SignedMove) -> bool:
         """Tell whether a statement is of this number, and signed by a key that is or was the owner's."""
@@ -232,6 +272,16 @@ class Owner:
                 continue
             seen = ", ".join(sorted(app for app, how in due.items() if how is not Showing.NOTHING)) or "nothing"
             yield Check(viewer.name, not faults, "; ".join(faults) or f"sees what you allow: {seen}")
+
+
+def _above(refused: DirectoryRefused) -> int:
+    """Return the number after that of a statement that ended: it is remembered, and not shown any more.
+
+    Raises the refusal where it has another reason, or would use all numbers up.
+    """
+    if refused.kind != "outdated" or refused.sequence is None or not 0 < refused.sequence < _HIGHEST_FOREIGN:
+        raise refused
+    return refused.sequence + 1
 
 
 def _newest(kept: OwnAnswer) -> int:

@@ -55,6 +55,8 @@ class DirectorySimulator:
     access: dict[TelephoneNumber, SignedAccessList] = field(default_factory=dict)
     moves: dict[TelephoneNumber, SignedMove] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
+    remembers: dict[type[SignedStatement], int] = field(default_factory=dict)
+    """By their kind, the highest `seq` of statements that ended: they are shown no more, and do not come back."""
     shows_instead: dict[TelephoneNumber, tuple[str, ...]] = field(default_factory=dict)
     """A lie: the texts that callers are shown for a number, whatever its owner published."""
     moves_instead: dict[TelephoneNumber, str] = field(default_factory=dict)
@@ -152,6 +154,8 @@ class DirectorySimulator:
         store: Callable[[], None],
     ) -> Acceptance:
         _signer(signed)
+        if signed.sequence <= self.remembers.get(type(signed), 0):
+            raise _Refusal(HTTPStatus.CONFLICT, "outdated", "a newer one ended", seq=self.remembers[type(signed)])
         succession = supersedes(old, signed)
         if old is not None and succession in {Succession.OLDER, Succession.CONFLICT}:
             kind = "outdated" if succession is Succession.OLDER else "conflict"

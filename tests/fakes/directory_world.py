@@ -13,11 +13,13 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
+from number_directory.client import DirectoryClient, Signer
 from number_directory.hidden import HiddenQuestion
 from number_directory.hidden_lookup import HiddenRequest
 from number_directory.lookup import LookupAnswer, LookupRequest, OpenLookup
 from number_directory.move import Move
 from number_directory.own_listing import OwnAnswer, OwnListing
+from number_directory.owning import Owner
 from number_directory.receipt import Acceptance
 from number_directory.record import Medium, Record, sign_record
 from number_directory.server.app import HIDDEN_KEY_NAME, KEY_NAME, create_directory, key_files
@@ -30,6 +32,7 @@ from number_directory.statement import statement_body
 from policies.terms import Terms
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.small_pki import NOW, Authority, Held, root
+from transparency.transport import Answer, Question
 from trust_store import Anchor, TrustHome
 from trust_store.editing import add_anchor
 
@@ -121,6 +124,19 @@ class DirectoryWorld:
     def hold(self, number: TelephoneNumber, held: Held) -> None:
         """Have a number use another certificate from now on."""
         self._held[number] = held
+
+    def ask(self, question: Question) -> Answer:
+        """Answer what a client asks: the world is a `Transport`, too."""
+        path, headers = question.url.removeprefix(self.config.url), {"Content-Type": question.media_type}
+        method = "GET" if question.body is None else "POST"
+        result = self.client.simulate_request(method, path, body=question.body, headers=headers)
+        return Answer(result.status_code, result.content, {name.lower(): text for name, text in result.headers.items()})
+
+    def owner(self, number: TelephoneNumber = OWNER) -> Owner:
+        """Return a number's owner, as its program sees it."""
+        held = self.held(number)
+        client = DirectoryClient(self.config.url, self, lambda: int(self.clock().timestamp()))
+        return Owner(client, Signer(number, held.key, held.chain), held.key.public_key().__eq__)
 
     # What owners sign
 

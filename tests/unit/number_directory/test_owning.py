@@ -2,18 +2,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from http import HTTPStatus
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, SignedAccessList, sign_access_list
-from number_directory.client import DirectoryClient, Signer
+from number_directory.client import DirectoryClient, DirectoryRefused, Signer
 from number_directory.errors import AccessListError
 from number_directory.hidden_lookup import HiddenRecords
+from number_directory.move import SignedMove
 from number_directory.owning import RECEIPT_SECONDS, Check, NewRecord, Owner, Viewer
 from number_directory.record import Medium, SignedRecord, latest_expiry
 from number_directory.statement import Succession
-from tests.fakes.directory_simulator import DirectorySimulator
+from tests.fakes.directory_simulator import DirectorySimulator, problem
 from tests.fakes.directory_statements import (
     ASKER,
     CHAT,
@@ -162,6 +164,30 @@ def test_an_access_list_that_somebody_else_signed_is_not_signed_again(
     assert signed.access_list.default == AppAccess()
 
 
+def test_an_owner_counts_on_from_a_list_that_ended(directory: DirectorySimulator) -> None:
+    """A list that a thief signed ended with its certificate, its number is remembered, and the owner gets above it."""
+    directory.remembers[SignedAccessList] = 2**50
+    signed, acceptance = owner_at(directory).grant(opened)
+    assert (signed.sequence, acceptance.succession) == (2**50 + 1, Succession.NEWER)
+    assert set(signed.access_list.apps) == {CHAT, VIDEO}
+
+
+@pytest.mark.parametrize("seq", [2**52, 2**53 - 1])
+def test_a_refusal_does_not_use_up_the_numbers(directory: DirectorySimulator, seq: int) -> None:
+    """A directory that says to remember the last of all numbers is not followed there."""
+    directory.remembers[SignedAccessList] = seq
+    with pytest.raises(DirectoryRefused, match="a newer one ended"):
+        owner_at(directory).grant(opened)
+
+
+def test_another_refusal_is_passed_on(owner: Owner, directory: DirectorySimulator) -> None:
+    """Only a list that ended is counted on from: a quota's refusal is the caller's to hear."""
+    refused = problem(HTTPStatus.TOO_MANY_REQUESTS, "quotaExceeded", "too often", seq=3)
+    directory.rewrites = lambda path, answer: refused if path == "access-lists" else answer
+    with pytest.raises(DirectoryRefused, match="too often"):
+        owner.grant(opened)
+
+
 # Moving
 
 
@@ -177,6 +203,21 @@ def test_a_number_moves_with_all_that_it_has(owner: Owner, directory: DirectoryS
     assert directory.moves[CALLED] == there.moves[CALLED] == move
     back, _ = owner_at(there).move_to(client_of(directory))
     assert back.sequence == move.sequence + 1
+    again = directory.records[CALLED, CHAT]
+    assert again.sequence > chat.sequence
+    assert replace(again.record, sequence=chat.sequence) == chat.record
+
+
+def test_a_number_moves_past_what_ended(owner: Owner, directory: DirectorySimulator) -> None:
+    """What a thief signed and lost is remembered at either directory: the owner's move and list get above it."""
+    there = DirectorySimulator(OTHER_URL, remembers={SignedMove: 2**49, SignedAccessList: 2**48})
+    directory.remembers[SignedMove] = 2**50
+    move, apps = owner.move_to(client_of(there))
+    assert apps == (CHAT, VIDEO)
+    assert move.sequence == 2**50 + 1
+    assert directory.moves[CALLED] == there.moves[CALLED] == move
+    assert there.access[CALLED].sequence == 2**48 + 1
+    assert there.access[CALLED].access_list.apps == directory.access[CALLED].access_list.apps
 
 
 def test_what_the_owner_did_not_sign_does_not_move(directory: DirectorySimulator) -> None:

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from number_directory.access_list import ANYONE, AppAccess, Grant
 from number_directory.lookup import OpenLookup
+from number_directory.owning import NewRecord
+from number_directory.server.revocation import end_revoked
 from number_directory.statement import Succession
 from tests.fakes.directory_world import CALLER, CHAT, OWNER, STRANGER, URL, VIDEO, DirectoryWorld, accepted, refusal
+from tests.fakes.small_pki import CRL_URL
+from tests.unit.number_directory.server.test_ending import crl, lists
 
 ELSEWHERE = "https://other.example"
 TOKEN = "a-bearer-token-of-22-or-more"
@@ -101,6 +107,45 @@ def test_the_record_of_a_moved_number_does_not_come_back_by_itself(world: Direct
     accepted(world.post("/moves", world.move_token(ELSEWHERE)))
     accepted(world.post("/moves", world.move_token(URL, origin=ELSEWHERE, seq=2)))
     assert refusal(world.post("/records", token)) == (409, "outdated")
+
+
+def test_an_owner_comes_back_with_its_records(world: DirectoryWorld, tmp_path: Path) -> None:
+    """A number that moved away and back is found as before: its owner signs anew what had ended here."""
+    other = DirectoryWorld.make(tmp_path / "other", url=ELSEWHERE)
+    try:
+        world.owner().publish(NewRecord(CHAT, ("https://chat.example/u/1",)))
+        world.owner().grant(lambda list_: replace(list_, default=AppAccess(frozenset({ANYONE}))))
+        world.owner().move_to(other.owner().client)
+        assert other.look_up(OWNER, caller=None).records[OWNER]
+        for one in (world, other):
+            one.clock.advance(timedelta(hours=1))
+        _, apps = other.owner().move_to(world.owner().client)
+        assert apps == (CHAT,)
+        answer = world.look_up(OWNER, caller=None)
+        assert (len(answer.records[OWNER]), answer.moves) == (1, {})
+        assert other.look_up(OWNER, caller=None).moves.keys() == {OWNER}
+    finally:
+        other.close()
+
+
+def test_an_owner_gets_past_what_a_thief_signed(world: DirectoryWorld, tmp_path: Path) -> None:
+    """List and move of a stolen key end with its certificate; that their seq was high keeps the owner from nothing."""
+    other = DirectoryWorld.make(tmp_path / "other", url=ELSEWHERE)
+    seq = int(world.clock().timestamp()) * 1_000_000
+    try:
+        world.allow(ANYONE, seq=seq)
+        accepted(world.post("/moves", world.move_token("https://evil.example", seq=seq)))
+        revoked = {CRL_URL: crl(world.authority, world.clock(), 1000)}
+        end_revoked(world.directory, lists(world, revoked))
+        world.hold(OWNER, world.authority.number(OWNER, serial=2000, key_number=9))
+        other.hold(OWNER, world.held())
+        world.owner().grant(lambda list_: replace(list_, default=AppAccess(frozenset({ANYONE}))))
+        world.owner().publish(NewRecord(CHAT, ("https://chat.example/u/1",)))
+        assert world.look_up(OWNER, caller=None).records[OWNER]
+        assert world.owner().move_to(other.owner().client)[1] == (CHAT,)
+        assert other.look_up(OWNER, caller=None).records[OWNER]
+    finally:
+        other.close()
 
 
 def test_two_moves_of_one_seq_are_a_conflict(world: DirectoryWorld) -> None:
