@@ -83,7 +83,7 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
                 storage.entries.end(one, EntryState.MOVED, now)
         storage.grants.replace(signed.number, [Visibility(grantee, MOVE, RECORD) for grantee in grantees])
     elif old is not None:
-        storage.grants.replace(signed.number, [])
+        show(storage, kept, entries, now)
     return Accepted(Succession.NEWER, entry.leaf)
 
 

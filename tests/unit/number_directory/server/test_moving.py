@@ -100,6 +100,15 @@ def test_a_number_may_move_back(world: DirectoryWorld) -> None:
     assert world.look_up(OWNER).records[OWNER]
 
 
+def test_a_later_move_to_here_hides_nothing(world: DirectoryWorld) -> None:
+    """What a number has published since it came stays to be seen when it says again that it is here."""
+    accepted(world.post("/moves", world.move_token(URL, origin=ELSEWHERE)))
+    world.publish()
+    world.allow(ANYONE)
+    accepted(world.post("/moves", world.move_token(URL, origin=ELSEWHERE, seq=2)))
+    assert world.look_up(OWNER).records[OWNER]
+
+
 def test_the_record_of_a_moved_number_does_not_come_back_by_itself(world: DirectoryWorld) -> None:
     """After a move away and back, the old record is not taken again: its owner signs a newer one."""
     token = world.record_token()
