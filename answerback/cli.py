@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
 
+from answerback.doors import Door, DoorGroup
 from answerback.failure import Failure, Misuse
 
 DEBUG_VARIABLE = "ANSWERBACK_DEBUG"
-
-
-@dataclass(frozen=True)
-class Door:
-    """Where a command stands, what it is for, and the extra without which it cannot be imported."""
-
-    module: str
-    attribute: str
-    summary: str
-    extra: str | None = None
 
 
 DOORS: Mapping[str, Door] = {
@@ -70,31 +59,18 @@ _PACKAGES = frozenset(
 )
 
 
-class FrontDoor(click.Group):
-    """A click group whose commands are imported when they are called, not when they are listed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click passes it
-        """Name the commands in the order of the table."""
-        return list(DOORS)
+class FrontDoor(DoorGroup):
+    """The group of all commands, which says what to install where one lacks an extra."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; None where there is none of that name."""
+        """Import one command, by any of its spellings; None where there is none of that name."""
         name = ALIASES.get(cmd_name, cmd_name)
-        door = DOORS.get(name)
-        if door is None:
-            return None
         try:
-            command: click.Command = getattr(importlib.import_module(door.module), door.attribute)
+            return super().get_command(ctx, name)
         except ModuleNotFoundError as missing:
             if ctx.resilient_parsing:  # shell completion offers what can be run
                 return None
-            raise _explained(missing, name) from missing
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click passes it
-        """List the commands from the table alone."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, door.summary) for name, door in DOORS.items()])
+            raise self._explained(missing, name) from missing
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options before the command, and remember whether JSON is asked for anywhere behind them."""
@@ -108,7 +84,16 @@ class FrontDoor(click.Group):
             with _misuse_in_json(ctx):
                 return super().invoke(ctx)
         except ModuleNotFoundError as missing:
-            raise _explained(missing, ctx.invoked_subcommand or "") from missing
+            raise self._explained(missing, ctx.invoked_subcommand or "") from missing
+
+    def _explained(self, missing: ModuleNotFoundError, command: str) -> Exception:
+        name = ALIASES.get(command, command)
+        module = (missing.name or "").partition(".")[0]
+        if module in _PACKAGES or name not in self.doors:
+            return missing
+        extra = "postgresql" if module == "psycopg" else self.doors[name].extra
+        wanted = f"answerback[{extra}]" if extra else "answerback"
+        return Failure(f"answerback {name} needs {module}, which is not installed: pip install '{wanted}'")
 
 
 @contextlib.contextmanager
@@ -122,17 +107,7 @@ def _misuse_in_json(ctx: click.Context) -> Iterator[None]:
         raise Misuse(wrong.format_message()) from wrong
 
 
-def _explained(missing: ModuleNotFoundError, command: str) -> Exception:
-    name = ALIASES.get(command, command)
-    module = (missing.name or "").partition(".")[0]
-    if module in _PACKAGES or name not in DOORS:
-        return missing
-    extra = "postgresql" if module == "psycopg" else DOORS[name].extra
-    wanted = f"answerback[{extra}]" if extra else "answerback"
-    return Failure(f"answerback {name} needs {module}, which is not installed: pip install '{wanted}'")
-
-
-@click.command("answerback", cls=FrontDoor)
+@click.group("answerback", cls=FrontDoor, doors=DOORS)
 @click.version_option(package_name="answerback")
 def front_door() -> None:
     """Certificates for telephone numbers, from the authorities that you choose to believe."""

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from types import ModuleType
 from unittest.mock import Mock
 
@@ -15,6 +14,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from answerback import cli
+from answerback.doors import Door
 from answerback.failure import Failure
 
 ROOMS = (
@@ -37,7 +37,8 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], object
         module = ModuleType("offered")
         vars(module)["command"] = click.command(name)(action)
         monkeypatch.setitem(sys.modules, "offered", module)
-        monkeypatch.setattr(cli, "DOORS", {**cli.DOORS, name: cli.Door("offered", "command", "Offered by a test.")})
+        door = Door("offered", "command", "Offered by a test.", extra="bells")
+        monkeypatch.setattr(cli.front_door, "doors", {**cli.DOORS, name: door})
 
     return put
 
@@ -117,7 +118,8 @@ def test_every_command_has_json(name: str) -> None:
     while leaves:
         command = leaves.pop()
         if isinstance(command, click.Group):
-            leaves.extend(command.commands.values())
+            context = click.Context(command)
+            leaves.extend(command.get_command(context, one) for one in command.list_commands(context))
         else:
             assert any("--json" in option.opts for option in command.params), command.name
 
@@ -180,7 +182,7 @@ def test_a_command_whose_extra_is_missing_says_what_to_install(
 
 
 def test_a_part_missing_while_the_command_runs_is_explained_too(
-    monkeypatch: pytest.MonkeyPatch, offer: Callable[[str, Callable[[], object]], None]
+    offer: Callable[[str, Callable[[], object]], None],
 ) -> None:
     """A command that imports late and finds nothing says what to install."""
 
@@ -188,7 +190,6 @@ def test_a_part_missing_while_the_command_runs_is_explained_too(
         raise ModuleNotFoundError(name="gunicorn.app")
 
     offer("ring", lack)
-    monkeypatch.setitem(cli.DOORS, "ring", replace(cli.DOORS["ring"], extra="bells"))
     result = CliRunner().invoke(cli.front_door, ["ring"])
     assert (
         result.output

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from answerback.commands.directory import ELSEWHERE, directory
+from answerback.commands.directory import directory
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "be-found.md"
 
@@ -26,11 +26,3 @@ def test_the_page_shows_commands_and_options_that_exist() -> None:
         assert command is not None
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
-
-
-def test_every_command_of_the_group_is_there() -> None:
-    """The table names what its modules hold."""
-    for name, (_, _, summary) in ELSEWHERE.items():
-        assert directory.get_command(click.Context(directory), name) is not None
-        assert summary.endswith(".")
-    assert directory.get_command(click.Context(directory), "nothing") is None
