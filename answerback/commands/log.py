@@ -1,279 +1,32 @@
 """`answerback log`: a transparency log, from its first key on, and everybody who checks one.
 
-The commands of those who watch, prove, audit and witness stand in modules of their own, which are imported when asked
-for: see `ELSEWHERE`.
+Its commands stand in modules of their own, which are imported when asked for: see `DOORS`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-
 import click
 
-from answerback.failure import Failure
-from answerback.output import emit, json_option
-from answerback.serving import (
-    announce,
-    config_option,
-    default_bind,
-    failing,
-    key_options,
-    listening,
-    new_passphrase,
-    require_clean_end,
-)
+from answerback.doors import Door, DoorGroup
 
-CONFIG_VARIABLE = "ANSWERBACK_LOG_CONFIG"
+_SERVER = "answerback.commands.log_server"
+_WATCH = "answerback.commands.log_watch"
 
-ELSEWHERE: dict[str, tuple[str, str, str]] = {
-    "audit": ("answerback.commands.log_watch", "audit", "Read all entries, and hold the log's index to them."),
-    "monitor": ("answerback.commands.log_watch", "monitor", "Show every certificate that exists for your number."),
-    "prove": ("answerback.commands.log_watch", "prove", "Prove that a certificate is in its logs, or check a proof."),
-    "witness": ("answerback.commands.log_witness", "witness", "Cosign what logs show, never two histories of one."),
+DOORS = {
+    "audit": Door(_WATCH, "audit", "Read all entries, and hold the log's index to them."),
+    "describe": Door(_SERVER, "describe", "Print log.json: what authorities, trust stores and monitors are given."),
+    "erase": Door(_SERVER, "erase", "Erase the certificate and the opening of the entry INDEX of SHARD."),
+    "init": Door(_SERVER, "init", "Make a new log in FOLDER."),
+    "monitor": Door(_WATCH, "monitor", "Show every certificate that exists for your number."),
+    "prove": Door(_WATCH, "prove", "Prove that a certificate is in its logs, or check a proof."),
+    "sequence": Door(_SERVER, "sequence", "Sequence what front ends have queued, until it is stopped."),
+    "serve": Door(_SERVER, "serve_command", "Serve submissions, owners and readers until it is stopped."),
+    "shards": Door(_SERVER, "shards", "Begin new shards."),
+    "status": Door(_SERVER, "status", "Show each shard: its entries, what is published of them, and what waits."),
+    "witness": Door("answerback.commands.log_witness", "witness", "Cosign what logs show, never two histories of one."),
 }
-"""Sub-commands by name: the module and the attribute that hold each, and its line in `--help`."""
-
-_config = config_option("log.toml", CONFIG_VARIABLE, "The log's")
 
 
-class _LogGroup(click.Group):
-    """A group that imports the commands of other modules when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names, in order."""
-        return sorted({*super().list_commands(ctx), *ELSEWHERE})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, importing its module where it is not here."""
-        if cmd_name not in ELSEWHERE:
-            return super().get_command(ctx, cmd_name)
-        module, attribute, _ = ELSEWHERE[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing any."""
-        rows = [
-            (name, ELSEWHERE[name][2] if name in ELSEWHERE else self.commands[name].get_short_help_str(80))
-            for name in self.list_commands(ctx)
-        ]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-
-@click.group(cls=_LogGroup)
+@click.group(cls=DoorGroup, doors=DOORS)
 def log() -> None:
     """Run a log of certificates; watch, audit or witness one."""
-
-
-@log.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="The log's name, for people to read.")
-@click.option("--operator", required=True, help="Who runs the log.")
-@click.option(
-    "--url",
-    metavar="URL",
-    required=True,
-    help="Where it will be reached, such as https://log.example. It never changes.",
-)
-@click.option(
-    "--admit",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="ISSUER.PEM",
-    help="Take the precertificates of this authority. May be repeated.",
-)
-@key_options
-@click.option(
-    "--bind",
-    metavar="ADDRESS:PORT",
-    help="Where the server listens.  [default: the URL's own address, or 127.0.0.1:14100]",
-)
-@json_option
-def init(  # an argument for each option
-    folder: Path,
-    name: str,
-    operator: str,
-    url: str,
-    admit: tuple[Path, ...],
-    passphrase_file: Path | None,
-    unencrypted_keys: bool,
-    bind: str | None,
-    as_json: bool,
-) -> None:
-    """Make a new log in FOLDER.
-
-    It gets keys, shards for the coming 12 months, settings, a database and log.json.
-    """
-    from transparency.server.config import PASSPHRASE_VARIABLE
-    from transparency.server.initialise import NewLog, initialise
-
-    with _failing():
-        new = NewLog(
-            name=name,
-            operator=operator,
-            url=url,
-            admit=admit,
-            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
-            passphrase_file=passphrase_file,
-            bind=bind or default_bind(url, "127.0.0.1:14100"),
-        )
-        made = initialise(folder, new, datetime.now(UTC))
-    data = {
-        "config": str(made.config),
-        "description": str(made.description_file),
-        "shards": [shard.name for shard in made.description.shards],
-    }
-
-    def tell() -> None:
-        click.echo(f"{name} is made, in {made.config.parent}, with the shards {', '.join(data['shards'])}.")
-        click.echo("Next:")
-        steps = _next_steps(made.config, made.description_file, new.passphrase is None, bool(admit))
-        for number, step in enumerate(steps, start=1):
-            click.echo(f"  {number}. {step}")
-
-    emit(as_json, data, tell)
-
-
-@log.command(name="serve")
-@_config
-@click.option("--with-sequencer", is_flag=True, help="Sequence too: everything that a small log needs.")
-@json_option
-def serve_command(path: Path, with_sequencer: bool, as_json: bool) -> None:
-    """Serve submissions, owners and readers until it is stopped."""
-    from transparency.server import serve
-    from transparency.server.loading import load_config
-
-    with _failing():
-        code = serve.serve(load_config(path), listening(as_json), with_sequencer=with_sequencer)
-    require_clean_end(code)
-
-
-@log.command()
-@_config
-@json_option
-def sequence(path: Path, as_json: bool) -> None:
-    """Sequence what front ends have queued, until it is stopped. A log has one sequencer."""
-    from transparency.server import serve
-    from transparency.server.loading import load_config
-
-    with _failing():
-        serve.sequence(load_config(path), lambda: announce(as_json, {"sequencing": True}, "sequencing"))
-
-
-@log.command()
-@_config
-@json_option
-def status(path: Path, as_json: bool) -> None:
-    """Show each shard: its entries, what is published of them, and what waits."""
-    from answerback.settings import load_log
-    from transparency.server.app import open_storage
-
-    with _failing():
-        config = load_log(path)
-        storage = open_storage(config)
-        states = {state.name: state for state in storage.trees.all()}
-        rows = []
-        for shard in config.shards:
-            state = states.get(shard.name)
-            rows.append(
-                {
-                    "shard": shard.name,
-                    "not_after_start": shard.not_after_start.isoformat(),
-                    "not_after_limit": shard.not_after_limit.isoformat(),
-                    "size": state.size if state else 0,
-                    "published": state.published_size if state else 0,
-                    "root": state.root.hex() if state else None,
-                    "queued": storage.entries.queue_length(shard.name),
-                }
-            )
-        storage.close()
-
-    def tell() -> None:
-        for row in rows:
-            click.echo(f"{row['shard']}  {row['size']} entries, {row['published']} published, {row['queued']} waiting")
-
-    emit(as_json, {"shards": rows}, tell)
-
-
-@log.group()
-def shards() -> None:
-    """Begin new shards."""
-
-
-@shards.command(name="add")
-@click.argument("name")
-@_config
-@json_option
-def add(name: str, path: Path, as_json: bool) -> None:
-    """Begin the shard NAME, a half-year such as 2028h1. The server must be started again to serve it."""
-    from transparency.server.initialise import DESCRIPTION_NAME, add_shard
-
-    with _failing():
-        description = add_shard(path, name)
-    file = path.absolute().parent / DESCRIPTION_NAME
-    data = {"shards": [shard.name for shard in description.shards], "description": str(file)}
-    emit(as_json, data, lambda: click.echo(f"{name} is begun; restart the server, and hand out the new {file}"))
-
-
-@log.command()
-@click.argument("shard")
-@click.argument("index", type=click.IntRange(0))
-@_config
-@json_option
-def erase(shard: str, index: int, path: Path, as_json: bool) -> None:
-    """Erase the certificate and the opening of the entry INDEX of SHARD. Its leaf stays, and tells nothing."""
-    from answerback.settings import load_log
-    from transparency.server.app import open_storage
-
-    with _failing():
-        storage = open_storage(load_log(path))
-        erased = storage.entries.erase_index(shard, index)
-        storage.close()
-    if not erased:
-        msg = f"shard {shard} keeps nothing of an entry {index}: it is erased already, or there is none"
-        raise Failure(msg)
-    emit(as_json, {"shard": shard, "erased": [index]}, lambda: click.echo(f"erased entry {index} of {shard}"))
-
-
-@log.command()
-@_config
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
-@json_option
-def describe(path: Path, output: Path | None, as_json: bool) -> None:
-    """Print log.json: what authorities, trust stores and monitors are given."""
-    from answerback.settings import load_log
-    from transparency.server import initialise
-
-    with _failing():
-        description = initialise.describe(load_log(path)).to_json()
-    if output is not None:
-        output.write_bytes(description)
-    if as_json or output is None:
-        click.echo(description.decode(), nl=False)
-
-
-@contextlib.contextmanager
-def _failing() -> Iterator[None]:
-    """Tell the server's errors as the command's."""
-    from serving.errors import ServingError
-    from transparency.errors import TransparencyError
-
-    with failing(ServingError, TransparencyError):
-        yield
-
-
-def _next_steps(config: Path, description: Path, is_unencrypted: bool, admits: bool) -> Iterator[str]:
-    if is_unencrypted:
-        yield "The keys are NOT encrypted: let nobody else read this folder, nor its backups."
-    else:
-        yield "Keep the passphrase safe, and the folder `keys` too: without either, no shard can go on."
-    if not admits:
-        yield f"Name the authorities whose certificates you log, as `admit` in {config}: there are none yet."
-    yield f"Serve: answerback log serve --with-sequencer --config {config}"
-    yield f"Give {description} to authorities, and to everybody who shall believe or watch the log."
-    yield "Ask others to witness and audit the log: what nobody watches proves nothing."
