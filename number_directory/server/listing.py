@@ -56,7 +56,6 @@ def _move(entry: Entry) -> SignedMove:
 
 _ENDED = {
     EntryState.REVOKED: "ended, for its certificate was revoked; enrol again, and publish with a higher seq",
-    EntryState.REASSIGNED: "ended, for the number was ported or reassigned",
     EntryState.MOVED: "ended, for the number moved to another directory",
     EntryState.UNADMITTED: "is hidden, for this directory does not admit its authority any more; enrol with another",
 }
@@ -77,9 +76,12 @@ def _notices(kept: KeptNumber, entries: list[Entry], conflicts: list[Conflict], 
     notices += [_told(conflict) for conflict in conflicts]
     if kept.access_list is None and kept.access_seq >= 0:
         notices.append(Notice(int(now.timestamp()), "the access list ended with its certificate; set it anew"))
+    if kept.access_hidden:
+        notices.append(Notice(int(now.timestamp()), f"the access list {_ENDED[EntryState.UNADMITTED]}"))
     if kept.event is not None:
         at = int(kept.certified_after.timestamp())
-        notices.append(Notice(at, f"the number was {kept.event}: certificates from before that count no more"))
+        text = f"the number was {kept.event}: certificates from before that count no more, and what they signed is gone"
+        notices.append(Notice(at, text))
     return sorted(notices, key=lambda notice: notice.at, reverse=True)
 
 

@@ -7,7 +7,7 @@ appends to, one event a line: `{"number": "+12025550123", "event": "ported", "at
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from number_directory.server.directory import Directory
 from number_directory.server.errors import EventsFailure
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.publishing import show
-from number_directory.server.storage import MOVE, Entry, EntryState
+from number_directory.server.storage import MOVE, Entry, KeptNumber, Storage
 from number_directory.statement import SignedStatement
 from stir.errors import TelephoneNumberError
 from stir.telephone_number import TelephoneNumber
@@ -109,31 +109,39 @@ def follow(directory: Directory, feed: NumberFeed) -> int:
 
 
 def obey(directory: Directory, event: NumberEvent) -> int:
-    """End what certificates from before an event say of its number, durably; return how many records that were."""
+    """Forget what certificates from before an event say of its number, durably; return how many records that ends.
+
+    Nothing of it is left for the number's next holder to see, nor takes its place: none of these certificates counts
+    any more, so that nothing can come back.
+    """
     now, storage = directory.clock(), directory.storage
     with storage.transaction():
         kept = storage.numbers.hold(event.number)
         if event.at <= kept.certified_after:
             return 0
-        access_list = kept.access_list
-        if access_list is not None and _is_from_before(SignedAccessList.parse(access_list), event):
-            access_list = None
-        storage.numbers.note_event(event.number, event.kind, event.at, access_list, now + _LONGEST_LIFE)
         entries = {entry.app: entry for entry in storage.entries.of_number(event.number)}
-        ended = list(_ended(entries.values(), event, now))
-        for entry in ended:
-            storage.entries.end(entry, EntryState.REASSIGNED, now)
-            entries[entry.app] = replace(entry, state=EntryState.REASSIGNED)
+        gone = [entry for entry in entries.values() if _is_from_before(statement_of(entry), event)]
+        until = max([now + _LONGEST_LIFE, *(entry.forget_at for entry in gone)])
+        storage.numbers.note_event(event.number, event.kind, event.at, until)
+        if kept.access_list is not None and _is_from_before(SignedAccessList.parse(kept.access_list), event):
+            storage.numbers.drop_access_list(event.number)
+            kept = replace(kept, access_list=None)
+        for entry in gone:
+            storage.entries.drop(entry)
+            del entries[entry.app]
+        _drop_conflicts(storage, kept, entries)
         if not (MOVE in entries and entries[MOVE].is_shown(now)):
-            show(storage, replace(kept, access_list=access_list), entries, now)
-    directory.metrics.ended(event.kind, len(ended))
-    return len(ended)
+            show(storage, kept, entries, now)
+    ended = sum(entry.is_shown(now) for entry in gone)
+    directory.metrics.ended(event.kind, ended)
+    return ended
 
 
-def _ended(entries: Iterable[Entry], event: NumberEvent, now: datetime) -> Iterator[Entry]:
-    for entry in entries:
-        if entry.is_shown(now) and _is_from_before(statement_of(entry), event):
-            yield entry
+def _drop_conflicts(storage: Storage, kept: KeptNumber, entries: Mapping[str, Entry]) -> None:
+    """Forget conflicts about what is gone."""
+    left = {*entries, *(() if kept.access_list is None else (MOVE,))}
+    for app in {conflict.app for conflict in storage.conflicts.of_number(kept.number)} - left:
+        storage.conflicts.drop(kept.number, app)
 
 
 def statement_of(entry: Entry) -> SignedRecord | SignedMove:

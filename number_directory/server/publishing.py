@@ -234,6 +234,7 @@ def store_access_list(
         access_seq=signed.sequence,
         access_authority=prepared.issuer.id,
         access_serial=prepared.serial,
+        access_hidden=False,
     )
     storage.numbers.set_access_list(new_kept, prepared.forget_at)
     storage.tree.queue(signed.hash, now)
@@ -244,7 +245,8 @@ def store_access_list(
 def show(storage: Storage, kept: KeptNumber, entries: dict[str, Entry], now: datetime) -> None:
     """Make anew who may see what of a number, in the caller's transaction."""
     apps = [app for app, entry in entries.items() if app != MOVE and entry.is_shown(now)]
-    access_list = None if kept.access_list is None else SignedAccessList.parse(kept.access_list).access_list
+    shown = kept.shown_access_list
+    access_list = None if shown is None else SignedAccessList.parse(shown).access_list
     storage.grants.replace(kept.number, visibilities(access_list, apps))
 
 

@@ -1,4 +1,4 @@
-"""Records whose authority the operator no longer admits are hidden; they are shown again once it is.
+"""Records and access lists whose authority the operator no longer admits are hidden, and count again once it is.
 
 Admission keeps spam out. An operator that takes an authority off the list wants what came by it gone, and one that made
 a mistake in the list wants it back: what is hidden keeps its place, its `seq` and its time. A record that another of
@@ -8,9 +8,14 @@ its certificates still brings in stays. A move goes on sending callers on: it br
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
+from number_directory.access_list import SignedAccessList
+from number_directory.move import SignedMove
+from number_directory.record import SignedRecord
 from number_directory.server.admission import Admitted
 from number_directory.server.directory import Directory
 from number_directory.server.number_events import statement_of
@@ -21,8 +26,9 @@ from serving.log import facts
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 200
+_MOMENT = timedelta(seconds=1)
 _MOST_A_TURN = 20_000
-"""Records that are looked at in one turn, so that other work is not kept waiting; the rest comes in the next."""
+"""What is looked at in one turn, so that other work is not kept waiting; the rest comes in the next."""
 
 
 class AdmissionKeeper:
@@ -46,8 +52,8 @@ class AdmissionKeeper:
                 self._settled.clear()
             if authority.id in self._settled or left <= 0:
                 continue
-            for entry in self._of(authority, hidden=is_admitted):
-                changed += _settle(directory, entry)
+            for settle in self._of(authority, hidden=is_admitted):
+                changed += settle()
                 left -= 1
                 if left <= 0:
                     break
@@ -57,11 +63,17 @@ class AdmissionKeeper:
             _log.info("admission_followed", extra=facts(records=changed))
         return changed
 
-    def _of(self, authority: KeptAuthority, *, hidden: bool) -> Iterator[Entry]:
-        entries, after = self._directory.storage.entries, b""
-        while some := entries.records_of_authority(authority.id, after, _AT_ONCE, hidden=hidden):
-            yield from some
-            after = some[-1].serial
+    def _of(self, authority: KeptAuthority, *, hidden: bool) -> Iterator[Callable[[], bool]]:
+        """Yield what settles each access list and each record of an authority: the lists first, for they may open."""
+        directory, numbers, entries = self._directory, self._directory.storage.numbers, self._directory.storage.entries
+        after = b""
+        while lists := numbers.lists_of_authority(authority.id, after, _AT_ONCE, hidden=hidden):
+            yield from (partial(_settle_list, directory, kept) for kept in lists)
+            after = lists[-1].access_serial or b""
+        after = b""
+        while records := entries.records_of_authority(authority.id, after, _AT_ONCE, hidden=hidden):
+            yield from (partial(_settle, directory, entry) for entry in records)
+            after = records[-1].serial
 
 
 def _settle(directory: Directory, found: Entry) -> bool:
@@ -73,7 +85,7 @@ def _settle(directory: Directory, found: Entry) -> bool:
         entry = entries.get(found.app)
         if entry is None or (entry.seq, entry.state) != (found.seq, found.state) or entry.ends_at <= now:
             return False
-        admitted = _admitted(directory, kept, entry)
+        admitted = _admitted(directory, kept, statement_of(entry))
         if admitted is not None:
             issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
             storage.authorities.ensure(issuer)
@@ -93,11 +105,39 @@ def _settle(directory: Directory, found: Entry) -> bool:
     return True
 
 
-def _admitted(directory: Directory, kept: KeptNumber, entry: Entry) -> Admitted | None:
-    """Return a certificate by which a record would be taken now."""
-    signed = statement_of(entry)
+def _settle_list(directory: Directory, found: KeptNumber) -> bool:
+    """Hide an access list that nothing brings in any more, or have one count again; tell whether it changed."""
+    now, storage = directory.clock(), directory.storage
+    with storage.transaction():
+        kept = storage.numbers.hold(found.number)
+        if kept.access_list is None or (kept.access_list, kept.access_hidden) != (
+            found.access_list,
+            found.access_hidden,
+        ):
+            return False
+        admitted = _admitted(directory, kept, SignedAccessList.parse(kept.access_list))
+        if admitted is not None:
+            issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
+            storage.authorities.ensure(issuer)
+            storage.numbers.rest_on(kept.number, issuer.id, admitted.serial)
+        kept = replace(kept, access_hidden=admitted is None)
+        if kept.access_hidden is found.access_hidden:
+            return False
+        storage.numbers.hide_access_list(kept.number, hidden=kept.access_hidden)
+        entries = {entry.app: entry for entry in storage.entries.of_number(kept.number)}
+        if not (MOVE in entries and entries[MOVE].is_shown(now)):
+            show(storage, kept, entries, now)
+    return True
+
+
+def _admitted(
+    directory: Directory, kept: KeptNumber, signed: SignedRecord | SignedMove | SignedAccessList
+) -> Admitted | None:
+    """Return a certificate by which a statement would be taken now; an access list outlives its certificates."""
+    now = directory.clock()
     for chain in signed.chains:
-        found = directory.admission.admit_by(chain, signed, signed.number, directory.clock())
+        at = min(now, chain[0].not_valid_after_utc - _MOMENT) if isinstance(signed, SignedAccessList) else now
+        found = directory.admission.admit_by(chain, signed, signed.number, at)
         if isinstance(found, Admitted) and against_number(kept, found.not_before) is None:
             return found
     return None

@@ -59,6 +59,10 @@ class Conflicts:
             Conflict(app, seq, bytes(kept), bytes(refused), from_column(at)) for app, seq, kept, refused, at in rows
         ]
 
+    def drop(self, number: TelephoneNumber, app: str) -> None:
+        """Forget the conflicts of an app of a number."""
+        self.database.run("DELETE FROM directory_conflicts WHERE number = ? AND app = ?", int(number.digits), app)
+
     def forget(self, noticed_before: datetime) -> int:
         """Forget old conflicts."""
         return self.database.run("DELETE FROM directory_conflicts WHERE noticed_at < ?", to_column(noticed_before))

@@ -38,7 +38,6 @@ class EntryState(StrEnum):
     LIVE = "live"
     WITHDRAWN = "withdrawn"
     REVOKED = "revoked"
-    REASSIGNED = "reassigned"
     MOVED = "moved"
     UNADMITTED = "unadmitted"
     """Its authority is no longer admitted. The only one that ends: once the authority is admitted again."""
@@ -111,6 +110,12 @@ class Entries:
         """End an entry for a reason, unless another has taken its place."""
         ends_at = min(to_column(now), to_column(entry.ends_at))
         self.database.run(_END, state.value, ends_at, int(entry.number.digits), entry.app, entry.seq)
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry and its `seq`: no certificate that could bring it back counts any more."""
+        self.database.run(
+            "DELETE FROM directory_entries WHERE number = ? AND app = ?", int(entry.number.digits), entry.app
+        )
 
     def rest_on(self, entry: Entry, authority: bytes, serial: bytes) -> None:
         """Note that an entry stands by another of its certificates, unless another has taken its place."""

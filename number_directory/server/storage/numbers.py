@@ -11,7 +11,7 @@ from serving.database import Database
 from serving.times import from_column, to_column
 from stir.telephone_number import TelephoneNumber
 
-_COLUMNS = "access_list, access_seq, certified_after, event, access_authority, access_serial"
+_COLUMNS = "access_list, access_seq, certified_after, event, access_authority, access_serial, access_hidden"
 _HOLD = f"""
     INSERT INTO directory_numbers (number) VALUES (?)
     ON CONFLICT (number) DO UPDATE SET number = excluded.number
@@ -19,23 +19,31 @@ _HOLD = f"""
 """
 _SET_ACCESS = """
     UPDATE directory_numbers
-    SET access_list = ?, access_seq = ?, access_authority = ?, access_serial = ?,
+    SET access_list = ?, access_seq = ?, access_authority = ?, access_serial = ?, access_hidden = 0,
         forget_at = CASE WHEN forget_at > ? THEN forget_at ELSE ? END
     WHERE number = ?
 """
 _OF_AUTHORITY = f"SELECT number, {_COLUMNS} FROM directory_numbers WHERE access_authority = ?"
-_FIND_EVENT = "SELECT NULL, access_seq, certified_after, event, NULL, NULL FROM directory_numbers WHERE number = ?"
+_FIND_EVENT = "SELECT NULL, access_seq, certified_after, event, NULL, NULL, 0 FROM directory_numbers WHERE number = ?"
 _NOTE_EVENT = """
     UPDATE directory_numbers
-    SET certified_after = ?, event = ?, access_list = ?,
-        forget_at = CASE WHEN forget_at > ? THEN forget_at ELSE ? END
+    SET certified_after = ?, event = ?, forget_at = CASE WHEN forget_at > ? THEN forget_at ELSE ? END
+    WHERE number = ?
+"""
+_DROP_ACCESS = """
+    UPDATE directory_numbers
+    SET access_list = NULL, access_seq = -1, access_authority = NULL, access_serial = NULL, access_hidden = 0
     WHERE number = ?
 """
 
 
 @dataclass(frozen=True, slots=True)
 class KeptNumber:
-    """What is known of a number. `access_list` is the newest one as it was signed, None where there is none."""
+    """What is known of a number.
+
+    `access_list` is the newest one as it was signed, None where there is none. One that is hidden shows nothing to
+    anybody while its authority is not admitted.
+    """
 
     number: TelephoneNumber
     access_list: str | None
@@ -44,6 +52,12 @@ class KeptNumber:
     event: str | None
     access_authority: bytes | None = None
     access_serial: bytes | None = None
+    access_hidden: bool = False
+
+    @property
+    def shown_access_list(self) -> str | None:
+        """The access list that tells who sees what."""
+        return None if self.access_hidden else self.access_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +106,19 @@ class Numbers:
     def end_access_list(self, number: TelephoneNumber) -> None:
         """End an access list; its `seq` stays, so that it does not come back."""
         self.database.run(
-            "UPDATE directory_numbers SET access_list = NULL, access_authority = NULL, access_serial = NULL"
-            " WHERE number = ?",
+            "UPDATE directory_numbers SET access_list = NULL, access_authority = NULL, access_serial = NULL,"
+            " access_hidden = 0 WHERE number = ?",
             int(number.digits),
+        )
+
+    def drop_access_list(self, number: TelephoneNumber) -> None:
+        """Forget an access list and its `seq`: no certificate that could bring it back counts any more."""
+        self.database.run(_DROP_ACCESS, int(number.digits))
+
+    def hide_access_list(self, number: TelephoneNumber, *, hidden: bool) -> None:
+        """Have an access list show nothing to anybody, or count again."""
+        self.database.run(
+            "UPDATE directory_numbers SET access_hidden = ? WHERE number = ?", int(hidden), int(number.digits)
         )
 
     def of_certificates(self, authority: bytes, serials: Sequence[bytes]) -> list[KeptNumber]:
@@ -108,12 +132,23 @@ class Numbers:
         rows = self.database.rows(f"{_OF_AUTHORITY} LIMIT ?", authority, limit)
         return [_kept(TelephoneNumber(str(number)), row) for number, *row in rows]
 
-    def note_event(
-        self, number: TelephoneNumber, event: str, at: datetime, access_list: str | None, forget_at: datetime
-    ) -> None:
-        """Note that certificates from before a time say nothing more about a number, and which access list is left."""
+    def lists_of_authority(self, authority: bytes, after: bytes, limit: int, *, hidden: bool) -> list[KeptNumber]:
+        """Return some numbers whose access lists an authority certifies, counting or hidden ones, by their serials.
+
+        `after` is the last serial that was dealt with.
+        """
+        rows = self.database.rows(
+            f"{_OF_AUTHORITY} AND access_hidden = {int(hidden)} AND access_serial > ? ORDER BY access_serial LIMIT ?",
+            authority,
+            after,
+            limit,
+        )
+        return [_kept(TelephoneNumber(str(number)), row) for number, *row in rows]
+
+    def note_event(self, number: TelephoneNumber, event: str, at: datetime, forget_at: datetime) -> None:
+        """Note that certificates from before a time say nothing more about a number."""
         until = to_column(forget_at)
-        self.database.run(_NOTE_EVENT, to_column(at), event, access_list, until, until, int(number.digits))
+        self.database.run(_NOTE_EVENT, to_column(at), event, until, until, int(number.digits))
 
     def forget(self, now: datetime) -> int:
         """Forget the numbers that have nothing here any more, and return how many."""
@@ -125,7 +160,7 @@ class Numbers:
 
 
 def _kept(number: TelephoneNumber, row: Sequence[Any]) -> KeptNumber:
-    access_list, seq, certified_after, event, authority, serial = row
+    access_list, seq, certified_after, event, authority, serial, hidden = row
     return KeptNumber(
         number=number,
         access_list=access_list,
@@ -134,4 +169,5 @@ def _kept(number: TelephoneNumber, row: Sequence[Any]) -> KeptNumber:
         event=event,
         access_authority=None if authority is None else bytes(authority),
         access_serial=None if serial is None else bytes(serial),
+        access_hidden=bool(hidden),
     )

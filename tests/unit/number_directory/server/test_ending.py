@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
-from number_directory.record import Record, sign_record
+from number_directory.record import MOST_APPS, Record, sign_record
 from number_directory.server.errors import EventsFailure
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import JsonLinesFeed, follow, obey
@@ -160,6 +160,44 @@ def test_a_port_ends_what_the_former_holder_signed(world: DirectoryWorld) -> Non
     own = world.own()
     assert own.access_list is None
     assert any("ported" in notice.text for notice in own.notices)
+
+
+def test_a_new_holder_finds_nothing_of_the_former_one(world: DirectoryWorld) -> None:
+    """Not where it was reached, nor which apps it had or signed twice; and nothing of it stands in the way."""
+    world.allow(ANYONE, seq=9)
+    for index in range(MOST_APPS):
+        world.publish(app=f"app{index}.example", seq=9)
+    accepted(world.post("/records", world.record_token(app="app0.example", seq=10, uris=())))
+    assert refusal(world.post("/records", world.record_token(app="app1.example", seq=9, uris=()))) == (409, "conflict")
+    assert refusal(world.post("/access-lists", world.access_list_token(seq=9))) == (409, "conflict")
+    assert obey(world.directory, NumberEvent(OWNER, EventKind.REASSIGNED, world.clock())) == MOST_APPS - 1
+    world.clock.advance(timedelta(hours=2))
+    new = world.authority.number(OWNER, serial=2000, key_number=8, not_before=world.clock() - timedelta(hours=1))
+    world.hold(OWNER, new)
+    own = world.own()
+    assert own.records == ()
+    assert ["reassigned" in notice.text for notice in own.notices] == [True]
+    world.publish(app="app0.example", seq=1)
+    world.allow(ANYONE, seq=1)
+    assert len(world.look_up(OWNER, caller=None).records[OWNER]) == 1
+
+
+def test_a_late_event_leaves_the_new_holder_what_is_its_own(world: DirectoryWorld) -> None:
+    """What was signed under certificates from after the event stays, and so do its conflicts."""
+    world.publish(app="former.example")
+    event = NumberEvent(OWNER, EventKind.REASSIGNED, world.clock())
+    world.clock.advance(timedelta(hours=2))
+    new = world.authority.number(OWNER, serial=2000, key_number=8, not_before=world.clock() - timedelta(hours=1))
+    world.hold(OWNER, new)
+    world.publish()
+    world.allow(ANYONE)
+    assert refusal(world.post("/records", world.record_token(uris=()))) == (409, "conflict")
+    assert refusal(world.post("/access-lists", world.access_list_token())) == (409, "conflict")
+    assert obey(world.directory, event) == 1
+    own = world.own()
+    assert [one.record.app for one in own.records] == [CHAT]
+    assert sum("was refused" in notice.text for notice in own.notices) == 2
+    assert world.look_up(OWNER, caller=None).records[OWNER]
 
 
 def test_an_event_from_before_a_certificate_changes_nothing(world: DirectoryWorld) -> None:
@@ -354,13 +392,78 @@ def test_the_records_of_an_authority_are_hidden_while_it_is_not_admitted(world: 
     world.publish(app="other.example")
     assert keeper.follow() == 0
     _admit(world, again=False)
-    assert keeper.follow() == 2
+    assert keeper.follow() == 3  # the access list, too
     assert keeper.follow() == 0
     assert world.look_up(OWNER, caller=None).records[OWNER] == ()
     _admit(world, again=True)
-    assert keeper.follow() == 2
+    assert keeper.follow() == 3
     assert len(world.look_up(OWNER, caller=None).records[OWNER]) == 2
     assert world.own().notices == ()
+
+
+def test_the_access_lists_of_an_authority_are_hidden_while_it_is_not_admitted(world: DirectoryWorld) -> None:
+    """A list that a rogue authority's certificate signed opens nothing any more, however long ago that ended."""
+    rogue = root("Rogue Root", key_number=31)
+    anchor = Anchor(Terms("rogue", "Rogue", "trust.toml:9"), rogue.certificate)
+    home = TrustHome.beside(world.config.admission)
+    add_anchor(home, anchor)
+    world.clock.advance(timedelta(seconds=10))
+    honest, forged = world.held(), rogue.number(OWNER, serial=8, not_after=world.clock() + timedelta(hours=1))
+    world.publish()
+    world.hold(OWNER, forged)
+    world.allow(ANYONE)
+    world.hold(OWNER, honest)
+    world.clock.advance(timedelta(hours=2))
+    keeper = AdmissionKeeper(world.directory)
+    assert keeper.follow() == 0
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+    remove_anchor(home, "rogue")
+    world.clock.advance(timedelta(seconds=31))
+    assert (keeper.follow(), keeper.follow()) == (1, 0)
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    assert any("the access list is hidden" in notice.text for notice in world.own().notices)
+    world.publish(app="other.example")
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    add_anchor(home, anchor)
+    world.clock.advance(timedelta(seconds=31))
+    assert (keeper.follow(), keeper.follow()) == (1, 0)
+    assert len(world.look_up(OWNER, caller=None).records[OWNER]) == 2
+    assert world.own().notices == ()
+
+
+def test_an_owner_replaces_a_hidden_access_list(world: DirectoryWorld) -> None:
+    """With another authority's certificate it says anew who sees what, and that counts at once."""
+    second = root("Second Root", key_number=31)
+    home = TrustHome.beside(world.config.admission)
+    add_anchor(home, Anchor(Terms("second", "Second", "trust.toml:9"), second.certificate))
+    world.clock.advance(timedelta(seconds=10))
+    world.allow(ANYONE)
+    _admit(world, again=False)
+    keeper = AdmissionKeeper(world.directory)
+    assert keeper.follow() == 1
+    world.hold(OWNER, second.number(OWNER, serial=8))
+    world.publish()
+    assert world.look_up(OWNER, caller=None).records[OWNER] == ()
+    world.allow(ANYONE, seq=2)
+    assert world.look_up(OWNER, caller=None).records[OWNER]
+    assert keeper.follow() == 0
+
+
+def test_an_access_list_that_another_admitted_authority_certifies_stays(world: DirectoryWorld) -> None:
+    """A list with chains of two authorities needs one of them on the admission list, though both have ended."""
+    second = root("Second Root", key_number=31)
+    home = TrustHome.beside(world.config.admission)
+    add_anchor(home, Anchor(Terms("second", "Second", "trust.toml:9"), second.certificate))
+    world.clock.advance(timedelta(seconds=10))
+    held, other, now = world.held(), second.number(OWNER), int(world.clock().timestamp())
+    access_list = AccessList(OWNER, 1, now, AppAccess(frozenset({ANYONE})))
+    accepted(world.post("/access-lists", sign_access_list(access_list, held.key, held.chain, [other.chain])))
+    world.clock.advance(timedelta(days=30))
+    _admit(world, again=False)
+    assert AdmissionKeeper(world.directory).follow() == 0
+    kept = world.directory.storage.numbers.find(OWNER)
+    assert kept is not None
+    assert kept.shown_access_list == kept.access_list is not None
 
 
 def test_what_was_revoked_while_it_was_hidden_does_not_come_back(world: DirectoryWorld) -> None:
@@ -384,7 +487,8 @@ def test_a_record_that_another_admitted_authority_certifies_stays(world: Directo
     )
     world.clock.advance(timedelta(seconds=10))
     held, other, now = world.held(), second.number(OWNER), int(world.clock().timestamp())
-    world.allow(ANYONE)
+    list_ = AccessList(OWNER, 1, now, AppAccess(frozenset({ANYONE})))
+    accepted(world.post("/access-lists", sign_access_list(list_, held.key, held.chain, [other.chain])))
     record = Record(OWNER, CHAT, ("https://chat.example/u/1",), frozenset(), 1, now, now + 3600)
     accepted(world.post("/records", sign_record(record, held.key, held.chain, [other.chain])))
     _admit(world, again=False)

@@ -440,7 +440,7 @@ def test_numbers_that_were_open_before_are_given_labels(
             number,
         )
     monkeypatch.setattr(Storage, "steps", steps)
-    assert storage.migrate() == ("0002_hidden",)
+    assert "0002_hidden" in storage.migrate()
     made: list[TelephoneNumber] = []
     key = HiddenKey(bytes(32), "directory")
     assert storage.hidden.fill(lambda number: made.append(number) or key.hidden(number), 10) == 1
