@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 
@@ -19,3 +21,19 @@ def emit(as_json: bool, data: Mapping[str, object], human: Callable[[], None]) -
         click.echo(json.dumps(data, ensure_ascii=False, indent=2))
     else:
         human()
+
+
+@contextlib.contextmanager
+def counting(what: str, as_json: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Show on a terminal how far long work is."""
+    shown = sys.stderr.isatty() and not as_json
+
+    def count(done: int, of: int | None) -> None:
+        if shown:
+            click.echo(f"\r{done:,}{'' if of is None else f' of {of:,}'} {what}", nl=False, err=True)
+
+    try:
+        yield count
+    finally:
+        if shown:
+            click.echo(err=True)

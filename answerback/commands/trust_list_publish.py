@@ -15,20 +15,18 @@ from answerback.judging import read_chain
 from answerback.output import emit, json_option
 from answerback.pinning import document, fingerprint, grouped, short_name
 from answerback.releasing import (
-    content,
+    Kind,
     described,
-    key_option,
-    new_online_key_option,
+    first_threshold_option,
+    folder_argument,
     passphrase_for,
     passphrase_option,
-    show_signed,
-    show_waiting,
-    sign_with,
+    show_refreshed,
     signers_option,
+    signing_commands,
+    tell_expiries,
     tell_waiting,
-    threshold_option,
     unencrypted_option,
-    when,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 _COMMAND = "answerback trust list-publish"
 _LARGEST_CERTIFICATE = 256 * 1024
 
-_folder = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-
 
 @click.group("list-publish")
 def list_publish() -> None:
@@ -47,18 +43,11 @@ def list_publish() -> None:
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @click.option("--name", required=True, help="What the list is called, such as street-list.")
 @click.option("--curator", required=True, help="Who answers for it, for people to read.")
 @signers_option
-@click.option(
-    "--threshold",
-    metavar="COUNT",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="How many of them must sign.",
-)
+@first_threshold_option
 @passphrase_option
 @unencrypted_option
 @json_option
@@ -93,25 +82,11 @@ def init(
     emit(as_json, data, tell)
 
 
-@list_publish.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@passphrase_option
-@unencrypted_option
-@json_option
-def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
-    """Make a signer's key in FILE, and beside it its public key."""
-    from transparency.releases.publishing import key_pair
-
-    with _failing():
-        public = key_pair(file, passphrase_for(passphrase_file, unencrypted_keys, confirm=True))
-    emit(as_json, {"key": str(file), "public_key": str(public)}, lambda: click.echo(f"hand out {public}, keep {file}"))
-
-
 # What the list says
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @click.argument("source")
 @click.option("--sha256", metavar="HEX", help="The certificate's fingerprint; another one there is refused.")
 @click.option("--name", help="What to call the authority.  [default: from its certificate]")
@@ -151,7 +126,7 @@ def add(
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @click.argument("name")
 @constraint_options
 @click.option("--clear", multiple=True, type=click.Choice(list(KEYS)), help="Take a constraint away. May be repeated.")
@@ -167,7 +142,7 @@ def constrain(folder: Path, name: str, clear: tuple[str, ...], as_json: bool, **
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @click.argument("name")
 @json_option
 def remove(folder: Path, name: str, as_json: bool) -> None:
@@ -178,7 +153,7 @@ def remove(folder: Path, name: str, as_json: bool) -> None:
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @click.argument("name")
 @click.option("--note", default="", help="Why; subscribers are shown it.")
 @json_option
@@ -193,7 +168,7 @@ def revoke(folder: Path, name: str, note: str, as_json: bool) -> None:
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @click.argument("source")
 @click.option("--name", required=True, help="What to call the log; a log of this name takes its later description.")
 @click.option("--operator", help="Who runs it.  [default: from its description]")
@@ -217,7 +192,7 @@ def log(folder: Path, source: str, name: str, operator: str | None, as_json: boo
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @json_option
 def release(folder: Path, as_json: bool) -> None:
     """Have the list signed as it is now.
@@ -241,64 +216,7 @@ def release(folder: Path, as_json: bool) -> None:
 
 
 @list_publish.command()
-@click.argument("path", type=click.Path(path_type=Path, exists=True))
-@key_option
-@passphrase_option
-@unencrypted_option
-@json_option
-def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
-    """Sign what waits for signatures.
-
-    PATH is the list's folder, or a copy of one of the files in its folder `pending`.
-    """
-    with _failing():
-        passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=False)
-        waiting = sign_with(path, key, passphrase, lambda folder, opened: _curator(folder).sign(opened))
-    show_signed(path, waiting, _COMMAND, as_json)
-
-
-@list_publish.command()
-@_folder
-@click.argument("copies", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-@json_option
-def merge(folder: Path, copies: tuple[Path, ...], as_json: bool) -> None:
-    """Take over the signatures of COPIES that were signed elsewhere.
-
-    What is then complete is published.
-    """
-    with _failing():
-        waiting = _curator(folder).merge([content(copy) for copy in copies])
-    show_waiting(waiting, folder, _COMMAND, as_json)
-
-
-@list_publish.command()
-@_folder
-@signers_option
-@threshold_option
-@new_online_key_option
-@json_option
-def rotate(folder: Path, signers: tuple[Path, ...], threshold: int | None, new_online_key: bool, as_json: bool) -> None:
-    """Have other people sign from now on. Old and new signers sign that; what is not given stays as it is."""
-    from transparency.releases.repository import read_public_key
-
-    with _failing():
-        people = [read_public_key(signer) for signer in signers]
-        waiting = _curator(folder).rotate(people, threshold, new_online_key=new_online_key)
-    show_waiting(waiting, folder, _COMMAND, as_json)
-
-
-@list_publish.command()
-@_folder
-@json_option
-def renew(folder: Path, as_json: bool) -> None:
-    """Have what is published signed once more, before it expires."""
-    with _failing():
-        waiting = _curator(folder).renew()
-    show_waiting(waiting, folder, _COMMAND, as_json)
-
-
-@list_publish.command()
-@_folder
+@folder_argument
 @json_option
 def timestamp(folder: Path, as_json: bool) -> None:
     """Say anew that what is published is the newest. Run it every day.
@@ -309,15 +227,11 @@ def timestamp(folder: Path, as_json: bool) -> None:
         curator = _curator(folder)
         published = curator.refresh()
         version = curator.version()
-    emit(
-        as_json,
-        {"version": version, "expires": published.expires},
-        lambda: click.echo(f"version {version} is the newest, good until {when(published.expires)}"),
-    )
+    show_refreshed(version, published.expires, as_json)
 
 
 @list_publish.command()
-@_folder
+@folder_argument
 @json_option
 def status(folder: Path, as_json: bool) -> None:
     """Show what is published, until when it is good, and what waits.
@@ -351,9 +265,7 @@ def status(folder: Path, as_json: bool) -> None:
             click.echo("nothing is published yet")
         else:
             click.echo(f"version {version} is published; subscribers' pin: {pin}")
-            click.echo(f"  timestamp good until {when(published.expires)}: {_COMMAND} timestamp")
-            click.echo(f"  signatures good until {when(published.targets_expires)}: {_COMMAND} renew")
-            click.echo(f"  root good until {when(published.root_expires)}: {_COMMAND} rotate")
+            tell_expiries(published, _COMMAND)
         if changed:
             click.echo(f"list.toml is another one than is published: {_COMMAND} release {folder}")
         tell_waiting(waiting, folder, _COMMAND)
@@ -386,3 +298,8 @@ def _failing() -> Iterator[None]:
         yield
     except (ReleaseError, ServingError, StirError, TrustStoreError) as error:
         raise Failure(str(error)) from error
+
+
+_LISTS = Kind(_COMMAND, _curator, _failing)
+for _command in signing_commands(_LISTS):
+    list_publish.add_command(_command)

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from answerback.commands import directory_map
 from answerback.commands.directory_map import map_
 
 SERVICES = """
@@ -212,8 +212,8 @@ def test_progress_is_shown_on_a_terminal(publisher: Path, entries: Path, monkeyp
         flush = staticmethod(lambda: None)
 
     shown: list[str] = []
-    monkeypatch.setattr(directory_map.sys, "stderr", Terminal)
-    monkeypatch.setattr(directory_map.click, "echo", lambda text="", **_: shown.append(str(text)))
+    monkeypatch.setattr(sys, "stderr", Terminal)
+    monkeypatch.setattr(click, "echo", lambda text="", **_: shown.append(str(text)))
     map_.main(["build", str(publisher), str(entries)], standalone_mode=False)
     assert "\r2 lines" in shown
 
@@ -229,8 +229,8 @@ def test_a_passphrase_is_asked_for_at_a_terminal(tmp_path: Path, monkeypatch: py
     class Terminal:
         isatty = staticmethod(lambda: True)
 
-    monkeypatch.setattr(directory_map.click, "prompt", prompt)
-    monkeypatch.setattr(directory_map.sys, "stdin", Terminal)
+    monkeypatch.setattr(click, "prompt", prompt)
+    monkeypatch.setattr(sys, "stdin", Terminal)
     map_.main(["key", str(tmp_path / "a.key")], standalone_mode=False)
     assert asked == [True]
     secret = tmp_path / "passphrase"
@@ -246,7 +246,9 @@ def test_the_how_to_names_what_there_is() -> None:
     named = re.findall(r"answerback directory map ([a-z]+)((?:[^`\n]|\\\n)*)", text)
     assert {name for name, _ in named} >= {"init", "build", "serve", "update", "resolve", "timestamp", "sign", "merge"}
     for name, rest in named:
-        known = {option for parameter in map_.commands[name].params for option in parameter.opts}
+        command = map_.get_command(click.Context(map_), name)
+        assert command is not None, name
+        known = {option for parameter in command.params for option in parameter.opts}
         assert known.issuperset(re.findall(r"--[a-z-]+", rest)), name
 
 
