@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import itertools
-import mmap
 import os
 import struct
 import threading
@@ -24,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from number_directory.server.errors import ConfigurationError, RefusalKind
 from number_directory.server.number_event import EventKind
+from serving.mapping import map_file
 
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 FOLDER: Final = "metrics"
@@ -79,8 +79,7 @@ class Metrics:
         try:
             folder.mkdir(mode=_OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
             self._file = _own_file(folder)
-            os.ftruncate(self._file, _FILE_BYTES)
-            self._counts = mmap.mmap(self._file, _FILE_BYTES)
+            self._counts = map_file(self._file, _FILE_BYTES)
         except OSError as error:
             msg = f"{folder} cannot be used to count in: {error.strerror}"
             raise ConfigurationError(msg) from error

@@ -7,7 +7,6 @@ that all workers map (`ReplayTable`); several hosts share a table in their datab
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
 import struct
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from number_directory.server.errors import ConfigurationError
+from serving.mapping import map_file
 
 KEY_SIZE: Final = 12
 """Bytes of a request's hash that tell it apart."""
@@ -50,9 +50,7 @@ class ReplayTable:
         size = self._sets * _SET_BYTES
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
-            if os.fstat(self._file).st_size != size:
-                os.ftruncate(self._file, size)
-            self._map = mmap.mmap(self._file, size)
+            self._map = map_file(self._file, size)
         except OSError as error:
             msg = f"{path} cannot be used to remember requests: {error.strerror}"
             raise ConfigurationError(msg) from error
