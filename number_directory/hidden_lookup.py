@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import ClassVar, Final, Self, TypeAlias
 
 import msgspec
@@ -258,11 +259,13 @@ class HiddenRecords:
     @classmethod
     def fitting(cls, records: Sequence[str], move: str | None = None) -> Self:
         """Return what is shown of a number, without the last records where they do not fit."""
-        for count in range(len(records), -1, -1):
-            found = cls(tuple(records[:count]), move, len(records) - count)
-            if len(found.to_json()) <= LARGEST_PLAIN:
-                return found
-        return cls((), None, len(records))
+        whole = cls(tuple(records), move)
+        if len(whole.to_json()) <= LARGEST_PLAIN:
+            return whole
+        # Each is encoded once: whoever fills a number with the largest records must not make its bucket dear.
+        room = LARGEST_PLAIN - len(cls((), move, len(records)).to_json())
+        count = sum(size <= room for size in accumulate(len(encode(text)) + 1 for text in records))
+        return cls(tuple(records[:count]), move, len(records) - count) if room >= 0 else cls((), None, len(records))
 
     @classmethod
     def parse(cls, data: bytes) -> Self:

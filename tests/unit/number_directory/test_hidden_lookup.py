@@ -22,7 +22,8 @@ from number_directory.hidden_lookup import (
     read_hidden_request,
 )
 from number_directory.lookup import SignedLookup
-from number_directory.statement import statement_body
+from number_directory.record import LARGEST_RECORD, MOST_APPS
+from number_directory.statement import encode, statement_body
 from stir.jws import encode_base64url
 from tests.fakes.directory_statements import ASKER, ISSUED_AT, REQUEST_ID, SECOND, URL, forged
 from tests.unit.number_directory.strategies import blinded, hidden_requests, json_values
@@ -152,6 +153,33 @@ def test_records_that_find_no_room_are_told_of() -> None:
     assert (len(found.records), found.omitted) == (4, 2)
     assert len(found.to_json()) <= LARGEST_PLAIN
     assert HiddenRecords.fitting((), "m" * 70_000) == HiddenRecords(())
+
+
+def test_what_finds_no_room_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner that publishes 32 of the largest records has them encoded twice, and not once for each left out."""
+    encoded: list[int] = []
+
+    def counting(value: object) -> bytes:
+        data = encode(value)
+        encoded.append(len(data))
+        return data
+
+    monkeypatch.setattr("number_directory.hidden_lookup.encode", counting)
+    records = ("r" * LARGEST_RECORD,) * MOST_APPS
+    assert HiddenRecords.fitting(records, "m" * 1000).omitted == MOST_APPS - 3
+    assert sum(encoded) < 2.1 * sum(map(len, records))
+
+
+@given(st.lists(st.integers(1000, LARGEST_RECORD), max_size=MOST_APPS), st.integers(0, LARGEST_RECORD))
+def test_as_many_records_are_sealed_as_find_room(sizes: list[int], move: int) -> None:
+    """Those that come first; another one would be too much, but for two bytes."""
+    records = [chr(0x20AC) + "r" * (size - 1) for size in sizes]
+    found = HiddenRecords.fitting(records, "m" * move)
+    count = len(found.records)
+    assert found == HiddenRecords(tuple(records[:count]), "m" * move, len(records) - count)
+    assert len(found.to_json()) <= LARGEST_PLAIN
+    if found.omitted:
+        assert len(replace(found, records=tuple(records[: count + 1])).to_json()) > LARGEST_PLAIN - 3
 
 
 @given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
