@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import falcon.testing
 import msgspec
@@ -211,9 +213,19 @@ class DirectoryWorld:
     def send(
         self, path: str, body: bytes, client: falcon.testing.TestClient | None = None, **more: str
     ) -> falcon.testing.Result:
-        """Send a body of JSON."""
+        """Send a body of JSON; make sure that openapi.json announces a refusal."""
         headers = {"Content-Type": "application/json", **more}
-        return (client or self.client).simulate_post(path, body=body, headers=headers)
+        result = (client or self.client).simulate_post(path, body=body, headers=headers)
+        if 400 <= result.status_code < 500 and path in self._described:
+            kind = msgspec.json.decode(result.content)["type"].partition("#")[2]
+            assert f"#{kind}`" in self._described[path]["post"]["responses"][str(result.status_code)]["description"]
+        return result
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        """Return what openapi.json says of each path."""
+        paths: dict[str, Any] = self.client.simulate_get("/openapi.json").json["paths"]
+        return paths
 
     def publish(self, number: TelephoneNumber = OWNER, app: str = CHAT, *, seq: int = 1) -> Acceptance:
         """Publish a record."""

@@ -107,7 +107,7 @@ def _of_owners(directory: Directory) -> tuple[Operation, ...]:
             schemas.ACCEPTANCE,
             takes=schemas.STATEMENT,
             largest=LARGEST_STATEMENT + _ROOM_FOR_JSON,
-            refuses=(*_SEQUENCED, RefusalKind.MOVED, RefusalKind.TOO_MANY_APPS),
+            refuses=(*_SEQUENCED, RefusalKind.MOVED, RefusalKind.TOO_MANY_APPS, RefusalKind.TOO_MANY_GRANTS),
         ),
         Operation(
             "POST",
@@ -117,7 +117,7 @@ def _of_owners(directory: Directory) -> tuple[Operation, ...]:
             schemas.ACCEPTANCE,
             takes=schemas.ACCESS_LIST,
             largest=longest_list + _ROOM_FOR_JSON,
-            refuses=(*_SEQUENCED, RefusalKind.MOVED),
+            refuses=(*_SEQUENCED, RefusalKind.MOVED, RefusalKind.TOO_MANY_GRANTS),
         ),
         Operation(
             "POST",
