@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,11 +26,13 @@ Value = str | bytes | int | bool | None
 Row = tuple[Any, ...]
 
 _Found = TypeVar("_Found")
+_Value = TypeVar("_Value")
 
 _ROW_LOCK = re.compile(r"\s+FOR (NO KEY )?UPDATE( OF \w+(, \w+)*)?( SKIP LOCKED)?")
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
 _BUSY_SECONDS = 30
+_AT_ONCE = (100, 10, 1)
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
@@ -114,10 +116,12 @@ class Database:
 
     def run_many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
         """Run a statement for each row of values, inside a transaction, and return how many rows it changed."""
-        connection = self._here.connection
+        connection, values = self._here.connection, list(rows)
+        if len(values) <= 1:
+            return sum(_count(self._execute(connection, sql, one)) for one in values)
         try:
             cursor = connection.cursor()
-            cursor.executemany(self._compile(sql), list(rows))
+            cursor.executemany(self._compiled.get(sql) or self._compile(sql), values)
         except self._failed as error:
             raise self._told(connection, error) from None
         return _count(cursor)
@@ -228,6 +232,18 @@ class Database:
             return Conflict(_reason(error))
         is_lost = not self.is_sqlite and connection.closed
         return (_LostConnectionError if is_lost else StorageError)(_reason(error))
+
+
+def some_at_a_time(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
+    """Yield values in order, as many at a time as one statement has places for: one, ten or a hundred.
+
+    With few sizes the database knows every statement.
+    """
+    start = 0
+    while left := len(values) - start:
+        count = next(size for size in _AT_ONCE if size <= left)
+        yield values[start : start + count]
+        start += count
 
 
 def _all(cursor: Any) -> list[Row]:  # noqa: ANN401  # as above

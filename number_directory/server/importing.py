@@ -32,8 +32,7 @@ from number_directory.server.publishing import (
     admitted_record,
     prepare,
     prepare_list,
-    store_access_list,
-    store_record,
+    store_all,
 )
 from number_directory.server.storage import Storage
 from number_directory.statement import Succession
@@ -201,20 +200,17 @@ def _store(storage: Storage, found: list[_Found], done: Imported, feed: str, rea
     """Store a batch and note, in one transaction, how far the file was read."""
     now = system_clock()
     with storage.transaction():
-        results = [one if isinstance(one, str) else _store_one(storage, one, now) for one in found]
+        results = store_all(storage, [one for one in found if not isinstance(one, str)], now)
         storage.feeds.advance(feed, reached)
     for result in results:
         if isinstance(result, Accepted):
             done.taken += result.succession is Succession.NEWER
             done.known += result.succession is Succession.SAME
         else:
-            done.refuse(result if isinstance(result, str) else str(result))
-
-
-def _store_one(storage: Storage, one: Prepared | PreparedList, now: datetime) -> Accepted | Refusal:
-    if isinstance(one, Prepared):
-        return store_record(storage, one, now)
-    return store_access_list(storage, SignedAccessList.parse(one.token), one, now)
+            done.refuse(str(result))
+    for one in found:
+        if isinstance(one, str):
+            done.refuse(one)
 
 
 # In the processes that verify

@@ -38,7 +38,7 @@ def list_own(directory: Directory, token: str) -> OwnAnswer:
     entries = storage.entries.of_number(question.number)
     return OwnAnswer(
         records=tuple(_own(directory, entry) for entry in entries if entry.app != MOVE),
-        access_list=None if kept.access_list is None else SignedAccessList.parse(kept.access_list),
+        access_list=None if kept.access_list is None else SignedAccessList.parse(kept.access_list.text),
         move=next((_move(entry) for entry in entries if entry.app == MOVE and entry.is_shown(now)), None),
         notices=tuple(_notices(kept, entries, storage.conflicts.of_number(question.number), now)),
     )
@@ -46,12 +46,12 @@ def list_own(directory: Directory, token: str) -> OwnAnswer:
 
 def _own(directory: Directory, entry: Entry) -> OwnRecord:
     proof = receipt(directory, entry.leaf, wait=False)
-    record = SignedRecord.parse(entry.statement + (entry.media or ""))
+    record = SignedRecord.parse(entry.statement.text + (entry.media or ""))
     return OwnRecord(record, None if proof is None else PublishReceipt.parse(proof))
 
 
 def _move(entry: Entry) -> SignedMove:
-    return SignedMove.parse(entry.statement)
+    return SignedMove.parse(entry.statement.text)
 
 
 _ENDED = {

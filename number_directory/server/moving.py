@@ -26,7 +26,7 @@ from number_directory.server.publishing import (
     require_signed_by_now,
     show,
 )
-from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, Visibility
+from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, KeptStatement, Visibility
 from number_directory.server.storage.grants import RECORD
 from number_directory.statement import Succession
 
@@ -72,8 +72,8 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
     if met is not None:
         return met
     storage.authorities.ensure(issuer)
-    storage.entries.put(entry)
-    storage.tree.queue(entry.leaf, now)
+    storage.entries.put([entry])
+    storage.tree.queue([entry.leaf], now)
     if leaves:
         if old is None or not old.is_shown(now):  # what has expired lately still has its rows
             show(storage, kept, entries, now)
@@ -95,7 +95,7 @@ def _entry_of(directory: Directory, signed: SignedMove, admitted: Admitted, issu
         number=signed.number,
         app=MOVE,
         seq=signed.sequence,
-        statement=signed.token,
+        statement=KeptStatement.of(signed.token, admitted.authorities),
         media=None,
         content=digest(signed),
         leaf=signed.hash,

@@ -123,7 +123,7 @@ def obey(directory: Directory, event: NumberEvent) -> int:
         gone = [entry for entry in entries.values() if _is_from_before(statement_of(entry), event)]
         until = max([now + _LONGEST_LIFE, *(entry.forget_at for entry in gone)])
         storage.numbers.note_event(event.number, event.kind, event.at, until)
-        if kept.access_list is not None and _is_from_before(SignedAccessList.parse(kept.access_list), event):
+        if kept.access_list is not None and _is_from_before(SignedAccessList.parse(kept.access_list.text), event):
             storage.numbers.drop_access_list(event.number)
             kept = replace(kept, access_list=None)
         for entry in gone:
@@ -147,8 +147,8 @@ def _drop_conflicts(storage: Storage, kept: KeptNumber, entries: Mapping[str, En
 def statement_of(entry: Entry) -> SignedRecord | SignedMove:
     """Return what an entry's owner signed."""
     if entry.app == MOVE:
-        return SignedMove.parse(entry.statement)
-    return SignedRecord.parse(entry.statement + (entry.media or ""))
+        return SignedMove.parse(entry.statement.text)
+    return SignedRecord.parse(entry.statement.text + (entry.media or ""))
 
 
 def _is_from_before(signed: SignedStatement, event: NumberEvent) -> bool:

@@ -7,8 +7,8 @@ answered is there after a crash, and nothing else is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -20,7 +20,17 @@ from number_directory.server.admission import Admission, Admitted
 from number_directory.server.config import Records
 from number_directory.server.directory import Directory
 from number_directory.server.errors import Refusal, RefusalKind
-from number_directory.server.storage import MOVE, Conflict, Entry, EntryState, Issuer, KeptNumber, Storage
+from number_directory.server.storage import (
+    MOVE,
+    Conflict,
+    Entry,
+    EntryState,
+    Issuer,
+    KeptNumber,
+    KeptStatement,
+    Storage,
+    Visibility,
+)
 from number_directory.server.visibility import visibilities
 from number_directory.statement import SignedStatement, Succession
 from stir.jws import encode_base64url
@@ -73,7 +83,7 @@ def set_access_list(directory: Directory, token: str) -> Accepted:
     charge_publisher(directory, signed, admitted, now)
     prepared = prepare_list(directory.config.records, signed, admitted)
     with directory.storage.transaction():
-        accepted = store_access_list(directory.storage, signed, prepared, now)
+        accepted = store_access_list(directory.storage, prepared, now)
     directory.metrics.accepted("access list")
     return raised(accepted)
 
@@ -99,6 +109,16 @@ class Prepared:
     entry: Entry
     issuer: Issuer
     not_before: datetime
+
+    @property
+    def number(self) -> TelephoneNumber:
+        """The number that it is of."""
+        return self.entry.number
+
+    @property
+    def leaf(self) -> bytes:
+        """Its hash in the record log."""
+        return self.entry.leaf
 
 
 def admitted_record(admission: Admission, signed: SignedRecord, now: datetime) -> Admitted:
@@ -139,7 +159,7 @@ def prepare(settings: Records, signed: SignedRecord, admitted: Admitted, now: da
         number=record.number,
         app=record.app,
         seq=record.sequence,
-        statement=signed.without_media,
+        statement=KeptStatement.of(signed.without_media, admitted.authorities),
         media=signed.token.removeprefix(signed.without_media) or None,
         content=digest(signed),
         leaf=signed.hash,
@@ -155,9 +175,13 @@ def prepare(settings: Records, signed: SignedRecord, admitted: Admitted, now: da
 
 @dataclass(frozen=True, slots=True)
 class PreparedList:
-    """An access list that may be taken as far as it tells alone, and what certifies it."""
+    """An access list that may be taken as far as it tells alone, how it will be kept, and what certifies it."""
 
-    token: str
+    number: TelephoneNumber
+    seq: int
+    statement: KeptStatement
+    content: bytes
+    leaf: bytes
     issuer: Issuer
     serial: bytes
     not_before: datetime
@@ -166,8 +190,17 @@ class PreparedList:
 
 def prepare_list(settings: Records, signed: SignedAccessList, admitted: Admitted) -> PreparedList:
     """Return an admitted access list as it will be kept."""
-    issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
-    return PreparedList(signed.token, issuer, admitted.serial, admitted.not_before, forgotten_at(settings, admitted))
+    return PreparedList(
+        number=signed.number,
+        seq=signed.sequence,
+        statement=KeptStatement.of(signed.token, admitted.authorities),
+        content=digest(signed),
+        leaf=signed.hash,
+        issuer=Issuer.of(admitted.authorities, admitted.crl_urls),
+        serial=admitted.serial,
+        not_before=admitted.not_before,
+        forget_at=forgotten_at(settings, admitted),
+    )
 
 
 def forgotten_at(settings: Records, admitted: Admitted) -> datetime:
@@ -183,71 +216,128 @@ def store_record(storage: Storage, prepared: Prepared, now: datetime) -> Accepte
 
     The caller commits either way: a conflict is noted for the owner.
     """
-    new = prepared.entry
-    kept = storage.numbers.hold(new.number)
-    entries = {entry.app: entry for entry in storage.entries.of_number(new.number)}
-    old = entries.get(new.app)
-    refusal = against_number(kept, prepared.not_before) or against_move(entries.get(MOVE), now)
+    return store_all(storage, [prepared], now)[0]
+
+
+def store_access_list(storage: Storage, prepared: PreparedList, now: datetime) -> Accepted | Refusal:
+    """Put an access list in its place, in the caller's transaction; see `store_record`."""
+    return store_all(storage, [prepared], now)[0]
+
+
+def store_all(
+    storage: Storage, statements: Sequence[Prepared | PreparedList], now: datetime
+) -> list[Accepted | Refusal]:
+    """Put statements in their places one after the other, in the caller's transaction; see `store_record`.
+
+    All their numbers are held at first, and what becomes of them is written at last.
+    """
+    numbers = list(dict.fromkeys(one.number for one in statements))
+    kept, entries = storage.numbers.hold_all(numbers), storage.entries.of_numbers(numbers)
+    held = {number: _Held(kept[number], {one.app: one for one in entries[number]}) for number in numbers}
+    results = [_take(storage, held[one.number], one, now) for one in statements]
+    _write(storage, [one for one in held.values() if one.leaves], now)
+    return results
+
+
+@dataclass
+class _Held:
+    """A number that is held: what counts of it, what was accepted and is yet to be written."""
+
+    kept: KeptNumber
+    entries: dict[str, Entry]
+    put: list[Entry] = field(default_factory=list)
+    lists: list[tuple[KeptNumber, datetime]] = field(default_factory=list)
+    issuers: set[Issuer] = field(default_factory=set)
+    leaves: list[bytes] = field(default_factory=list)
+
+    def access_list(self) -> AccessList | None:
+        """Return the access list that counts."""
+        kept = self.kept.access_list
+        return None if kept is None else SignedAccessList.parse(kept.text).access_list
+
+
+def _take(storage: Storage, held: _Held, new: Prepared | PreparedList, now: datetime) -> Accepted | Refusal:
+    refusal = against_number(held.kept, new.not_before) or against_move(held.entries.get(MOVE), now)
     if refusal is not None:
         return refusal
-    met = None if old is None else meeting(storage, Version.of(old), new, now)
+    if isinstance(new, Prepared):
+        met = _take_record(storage, held, new.entry, now)
+    else:
+        met = _take_access_list(storage, held, new, now)
     if met is not None:
         return met
-    if old is None and sum(app != MOVE for app in entries) >= MOST_APPS:
-        detail = f"a number has records for at most {MOST_APPS} apps here, those lately withdrawn among them"
-        return Refusal(RefusalKind.TOO_MANY_APPS, detail)
-    if kept.access_list is not None and new.state is EntryState.LIVE:
-        after = {**entries, new.app: new}.values()
-        too_many = against_grants(SignedAccessList.parse(kept.access_list).access_list, after)
-        if too_many is not None:
-            return too_many
-    storage.authorities.ensure(prepared.issuer)
-    storage.entries.put(new)
-    storage.tree.queue(new.leaf, now)
-    show(storage, kept, {**entries, new.app: new}, now)
+    held.issuers.add(new.issuer)
+    held.leaves.append(new.leaf)
     return Accepted(Succession.NEWER, new.leaf)
 
 
-def store_access_list(
-    storage: Storage, signed: SignedAccessList, prepared: PreparedList, now: datetime
-) -> Accepted | Refusal:
-    """Put an access list in its place, in the caller's transaction; see `store_record`."""
-    kept = storage.numbers.hold(signed.number)
-    entries = {entry.app: entry for entry in storage.entries.of_number(signed.number)}
-    refusal = against_number(kept, prepared.not_before) or against_move(entries.get(MOVE), now)
-    if refusal is not None:
-        return refusal
-    if kept.access_list is not None:
-        old, new = SignedAccessList.parse(kept.access_list), Version.of_statement(signed)
-        met = meeting(storage, Version.of_statement(old), new, now)
-        if met is not None:
-            return met
-    elif signed.sequence <= kept.access_seq:
-        return _older(kept.access_seq)
-    too_many = against_grants(signed.access_list, entries.values())
+def _take_record(storage: Storage, held: _Held, new: Entry, now: datetime) -> Accepted | Refusal | None:
+    """Take a record as the one that counts; return None, or what became of it where it does not count anew."""
+    old = held.entries.get(new.app)
+    met = None if old is None else meeting(storage, Version.of(old), new, now)
+    if met is not None:
+        return met
+    if old is None and sum(app != MOVE for app in held.entries) >= MOST_APPS:
+        detail = f"a number has records for at most {MOST_APPS} apps here, those lately withdrawn among them"
+        return Refusal(RefusalKind.TOO_MANY_APPS, detail)
+    after = {**held.entries, new.app: new}
+    access_list = held.access_list() if new.state is EntryState.LIVE else None
+    too_many = None if access_list is None else against_grants(access_list, after.values())
     if too_many is not None:
         return too_many
-    storage.authorities.ensure(prepared.issuer)
-    new_kept = replace(
+    held.entries = after
+    held.put.append(new)
+    return None
+
+
+def _take_access_list(storage: Storage, held: _Held, new: PreparedList, now: datetime) -> Accepted | Refusal | None:
+    """Take an access list as the one that counts; see `_take_record`."""
+    kept = held.kept
+    if kept.access_list is not None:
+        old = SignedAccessList.parse(kept.access_list.text)
+        met = meeting(storage, Version.of_statement(old), Version.of_list(new), now)
+        if met is not None:
+            return met
+    elif new.seq <= kept.access_seq:
+        return _older(kept.access_seq)
+    after = replace(
         kept,
-        access_list=signed.token,
-        access_seq=signed.sequence,
-        access_authority=prepared.issuer.id,
-        access_serial=prepared.serial,
+        access_list=new.statement,
+        access_seq=new.seq,
+        access_authority=new.issuer.id,
+        access_serial=new.serial,
         access_hidden=False,
     )
-    storage.numbers.set_access_list(new_kept, prepared.forget_at)
-    storage.tree.queue(signed.hash, now)
-    show(storage, new_kept, entries, now)
-    return Accepted(Succession.NEWER, signed.hash)
+    too_many = against_grants(SignedAccessList.parse(new.statement.text).access_list, held.entries.values())
+    if too_many is not None:
+        return too_many
+    held.kept = after
+    held.lists.append((after, new.forget_at))
+    return None
+
+
+def _write(storage: Storage, changed: Sequence[_Held], now: datetime) -> None:
+    """Write what was accepted of numbers that are held, and who may see what of them now."""
+    for issuer in {issuer for one in changed for issuer in one.issuers}:
+        storage.authorities.ensure(issuer)
+    storage.entries.put([entry for one in changed for entry in one.put])
+    for one in changed:
+        for kept, forget_at in one.lists:
+            storage.numbers.set_access_list(kept, forget_at)
+    storage.tree.queue({leaf for one in changed for leaf in one.leaves}, now)
+    shown = {one.kept.number: _shown(one.kept, one.entries, now) for one in changed}
+    storage.grants.replace_all(shown)
 
 
 def show(storage: Storage, kept: KeptNumber, entries: dict[str, Entry], now: datetime) -> None:
     """Make anew who may see what of a number, in the caller's transaction."""
+    storage.grants.replace(kept.number, _shown(kept, entries, now))
+
+
+def _shown(kept: KeptNumber, entries: dict[str, Entry], now: datetime) -> list[Visibility]:
     apps = [app for app, entry in entries.items() if app != MOVE and entry.is_shown(now)]
     shown = kept.shown_access_list
-    access_list = None if shown is None else SignedAccessList.parse(shown).access_list
-    storage.grants.replace(kept.number, visibilities(access_list, apps))
+    return visibilities(None if shown is None else SignedAccessList.parse(shown.text).access_list, apps)
 
 
 def against_grants(access_list: AccessList, entries: Iterable[Entry]) -> Refusal | None:
@@ -305,6 +395,11 @@ class Version:
     def of_statement(cls, signed: SignedAccessList) -> Version:
         """Return an access list's."""
         return cls(signed.number, MOVE, signed.sequence, digest(signed), signed.hash)
+
+    @classmethod
+    def of_list(cls, new: PreparedList) -> Version:
+        """Return a new access list's."""
+        return cls(new.number, MOVE, new.seq, new.content, new.leaf)
 
 
 def meeting(storage: Storage, old: Version, new: Version | Entry, now: datetime) -> Accepted | Refusal | None:

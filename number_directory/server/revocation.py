@@ -139,7 +139,7 @@ def _end_access_list(directory: Directory, found: KeptNumber) -> None:
             return
         other = None
         if kept.access_list is not None and kept.access_authority is not None:
-            signed = SignedAccessList.parse(kept.access_list)
+            signed = SignedAccessList.parse(kept.access_list.text)
             other = _other_certificate(directory, signed, kept.access_authority, now)
         if other is not None:
             storage.numbers.rest_on(kept.number, *other)

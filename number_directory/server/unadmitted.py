@@ -115,7 +115,7 @@ def _settle_list(directory: Directory, found: KeptNumber) -> bool:
             found.access_hidden,
         ):
             return False
-        admitted = _admitted(directory, kept, SignedAccessList.parse(kept.access_list))
+        admitted = _admitted(directory, kept, SignedAccessList.parse(kept.access_list.text))
         if admitted is not None:
             issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
             storage.authorities.ensure(issuer)

@@ -15,6 +15,7 @@ from number_directory.server.storage.hidden import NO_LAYOUT, HiddenNumbers, Lay
 from number_directory.server.storage.numbers import KeptNumber, Numbers
 from number_directory.server.storage.record_tree import KeptTree, RecordTree
 from number_directory.server.storage.shared import Secrets, SharedQuotas, SharedReplays
+from number_directory.server.storage.statements import Frames, KeptStatement
 from serving.database import Database
 from serving.storage import ProgramStorage
 
@@ -27,6 +28,7 @@ __all__ = [
     "Issuer",
     "KeptAuthority",
     "KeptNumber",
+    "KeptStatement",
     "KeptTree",
     "Layout",
     "Shown",
@@ -53,9 +55,10 @@ class Storage(ProgramStorage):
         """Use a database; nothing connects yet."""
         super().__init__(database)
         self._secrets = Secrets(database)
-        self.numbers = Numbers(database)
-        self.entries = Entries(database)
-        self.grants = Grants(database)
+        frames = Frames(database)
+        self.numbers = Numbers(database, frames)
+        self.entries = Entries(database, frames)
+        self.grants = Grants(database, frames)
         self.hidden = HiddenNumbers(database)
         self.conflicts = Conflicts(database)
         self.authorities = Authorities(database)

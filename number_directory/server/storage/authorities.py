@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
@@ -14,6 +15,7 @@ from stir.certificate_chain import read_pem_chain, write_pem_chain
 _MOST_AUTHORITIES = 4096
 _MOST_URLS = 1024
 _REMEMBERED = 4096
+_ISSUERS_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,13 @@ class Issuer:
     @classmethod
     def of(cls, chain: Sequence[x509.Certificate], crl_urls: Sequence[str]) -> Issuer:
         """Return what stands above a certificate, given the chain from its issuer upwards."""
-        pem = write_pem_chain(chain)
-        return cls(sha256(pem).digest(), pem.decode("ascii"), tuple(crl_urls))
+        return _issuer(tuple(chain), tuple(crl_urls))
+
+
+@lru_cache(_ISSUERS_REMEMBERED)
+def _issuer(chain: tuple[x509.Certificate, ...], crl_urls: tuple[str, ...]) -> Issuer:
+    pem = write_pem_chain(chain)
+    return Issuer(sha256(pem).digest(), pem.decode("ascii"), crl_urls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from serving.database import Database, Row
+from number_directory.server.storage.statements import Frames, KeptStatement
+from serving.database import Database, Row, Value, some_at_a_time
 from serving.times import from_column, to_column
 from stir.telephone_number import TelephoneNumber
 
@@ -55,7 +56,7 @@ class Entry:
     number: TelephoneNumber
     app: str
     seq: int
-    statement: str
+    statement: KeptStatement
     media: str | None
     content: bytes
     leaf: bytes
@@ -76,35 +77,29 @@ class Entries:
     """All entries."""
 
     database: Database
+    frames: Frames
 
     def of_number(self, number: TelephoneNumber) -> list[Entry]:
         """Return all entries of a number, those that ended too, in the order of their apps."""
-        rows = self.database.rows(
-            f"SELECT {_COLUMNS} FROM directory_entries WHERE number = ? ORDER BY app", int(number.digits)
-        )
-        return [_entry(row) for row in rows]
+        return self.of_numbers([number])[number]
 
-    def put(self, entry: Entry) -> bool:
-        """Put an entry in the place of one of lower `seq`; return False, changing nothing, where there is none such."""
-        return (
-            self.database.run(
-                _PUT,
-                int(entry.number.digits),
-                entry.app,
-                entry.seq,
-                entry.statement,
-                entry.media,
-                entry.content,
-                entry.leaf,
-                to_column(entry.ends_at),
-                entry.state.value,
-                entry.authority,
-                entry.serial,
-                to_column(entry.accepted_at),
-                to_column(entry.forget_at),
+    def of_numbers(self, numbers: Sequence[TelephoneNumber]) -> dict[TelephoneNumber, list[Entry]]:
+        """Return all entries of each of these numbers; see `of_number`."""
+        found: dict[TelephoneNumber, list[Entry]] = {number: [] for number in numbers}
+        for some in some_at_a_time(numbers):
+            places = ", ".join("?" * len(some))
+            rows = self.database.rows(
+                f"SELECT {_COLUMNS} FROM directory_entries WHERE number IN ({places}) ORDER BY number, app",
+                *(int(number.digits) for number in some),
             )
-            == 1
-        )
+            for entry in map(self._entry, rows):
+                found[entry.number].append(entry)
+        return found
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Put entries one after the other in the places of those of lower `seq`, in the caller's transaction."""
+        self.frames.ensure(entry.statement for entry in entries)
+        self.database.run_many(_PUT, [_row(entry) for entry in entries])
 
     def end(self, entry: Entry, state: EntryState, now: datetime) -> None:
         """End an entry for a reason, unless another has taken its place."""
@@ -137,7 +132,7 @@ class Entries:
             *serials,
             EntryState.LIVE.value,
         )
-        return [_entry(row) for row in rows]
+        return [self._entry(row) for row in rows]
 
     def hide(self, entry: Entry) -> None:
         """Show an entry no more, and keep its time, unless another has taken its place."""
@@ -164,7 +159,7 @@ class Entries:
             after,
             limit,
         )
-        return [_entry(row) for row in rows]
+        return [self._entry(row) for row in rows]
 
     def of_authority(self, authority: bytes, limit: int) -> list[Entry]:
         """Return some live entries whose certificates an authority issued."""
@@ -174,7 +169,7 @@ class Entries:
             EntryState.LIVE.value,
             limit,
         )
-        return [_entry(row) for row in rows]
+        return [self._entry(row) for row in rows]
 
     def ended_numbers(self, now: datetime, limit: int) -> list[TelephoneNumber]:
         """Return numbers that have something to forget."""
@@ -189,21 +184,40 @@ class Entries:
             "DELETE FROM directory_entries WHERE number = ? AND forget_at < ?", int(number.digits), to_column(now)
         )
 
+    def _entry(self, row: Row) -> Entry:
+        number, app, seq, statement, media, content, leaf, ends_at, state, authority, serial, accepted_at, forget_at = (
+            row
+        )
+        return Entry(
+            number=TelephoneNumber(str(number)),
+            app=app,
+            seq=seq,
+            statement=self.frames.read(statement),
+            media=media,
+            content=bytes(content),
+            leaf=bytes(leaf),
+            ends_at=from_column(ends_at),
+            state=EntryState(state),
+            authority=bytes(authority),
+            serial=bytes(serial),
+            accepted_at=from_column(accepted_at),
+            forget_at=from_column(forget_at),
+        )
 
-def _entry(row: Row) -> Entry:
-    number, app, seq, statement, media, content, leaf, ends_at, state, authority, serial, accepted_at, forget_at = row
-    return Entry(
-        number=TelephoneNumber(str(number)),
-        app=app,
-        seq=seq,
-        statement=statement,
-        media=media,
-        content=bytes(content),
-        leaf=bytes(leaf),
-        ends_at=from_column(ends_at),
-        state=EntryState(state),
-        authority=bytes(authority),
-        serial=bytes(serial),
-        accepted_at=from_column(accepted_at),
-        forget_at=from_column(forget_at),
+
+def _row(entry: Entry) -> tuple[Value, ...]:
+    return (
+        int(entry.number.digits),
+        entry.app,
+        entry.seq,
+        entry.statement.data,
+        entry.media,
+        entry.content,
+        entry.leaf,
+        to_column(entry.ends_at),
+        entry.state.value,
+        entry.authority,
+        entry.serial,
+        to_column(entry.accepted_at),
+        to_column(entry.forget_at),
     )

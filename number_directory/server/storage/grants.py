@@ -9,11 +9,12 @@ all, and PostgreSQL could read the rows of a number to leave them out: both woul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 
+from number_directory.server.storage.statements import Frames
 from serving.database import Database
 from serving.times import to_column
 from stir.telephone_number import LONGEST_NUMBER, TelephoneNumber
@@ -86,18 +87,24 @@ class Grants:
     """All grants, as each number's access list makes them of its entries."""
 
     database: Database
+    frames: Frames
     _statements: dict[int, str] = field(default_factory=dict, init=False)
 
     def replace(self, number: TelephoneNumber, grants: Sequence[Visibility]) -> None:
         """Put grants in the place of all that there are of a number, in a transaction that holds the number."""
-        value = int(number.digits)
-        self.database.run("DELETE FROM directory_grants WHERE number = ?", value)
-        if grants:
-            self.database.run_many(_ADD, [(key_of(one.grantee, value), one.app, value, one.shows) for one in grants])
-        if any(one.grantee == ANYONE for one in grants):
-            self.database.run(_NOTE_OPEN, value)
-        else:
-            self.database.run("DELETE FROM directory_hidden WHERE number = ?", value)
+        self.replace_all({number: grants})
+
+    def replace_all(self, grants: Mapping[TelephoneNumber, Sequence[Visibility]]) -> None:
+        """Put grants in the places of all that there are of these numbers; see `replace`."""
+        of_numbers = [(int(number.digits), ones) for number, ones in grants.items()]
+        new = [(key_of(one.grantee, value), one.app, value, one.shows) for value, ones in of_numbers for one in ones]
+        are_open = {value for value, ones in of_numbers if any(one.grantee == ANYONE for one in ones)}
+        closed = [(value,) for value, _ in of_numbers if value not in are_open]
+        run_many = self.database.run_many
+        run_many("DELETE FROM directory_grants WHERE number = ?", [(value,) for value, _ in of_numbers])
+        run_many(_ADD, new)
+        run_many(_NOTE_OPEN, [(value,) for value in sorted(are_open)])
+        run_many("DELETE FROM directory_hidden WHERE number = ?", closed)
 
     def grantees(self, number: TelephoneNumber) -> list[bytes]:
         """Return everybody who may see a record of a number: whom media alone are granted sees none."""
@@ -117,8 +124,10 @@ class Grants:
         for number, app, _, _, one in rows:
             shows[number, app] = shows.get((number, app), 0) | one
         found = {
-            (number, app): Shown(number, app, text, media if shows[number, app] & MEDIA else None)
-            for number, app, text, media, _ in rows
+            (number, app): Shown(
+                number, app, self.frames.read(kept).text, media if shows[number, app] & MEDIA else None
+            )
+            for number, app, kept, media, _ in rows
             if shows[number, app] & RECORD
         }
         return list(found.values())

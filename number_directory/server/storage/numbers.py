@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from serving.database import Database
+from number_directory.server.storage.statements import Frames, KeptStatement
+from serving.database import Database, Row, some_at_a_time
 from serving.times import from_column, to_column
 from stir.telephone_number import TelephoneNumber
 
 _COLUMNS = "access_list, access_seq, certified_after, event, access_authority, access_serial, access_hidden"
 _HOLD = f"""
-    INSERT INTO directory_numbers (number) VALUES (?)
+    INSERT INTO directory_numbers (number) VALUES %s
     ON CONFLICT (number) DO UPDATE SET number = excluded.number
-    RETURNING {_COLUMNS}
+    RETURNING number, {_COLUMNS}
 """
 _SET_ACCESS = """
     UPDATE directory_numbers
@@ -41,12 +42,12 @@ _DROP_ACCESS = """
 class KeptNumber:
     """What is known of a number.
 
-    `access_list` is the newest one as it was signed, None where there is none. One that is hidden shows nothing to
+    `access_list` is the newest one, None where there is none. One that is hidden shows nothing to
     anybody while its authority is not admitted.
     """
 
     number: TelephoneNumber
-    access_list: str | None
+    access_list: KeptStatement | None
     access_seq: int
     certified_after: datetime
     event: str | None
@@ -55,7 +56,7 @@ class KeptNumber:
     access_hidden: bool = False
 
     @property
-    def shown_access_list(self) -> str | None:
+    def shown_access_list(self) -> KeptStatement | None:
         """The access list that tells who sees what."""
         return None if self.access_hidden else self.access_list
 
@@ -65,27 +66,38 @@ class Numbers:
     """All numbers that ever had something here."""
 
     database: Database
+    frames: Frames
 
     def hold(self, number: TelephoneNumber) -> KeptNumber:
         """Return what is known of a number, and let nobody else change anything of it until this transaction ends."""
-        return _kept(number, self.database.rows(_HOLD, int(number.digits))[0])
+        return self.hold_all([number])[number]
+
+    def hold_all(self, numbers: Sequence[TelephoneNumber]) -> dict[TelephoneNumber, KeptNumber]:
+        """Hold several numbers; see `hold`. Whoever does so holds them in one order, so that nobody waits for ever."""
+        held: dict[TelephoneNumber, KeptNumber] = {}
+        for some in some_at_a_time(sorted(numbers, key=lambda number: int(number.digits))):
+            rows = self.database.rows(_HOLD % ", ".join(["(?)"] * len(some)), *(int(one.digits) for one in some))
+            held |= {one.number: one for one in map(self._of_row, rows)}
+        return held
 
     def find(self, number: TelephoneNumber) -> KeptNumber | None:
         """Return what is known of a number."""
         row = self.database.row(f"SELECT {_COLUMNS} FROM directory_numbers WHERE number = ?", int(number.digits))
-        return None if row is None else _kept(number, row)
+        return None if row is None else self._kept(number, row)
 
     def find_event(self, number: TelephoneNumber) -> KeptNumber | None:
         """Return what is known of a number but its access list, which may be long."""
         row = self.database.row(_FIND_EVENT, int(number.digits))
-        return None if row is None else _kept(number, row)
+        return None if row is None else self._kept(number, row)
 
     def set_access_list(self, kept: KeptNumber, forget_at: datetime) -> None:
         """Put an access list in the place of the one before."""
         until = to_column(forget_at)
+        if kept.access_list is not None:
+            self.frames.ensure([kept.access_list])
         self.database.run(
             _SET_ACCESS,
-            kept.access_list,
+            None if kept.access_list is None else kept.access_list.data,
             kept.access_seq,
             kept.access_authority,
             kept.access_serial,
@@ -125,12 +137,12 @@ class Numbers:
         """Return the numbers whose access lists rest on certificates of these serial numbers."""
         places = ", ".join("?" * len(serials))
         rows = self.database.rows(f"{_OF_AUTHORITY} AND access_serial IN ({places})", authority, *serials)
-        return [_kept(TelephoneNumber(str(number)), row) for number, *row in rows]
+        return [self._of_row(row) for row in rows]
 
     def of_authority(self, authority: bytes, limit: int) -> list[KeptNumber]:
         """Return some numbers whose access lists rest on certificates of an authority."""
         rows = self.database.rows(f"{_OF_AUTHORITY} LIMIT ?", authority, limit)
-        return [_kept(TelephoneNumber(str(number)), row) for number, *row in rows]
+        return [self._of_row(row) for row in rows]
 
     def lists_of_authority(self, authority: bytes, after: bytes, limit: int, *, hidden: bool) -> list[KeptNumber]:
         """Return some numbers whose access lists an authority certifies, counting or hidden ones, by their serials.
@@ -143,7 +155,7 @@ class Numbers:
             after,
             limit,
         )
-        return [_kept(TelephoneNumber(str(number)), row) for number, *row in rows]
+        return [self._of_row(row) for row in rows]
 
     def note_event(self, number: TelephoneNumber, event: str, at: datetime, forget_at: datetime) -> None:
         """Note that certificates from before a time say nothing more about a number."""
@@ -158,16 +170,19 @@ class Numbers:
             to_column(now),
         )
 
+    def _of_row(self, row: Row) -> KeptNumber:
+        number, *rest = row
+        return self._kept(TelephoneNumber(str(number)), rest)
 
-def _kept(number: TelephoneNumber, row: Sequence[Any]) -> KeptNumber:
-    access_list, seq, certified_after, event, authority, serial, hidden = row
-    return KeptNumber(
-        number=number,
-        access_list=access_list,
-        access_seq=seq,
-        certified_after=from_column(certified_after),
-        event=event,
-        access_authority=None if authority is None else bytes(authority),
-        access_serial=None if serial is None else bytes(serial),
-        access_hidden=bool(hidden),
-    )
+    def _kept(self, number: TelephoneNumber, row: Sequence[Any]) -> KeptNumber:
+        access_list, seq, certified_after, event, authority, serial, hidden = row
+        return KeptNumber(
+            number=number,
+            access_list=None if access_list is None else self.frames.read(access_list),
+            access_seq=seq,
+            certified_after=from_column(certified_after),
+            event=event,
+            access_authority=None if authority is None else bytes(authority),
+            access_serial=None if serial is None else bytes(serial),
+            access_hidden=bool(hidden),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,12 +36,15 @@ class RecordTree:
 
     database: Database
 
-    def queue(self, hash_: bytes, now: datetime) -> None:
-        """Queue the hash of an accepted statement, in the transaction that accepts it; once, however often it comes."""
-        self.database.run(
+    def queue(self, hashes: Iterable[bytes], now: datetime) -> None:
+        """Queue the hashes of accepted statements, in the transaction that accepts them; each once.
+
+        They are sorted: databases keep them so, and put those next to each other in one go.
+        """
+        queued_at = to_column(now)
+        self.database.run_many(
             "INSERT INTO directory_leaves (hash, queued_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING",
-            hash_,
-            to_column(now),
+            [(hash_, queued_at) for hash_ in sorted(hashes)],
         )
 
     def queued(self, limit: int) -> list[bytes]:

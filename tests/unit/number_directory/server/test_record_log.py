@@ -57,7 +57,8 @@ def test_the_files_of_the_log_are_those_of_a_tiled_log(world: DirectoryWorld) ->
     tree, now = world.directory.storage.tree, world.clock()
     entries = [bytes([index % 256, index // 256] * 16) for index in range(600)]
     for entry in entries:
-        tree.queue(entry, now)
+        with world.directory.storage.transaction():
+            tree.queue([entry], now)
         now += timedelta(microseconds=1)
         if entry in entries[::97]:
             sequencer.step()
