@@ -64,12 +64,16 @@ class JsonLinesFeed:
     path: Path
 
     def after(self, position: str) -> tuple[list[NumberEvent], str]:
-        """Return the events of whole lines behind a position; a file that was replaced is read from its beginning."""
+        """Return the events of whole lines behind a position.
+
+        A file that was replaced, or cut off as some rotate it, is read from its beginning.
+        """
         try:
             with self.path.open("rb") as file:
-                identity = str(os.fstat(file.fileno()).st_ino)
+                status = os.fstat(file.fileno())
+                identity = str(status.st_ino)
                 former, _, offset = position.partition(":")
-                start = int(offset) if former == identity else 0
+                start = int(offset) if former == identity and int(offset) <= status.st_size else 0
                 file.seek(start)
                 data = file.read(_READ_AT_ONCE)
         except FileNotFoundError:

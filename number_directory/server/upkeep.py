@@ -42,6 +42,8 @@ _TURNS_OF_THE_HOUSE = int(HOUSE_SECONDS / HIDDEN_SECONDS)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _FORGOTTEN_AT_ONCE = 500
 _CONFLICTS_KEPT = timedelta(days=365)
+_CLOCKS_APART = timedelta(minutes=5)
+"""How far the clock of another host may be behind: what is over here may be fresh there."""
 
 
 def run_worker(
@@ -172,7 +174,7 @@ def forget(directory: Directory) -> int:
                 count += storage.entries.forget(number, now)
     storage.numbers.forget(now)
     storage.conflicts.forget(now - _CONFLICTS_KEPT)
-    storage.replays.forget(now)
+    storage.replays.forget(now - _CLOCKS_APART)
     storage.quotas.forget(now - timedelta(days=1))
     before = now - timedelta(days=directory.config.record_log.receipt_days)
     while storage.tree.forget(before, _FORGOTTEN_AT_ONCE):

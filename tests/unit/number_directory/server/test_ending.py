@@ -252,6 +252,32 @@ def test_a_file_that_was_replaced_is_read_from_its_beginning(small_world: Direct
     assert follow(small_world.directory, feed) == 1
 
 
+def test_a_file_that_was_cut_off_is_read_from_its_beginning(small_world: DirectoryWorld, tmp_path: Path) -> None:
+    """Where a file is rotated by a copy, what comes next is not passed over until the file is as long as before."""
+    file = tmp_path / "events.jsonl"
+    line = f'{{"number": "{OWNER.e164}", "event": "ported", "at": "2026-06-01T12:00:00Z"}}\n'
+    file.write_text(line * 3)
+    feed = JsonLinesFeed("feed", file)
+    assert follow(small_world.directory, feed) == 3
+    with file.open("r+") as handle:
+        handle.truncate(0)
+        assert follow(small_world.directory, feed) == 0
+        handle.write(line)
+    assert follow(small_world.directory, feed) == 1
+
+
+def test_what_was_answered_is_remembered_for_hosts_whose_clocks_are_behind(world: DirectoryWorld) -> None:
+    """A request that is over by the worker's clock may be fresh at a front end: it is not answered there again."""
+    storage, now = world.directory.storage, world.clock()
+    assert storage.replays.spend(bytes(12), now + timedelta(minutes=1), now)
+    world.clock.advance(timedelta(minutes=5))
+    forget(world.directory)
+    assert not storage.replays.spend(bytes(12), now + timedelta(minutes=1), now)
+    world.clock.advance(timedelta(minutes=2))
+    forget(world.directory)
+    assert storage.replays.spend(bytes(12), now + timedelta(minutes=1), now)
+
+
 def test_what_ended_is_forgotten_when_nothing_could_bring_it_back(world: DirectoryWorld) -> None:
     """A withdrawn record is remembered as long as its certificate is good and some days more, then not at all."""
     old = world.record_token(seq=1, life=timedelta(days=6))
