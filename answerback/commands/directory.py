@@ -9,16 +9,17 @@ import click
 
 from answerback.doors import Door, DoorGroup
 
-_USE = "answerback.commands.directory_use"
+_LOOKUP = "answerback.commands.directory_lookup"
+_OWNER = "answerback.commands.directory_owner"
 _SERVER = "answerback.commands.directory_server"
 
 DOORS = {
-    "publish": Door(_USE, "publish", "Publish where your number is reached on an app."),
-    "withdraw": Door(_USE, "withdraw", "Say that your number is not on an app any more."),
-    "acl": Door(_USE, "acl", "Show or change who may see your records."),
-    "records": Door(_USE, "records", "Show what a directory keeps of your number, and check it."),
-    "move": Door(_USE, "move", "Move your number to another directory."),
-    "lookup": Door(_USE, "lookup", "Look numbers up, and judge what is found by your trust store."),
+    "publish": Door(_OWNER, "publish", "Publish where your number is reached on an app."),
+    "withdraw": Door(_OWNER, "withdraw", "Say that your number is not on an app any more."),
+    "acl": Door(_OWNER, "acl", "Show or change who may see your records."),
+    "records": Door(_OWNER, "records", "Show what a directory keeps of your number, and check it."),
+    "move": Door(_OWNER, "move", "Move your number to another directory."),
+    "lookup": Door(_LOOKUP, "lookup", "Look numbers up, and judge what is found by your trust store."),
     "map": Door(
         "answerback.commands.directory_map", "map_", "Find the directory of a number; hold or publish the map."
     ),

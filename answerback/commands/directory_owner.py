@@ -1,16 +1,18 @@
-"""`answerback directory publish | withdraw | acl | records | move | lookup`: for owners of numbers, and for callers."""
+"""`answerback directory publish | withdraw | acl | records | move`: for owners of numbers."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from answerback.commands.directory_options import asked_of, ca_option, place_options
+from answerback.commands.directory_records import described_record, iso, media_in_words
 from answerback.failure import Failure
 from answerback.output import emit, json_option
 
@@ -22,42 +24,15 @@ if TYPE_CHECKING:
     from number_directory.owning import Check, Owner, Viewer
     from number_directory.receipt import Acceptance
     from number_directory.record import SignedRecord
-    from number_directory.resolver import Listing, Resolved
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _MEDIA = ("audio", "video", "text", "message")
 _TOKEN_BYTES = 24
-_NOT_FOUND = 3
-_COLOURS = {"verified": "green", "unverified": "yellow", "refused": "red"}
-_LARGEST_FILE = 4096
 
 _from = click.option("--from", "number", metavar="NUMBER", required=True, help="Your number, which is certified.")
-_ca = click.option(
-    "--ca", metavar="URL", help="Use the certificate from this authority.  [default: the one that lasts longest]"
-)
 _app = click.option("--app", required=True, help="The app, by a domain name such as chat.example.")
-
-
-def _place_options(command: _F) -> _F:
-    options = (
-        click.option(
-            "--map", "map_folder", type=click.Path(path_type=Path), help="The folder of the map.  [default: your own]"
-        ),
-        click.option("--map-server", metavar="URL", help="Ask this server of the map, in place of a map of your own."),
-        click.option("--ca-bundle", type=click.Path(path_type=Path, exists=True), help="TLS roots to believe, in PEM."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 _directory = click.option(
     "--directory", "url", metavar="URL", help="The directory that has your number.  [default: the map tells]"
 )
-
-
-# Owners
 
 
 @click.command()
@@ -83,8 +58,8 @@ _directory = click.option(
     type=click.IntRange(1),
     help="How long it holds.  [default: as long as the certificate]",
 )
-@_ca
-@_place_options
+@ca_option
+@place_options
 @json_option
 def publish(
     number: str,
@@ -96,7 +71,7 @@ def publish(
     for_days: int | None,
     ca: str | None,
     as_json: bool,
-    **place: Any,  # noqa: ANN401  # click passes the options of `_place_options`
+    **place: Any,  # noqa: ANN401  # click passes the options of `place_options`
 ) -> None:
     """Publish where your number is reached on an app, or replace what was published.
 
@@ -121,8 +96,8 @@ def publish(
 @_from
 @_directory
 @_app
-@_ca
-@_place_options
+@ca_option
+@place_options
 @json_option
 def withdraw(
     number: str,
@@ -163,8 +138,8 @@ def withdraw(
 @click.option("--nobody", is_flag=True, help="Show it to nobody.")
 @click.option("--new-token", is_flag=True, help="Make a token; whoever has it may see the record.")
 @click.option("--from-scratch", is_flag=True, help="Forget what was allowed before, for all apps.")
-@_ca
-@_place_options
+@ca_option
+@place_options
 @json_option
 def acl(
     number: str,
@@ -225,8 +200,8 @@ def acl(
     help="Look yourself up as this number of yours, too. May be repeated.",
 )
 @click.option("--via", metavar="PROXY|ADDRESS", help="Look yourself up by a proxy, or from an address of this machine.")
-@_ca
-@_place_options
+@ca_option
+@place_options
 @json_option
 def records(
     number: str,
@@ -251,7 +226,7 @@ def records(
     with failing():
         owner = _owner(number, url, ca, place)
         if verify:
-            kept, checks = owner.examine(list(_viewers(owner, askers, via, _asked(url, place))))
+            kept, checks = owner.examine(list(_viewers(owner, askers, via, asked_of(url, place))))
         else:
             kept, checks = owner.listing(), ()
     data = _described_own(kept, checks) | {"directory": owner.client.url}
@@ -265,8 +240,8 @@ def records(
 @_from
 @_directory
 @click.option("--to", "destination", metavar="URL", required=True, help="The directory that is to have your number.")
-@_ca
-@_place_options
+@ca_option
+@place_options
 @json_option
 def move(
     number: str,
@@ -284,103 +259,21 @@ def move(
 
     with failing():
         owner = _owner(number, url, ca, place)
-        signed, apps = owner.move_to(_asked(url, place).connect(place_at(destination)))
+        signed, apps = owner.move_to(asked_of(url, place).connect(place_at(destination)))
     data = {"from": signed.move.origin, "to": signed.move.destination, "apps": list(apps)}
     emit(
         as_json, data, lambda: click.echo(f"moved to {signed.move.destination}, with {', '.join(apps) or 'no records'}")
     )
 
 
-# Callers
-
-
-@click.command()
-@click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
-@click.option("--from", "caller", metavar="NUMBER", help="Sign as this number of yours, and see what it may see.")
-@click.option(
-    "--token", "tokens", multiple=True, metavar="TOKEN", help="A token that the owner gave you. May be repeated."
-)
-@click.option(
-    "--directory",
-    "urls",
-    multiple=True,
-    metavar="URL",
-    help="Ask this one. May be repeated: they are asked side by side.",
-)
-@click.option(
-    "--fallback",
-    "fallbacks",
-    multiple=True,
-    metavar="URL",
-    help="Ask this one where the other is down. May be repeated.",
-)
-@click.option("--hidden", is_flag=True, help="Do not show the numbers: find what is open to anyone.")
-@click.option("--offline", is_flag=True, help="Use the revocation lists at hand, ask nobody for them.")
-@_ca
-@_place_options
-@json_option
-def lookup(
-    numbers: tuple[str, ...],
-    caller: str | None,
-    tokens: tuple[str, ...],
-    urls: tuple[str, ...],
-    fallbacks: tuple[str, ...],
-    hidden: bool,
-    offline: bool,
-    ca: str | None,
-    as_json: bool,
-    **place: Any,  # noqa: ANN401  # as above
-) -> None:
-    """Look numbers up, and have each record judged by your own trust store.
-
-    The directory is believed nothing. Without --from nobody learns who asks, and only what is open to anyone is seen.
-    With --hidden the directory learns no number, with --from or without: it sees in which of some buckets it is.
-    Exit codes: 0 where each number has a verified record, 3 where one has none; with 1 and 2, nothing was looked up.
-    """
-    from answerback.directory_asking import StoreJudge, failing, place_at, signer_of
-    from answerback.judging import open_store
-    from number_directory.resolver import Resolver
-    from stir.telephone_number import TelephoneNumber
-
-    if hidden and tokens:
-        msg = "a hidden lookup finds what is open to anyone, and shows no token: leave out --token or --hidden"
-        raise Failure(msg)
-    with failing():
-        asked = replace(_asked(None, place), directories=urls)
-        resolver = Resolver(
-            asked.connect,
-            StoreJudge(open_store(offline=offline)),
-            None if caller is None else signer_of(caller, ca),
-            tokens,
-            tuple(map(place_at, fallbacks)),
-            hidden=hidden,
-        )
-        wanted = [TelephoneNumber.parse(number) for number in numbers]
-        if len(urls) > 1:
-            found = resolver.side_by_side(asked.places(), wanted)
-        else:
-            found = resolver.resolve(asked.routing(), wanted)
-    if not any(one.is_answered for one in found):
-        raise Failure("; ".join(dict.fromkeys(told for one in found for told in one.told)))
-    emit(as_json, {"numbers": [_described(one) for one in found]}, lambda: _tell_found(found))
-    if not all(one.verified for one in found):
-        click.get_current_context().exit(_NOT_FOUND)
-
-
 # What the commands have in common
-
-
-def _asked(url: str | None, place: Mapping[str, Any]) -> Asked:
-    from answerback.directory_asking import Asked
-
-    return Asked(() if url is None else (url,), place["map_folder"], place["map_server"], place["ca_bundle"])
 
 
 def _owner(number: str, url: str | None, ca: str | None, place: Mapping[str, Any]) -> Owner:
     from answerback.directory_asking import owner_at, signer_of
 
     signer = signer_of(number, ca)
-    return owner_at(_asked(url, place).client(signer.number), signer)
+    return owner_at(asked_of(url, place).client(signer.number), signer)
 
 
 def _proved(owner: Owner, record: SignedRecord, acceptance: Acceptance) -> int | None:
@@ -502,12 +395,12 @@ def _list_in_words(list_: AccessList) -> Iterator[str]:
 def _described_own(kept: OwnAnswer, checks: Sequence[Check]) -> dict[str, object]:
     return {
         "records": [
-            _described_record(own.record) | {"withdrawn": own.record.record.is_withdrawn, "receipt": bool(own.receipt)}
+            described_record(own.record) | {"withdrawn": own.record.record.is_withdrawn, "receipt": bool(own.receipt)}
             for own in kept.records
         ],
         "access_list": None if kept.access_list is None else _described_list(kept.access_list.access_list),
         "moved_to": None if kept.move is None else kept.move.move.destination,
-        "notices": [{"at": _iso(one.at), "app": one.app, "text": one.text} for one in kept.notices],
+        "notices": [{"at": iso(one.at), "app": one.app, "text": one.text} for one in kept.notices],
         "checks": [{"what": one.what, "good": one.is_good, "told": one.told} for one in checks],
     }
 
@@ -515,8 +408,8 @@ def _described_own(kept: OwnAnswer, checks: Sequence[Check]) -> dict[str, object
 def _tell_own(kept: OwnAnswer, checks: Sequence[Check]) -> None:
     for own in kept.records:
         stated = own.record.record
-        what = "withdrawn" if stated.is_withdrawn else f"{_media_in_words(own.record)}  {', '.join(stated.uris)}"
-        click.echo(f"{stated.app}  {what}  until {_iso(stated.expires_at)}")
+        what = "withdrawn" if stated.is_withdrawn else f"{media_in_words(own.record)}  {', '.join(stated.uris)}"
+        click.echo(f"{stated.app}  {what}  until {iso(stated.expires_at)}")
     if not kept.records:
         click.echo("it keeps no records of your number")
     if kept.access_list is not None:
@@ -526,103 +419,7 @@ def _tell_own(kept: OwnAnswer, checks: Sequence[Check]) -> None:
     if kept.move is not None:
         click.echo(f"moved to {kept.move.move.destination}")
     for notice in kept.notices:
-        click.echo(f"{click.style('note', fg='yellow')}  {_iso(notice.at)}  {notice.app or ''}  {notice.text}")
+        click.echo(f"{click.style('note', fg='yellow')}  {iso(notice.at)}  {notice.app or ''}  {notice.text}")
     for check in checks:
         mark = click.style("ok  ", fg="green") if check.is_good else click.style("FAIL", fg="red")
         click.echo(f"{mark}  {check.what}: {check.told}")
-
-
-# What was found
-
-
-def _described(found: Resolved) -> dict[str, object]:
-    return {
-        "number": found.number.e164,
-        "answered": found.is_answered,
-        "asked": list(found.asked),
-        "told": list(found.told),
-        "records": [_described_listing(one) for one in found.listings],
-    }
-
-
-def _described_listing(one: Listing) -> dict[str, object]:
-    judgement = one.judgement
-    record = {"app": None} if one.record is None else _described_record(one.record)
-    return record | {
-        "directory": one.directory,
-        "verdict": judgement.belief.value,
-        "rule": judgement.rule,
-        "reason": judgement.reason,
-        "anchor": judgement.anchor,
-        "source": judgement.source,
-    }
-
-
-def _described_record(record: SignedRecord) -> dict[str, object]:
-    import base64
-
-    stated = record.record
-    return {
-        "app": stated.app,
-        "uris": list(stated.uris),
-        "media": None if stated.media is None else sorted(stated.media),
-        "section": None if stated.section is None else base64.b64encode(stated.section).decode("ascii"),
-        "sequence": stated.sequence,
-        "expires": _iso(stated.expires_at),
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of the table."""
-
-    app: str
-    media: str
-    verdict: str
-    why: str
-
-
-def _tell_found(found: Sequence[Resolved]) -> None:
-    for one in found:
-        click.echo(click.style(one.number.e164, bold=True))
-        _tell_table(one.listings)
-        for told in one.told:
-            click.echo(f"  note: {told}")
-        if not one.listings:
-            click.echo("  nothing that you may see" if one.is_answered else "  no directory answered")
-
-
-def _tell_table(listings: Sequence[Listing]) -> None:
-    rows = [_row(one) for one in listings]
-    if not rows:
-        return
-    apps, media = (
-        max(len(text) for text in column) for column in zip(*((row.app, row.media) for row in rows), strict=True)
-    )
-    apps, media = max(apps, len("APP")), max(media, len("MEDIA"))
-    click.echo(f"  {'APP':{apps}}  {'MEDIA':{media}}  {'VERDICT':10}  WHY")
-    for row, one in zip(rows, listings, strict=True):
-        verdict = click.style(f"{row.verdict:10}", fg=_COLOURS[row.verdict])
-        click.echo(f"  {row.app:{apps}}  {row.media:{media}}  {verdict}  {row.why}")
-        if one.record is not None and one.judgement.is_verified:
-            for uri in one.record.record.uris:
-                click.echo(f"  {'':{apps}}  {uri}")
-
-
-def _row(one: Listing) -> _Row:
-    source = f" [{one.judgement.source}]" if one.judgement.source else ""
-    anchor = f"{one.judgement.anchor}: " if one.judgement.anchor else ""
-    media = "-" if one.record is None else _media_in_words(one.record)
-    return _Row(one.app or "?", media, one.judgement.belief.value, f"{anchor}{one.judgement.reason}{source}")
-
-
-def _media_in_words(record: SignedRecord) -> str:
-    media = record.record.media
-    return "hidden" if media is None else ",".join(sorted(media)) or "none"
-
-
-def _iso(seconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat()
-    except (OverflowError, ValueError):  # a time beyond the calendar
-        return str(seconds)
