@@ -2,6 +2,9 @@
 
 The directory tells its owner what it keeps, and is believed only as far as the owner's own signatures go: nothing is
 signed anew that the owner did not sign before.
+
+An access list opens what its own key has signed. Each renewal brings a new key, so that whoever publishes, or says who
+may see what, has what the owner's former keys signed there signed by the present one, too.
 """
 
 from __future__ import annotations
@@ -36,6 +39,10 @@ RECEIPT_SECONDS: Final = 300
 """How old a record may be whose receipt is not there yet."""
 
 _HIGHEST_FOREIGN = 2**52
+_FOREIGN_LIST = (
+    "the directory has an access list that no key of yours has signed, perhaps a former holder's: it opens nothing of "
+    "yours, and nobody sees your records before you say, from scratch, who may"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +91,14 @@ class Owner:
     """A number's owner at one directory.
 
     `is_own_key` tells whether a key is or was the owner's. Sequence numbers are times, or one more than the last, so
-    that they grow also for an owner who remembers nothing. Each method raises what the client raises.
+    that they grow also for an owner who remembers nothing. `tell` hears in words of what else was signed or found on
+    the way. Each method raises what the client raises.
     """
 
     client: DirectoryClient
     signer: Signer
     is_own_key: Callable[[ec.EllipticCurvePublicKey], bool]
+    tell: Callable[[str], object] = lambda _: None
 
     def listing(self) -> OwnAnswer:
         """Return what the directory keeps, unchecked."""
@@ -97,31 +106,71 @@ class Owner:
 
     def publish(self, new: NewRecord) -> tuple[SignedRecord, Acceptance]:
         """Publish a record for an app, or replace it."""
-        return self._publish(new.app, new.uris, new.media, new.section, new.expires_at)
+        kept = self.listing()
+        published = self._publish(new, new.media, kept.record(new.app))
+        self._bring_along(kept, but=new.app)
+        return published
 
     def withdraw(self, app: str) -> tuple[SignedRecord, Acceptance]:
         """Say that the number is not on an app any more."""
-        return self._publish(app, (), None, None, None)
+        return self._publish(NewRecord(app, ()), None, self.listing().record(app))
 
     def _publish(
-        self,
-        app: str,
-        uris: tuple[str, ...],
-        media: frozenset[Medium] | None,
-        section: bytes | None,
-        expires_at: int | None,
+        self, new: NewRecord, media: frozenset[Medium] | None, old: SignedRecord | None
     ) -> tuple[SignedRecord, Acceptance]:
-        old = self.listing().record(app)
         now, signer = self.client.clock(), self.signer
 
         def signed(more: tuple[Chain, ...]) -> str:
             last = latest_expiry([signer.chain, *more])
-            ends = last if expires_at is None else min(expires_at, last)
-            record = Record(signer.number, app, uris, media, self._after(old), now, ends, section)
+            ends = last if new.expires_at is None else min(new.expires_at, last)
+            record = Record(signer.number, new.app, new.uris, media, self._after(old), now, ends, new.section)
             return sign_record(record, signer.key, signer.chain, more)
 
         token = signer.fitted(signed)
         return SignedRecord.parse(token), self.client.publish(token)
+
+    # What former keys of the owner's have signed
+
+    def _bring_along(self, kept: OwnAnswer, but: str | None = None) -> None:
+        """Sign what former keys have signed with the present one, the access list last; a next time mends a half."""
+        listed = kept.access_list
+        if listed is not None and not self.is_own(listed):
+            self.tell(_FOREIGN_LIST)
+        elif listed is not None and listed.chain[0].public_key() != self.signer.key.public_key():
+            brought = self._bring_records(kept, but)
+            self._set_list(listed.access_list, self._after(listed))
+            self._tell_brought([*brought, "the access list"])
+
+    def _bring_records(self, kept: OwnAnswer, but: str | None = None) -> list[str]:
+        """Sign with the present key what the list of a former one opens, and return the apps.
+
+        Nothing else: what ended with a revoked certificate stays ended, as the list did.
+        """
+        listed = kept.access_list
+        if listed is None or not self.is_own(listed):
+            return []
+        brought = []
+        for old in (own.record for own in kept.records):
+            is_opened = old.is_whole and _is_alive(old, self.client.clock()) and listed.shares_key_with(old)
+            if old.app != but and is_opened and self._is_of_former_key(old):
+                self._sign_anew(old, old)
+                brought.append(old.app)
+        return brought
+
+    def _sign_anew(self, record: SignedRecord, old: SignedRecord) -> None:
+        """Publish what a record states, in the place of another, until the record would have ended at the latest."""
+        stated = record.record
+        same = NewRecord(stated.app, stated.uris, section=stated.section, expires_at=stated.expires_at)
+        self._publish(same, stated.media, old)
+
+    def _tell_brought(self, brought: Sequence[str]) -> None:
+        if brought:
+            self.tell(f"signed with your present key, too: {', '.join(brought)}")
+
+    def _is_of_former_key(self, statement: SignedRecord) -> bool:
+        return statement.chain[0].public_key() != self.signer.key.public_key() and self.is_own(statement)
+
+    # Who may see what
 
     def access_list(self) -> AccessList:
         """Return the access list that counts, an empty one where there is none.
@@ -153,9 +202,10 @@ class Owner:
     def _grant(
         self, change: Callable[[AccessList], AccessList], *, from_scratch: bool, least: int = 1
     ) -> tuple[SignedAccessList, Acceptance]:
-        kept = self.listing().access_list
-        before = self._empty_list() if from_scratch else self._own_list(kept)
-        return self._set_list(change(before), max(least, self._after(kept)))
+        kept = self.listing()
+        changed = change(self._empty_list() if from_scratch else self._own_list(kept.access_list))
+        self._tell_brought(self._bring_records(kept))
+        return self._set_list(changed, max(least, self._after(kept.access_list)))
 
     def _set_list(self, list_: AccessList, sequence: int) -> tuple[SignedAccessList, Acceptance]:
         stated = replace(list_, sequence=sequence, issued_at=self.client.clock())
@@ -169,6 +219,9 @@ class Owner:
         The new directory has all before the old one sends anybody on. What it had before, and ended there when the
         number moved away, is signed anew.
         """
+        before = self.listing()
+        if before.move is None:  # where it has moved away already, nothing is taken
+            self._bring_along(before)
         kept, now = self.listing(), self.client.clock()
         there = replace(self, client=destination)
         theirs = there.listing()
@@ -201,9 +254,8 @@ class Owner:
         """Publish a record that another directory has; sign it anew where this one had it before."""
         if had is None or had.sequence < record.sequence:
             self.client.publish(record.token)
-            return
-        stated = record.record
-        self._publish(stated.app, stated.uris, stated.media, stated.section, stated.expires_at)
+        else:
+            self._sign_anew(record, had)
 
     def _take_list_along(self, list_: SignedAccessList) -> None:
         try:
@@ -261,11 +313,10 @@ class Owner:
 
     def _examine_views(self, kept: OwnAnswer, viewers: Iterable[Viewer]) -> Iterator[Check]:
         """Compare what others are shown with what the access list says; a number that has moved shows nothing."""
-        now, number = self.client.clock(), self.signer.number
-        listed = self._empty_list() if kept.access_list is None else kept.access_list.access_list
+        now, number, listed = self.client.clock(), self.signer.number, kept.access_list
         own = {one.record.app: one.record for one in kept.records if kept.move is None and _is_alive(one.record, now)}
         for viewer in viewers:
-            due = {app: listed.shows(app, viewer.grants) for app in own}
+            due = {app: _due(listed, record, viewer.grants) for app, record in own.items()}
             faults = tuple(_faults(own, due, viewer.look_up(number)))
             if faults and viewer.hidden and now - _newest(kept) < RECEIPT_SECONDS:
                 yield Check(viewer.name, is_good=True, told="not yet as you published it lately: look again in a while")
@@ -288,6 +339,13 @@ def _newest(kept: OwnAnswer) -> int:
     """Return when the owner last changed something, by its own word."""
     lists = () if kept.access_list is None else (kept.access_list.issued_at,)
     return max((*lists, *(one.record.issued_at for one in kept.records)), default=0)
+
+
+def _due(listed: SignedAccessList | None, record: SignedRecord, grants: frozenset[Grant]) -> Showing:
+    """Return what an access list shows of a record: of another key's, nothing."""
+    if listed is None or not listed.shares_key_with(record):
+        return Showing.NOTHING
+    return listed.access_list.shows(record.app, grants)
 
 
 def _is_alive(record: SignedRecord, now: int) -> bool:

@@ -106,6 +106,10 @@ class SignedStatement(ABC):
         """The SHA-256 of the JWS: 32 bytes. Nobody can guess it who has not seen the signature."""
         return sha256(self.signed_text.encode("ascii")).digest()
 
+    def shares_key_with(self, other: SignedStatement) -> bool:
+        """Tell whether another statement brings certificates of the same key."""
+        return self.chain[0].public_key() == other.chain[0].public_key()
+
     def verify(self, public_key: ec.EllipticCurvePublicKey) -> None:
         """Check that the P-256 key signed the statement; raise the error of its kind where it did not."""
         self._jws.verify(public_key)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MEDIA = ("audio", "video", "text", "message")
 _TOKEN_BYTES = 24
+_FOREIGN = "no key of yours has signed this access list, which opens nothing of yours"
 
 _from = click.option("--from", "number", metavar="NUMBER", required=True, help="Your number, which is certified.")
 _app = click.option("--app", required=True, help="The app, by a domain name such as chat.example.")
@@ -229,8 +230,9 @@ def records(
             kept, checks = owner.examine(list(_viewers(owner, askers, via, asked_of(url, place))))
         else:
             kept, checks = owner.listing(), ()
-    data = _described_own(kept, checks) | {"directory": owner.client.url}
-    emit(as_json, data, lambda: _tell_own(kept, checks))
+    is_own_list = kept.access_list is None or owner.is_own(kept.access_list)
+    data = _described_own(kept, checks) | {"directory": owner.client.url, "access_list_is_yours": is_own_list}
+    emit(as_json, data, lambda: _tell_own(kept, checks, is_own_list=is_own_list))
     if not all(check.is_good for check in checks):
         msg = "the directory does not keep or show what you published: see what is marked FAIL"
         raise Failure(msg)
@@ -273,7 +275,11 @@ def _owner(number: str, url: str | None, ca: str | None, place: Mapping[str, Any
     from answerback.directory_asking import owner_at, signer_of
 
     signer = signer_of(number, ca)
-    return owner_at(asked_of(url, place).client(signer.number), signer)
+    return replace(owner_at(asked_of(url, place).client(signer.number), signer), tell=_note)
+
+
+def _note(words: str) -> None:
+    click.echo(f"{click.style('note', fg='yellow')}  {words}", err=True)
 
 
 def _proved(owner: Owner, record: SignedRecord, acceptance: Acceptance) -> int | None:
@@ -405,7 +411,7 @@ def _described_own(kept: OwnAnswer, checks: Sequence[Check]) -> dict[str, object
     }
 
 
-def _tell_own(kept: OwnAnswer, checks: Sequence[Check]) -> None:
+def _tell_own(kept: OwnAnswer, checks: Sequence[Check], *, is_own_list: bool) -> None:
     for own in kept.records:
         stated = own.record.record
         what = "withdrawn" if stated.is_withdrawn else f"{media_in_words(own.record)}  {', '.join(stated.uris)}"
@@ -413,7 +419,7 @@ def _tell_own(kept: OwnAnswer, checks: Sequence[Check]) -> None:
     if not kept.records:
         click.echo("it keeps no records of your number")
     if kept.access_list is not None:
-        click.echo("may be seen by")
+        click.echo("may be seen by" if is_own_list else _FOREIGN)
         for line in _list_in_words(kept.access_list.access_list):
             click.echo(f"  {line}")
     if kept.move is not None:

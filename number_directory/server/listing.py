@@ -74,6 +74,7 @@ def _notices(kept: KeptNumber, entries: list[Entry], conflicts: list[Conflict], 
         if entry.app != MOVE and entry.state is EntryState.LIVE and not entry.is_shown(now)
     ]
     notices += [_told(conflict) for conflict in conflicts]
+    notices += _not_opened(kept, entries, now)
     if kept.access_list is None and kept.access_seq >= 0:
         notices.append(Notice(int(now.timestamp()), "the access list ended with its certificate; set it anew"))
     if kept.access_hidden:
@@ -83,6 +84,19 @@ def _notices(kept: KeptNumber, entries: list[Entry], conflicts: list[Conflict], 
         text = f"the number was {kept.event}: certificates from before that count no more, and what they signed is gone"
         notices.append(Notice(at, text))
     return sorted(notices, key=lambda notice: notice.at, reverse=True)
+
+
+def _not_opened(kept: KeptNumber, entries: list[Entry], now: datetime) -> list[Notice]:
+    """Return which records nobody sees, since the access list is of another key: see `publishing.show`."""
+    if kept.shown_access_list is None:
+        return []
+    signed = SignedAccessList.parse(kept.shown_access_list.text)
+    return [
+        Notice(int(now.timestamp()), "the access list was signed with another key, and does not open it", entry.app)
+        for entry in entries
+        if entry.app != MOVE and entry.is_shown(now)
+        if not signed.shares_key_with(SignedRecord.parse(entry.statement.text))
+    ]
 
 
 def _told(conflict: Conflict) -> Notice:

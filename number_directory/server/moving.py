@@ -1,7 +1,8 @@
 """A number's move to another directory, and what this one does until callers know.
 
 The number's records end here. For a while, those who could see one of them are shown the signed move instead, in an
-answer of the same shape; nobody else learns that the number was ever here. A later move back ends that.
+answer of the same shape, where the move's key signed the access list, too; nobody else learns that the number was ever
+here. A later move back ends that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from number_directory.access_list import SignedAccessList
 from number_directory.errors import MoveError
 from number_directory.move import SignedMove
 from number_directory.server.admission import Admitted
@@ -26,7 +28,7 @@ from number_directory.server.publishing import (
     require_signed_by_now,
     show,
 )
-from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, KeptStatement, Visibility
+from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, KeptNumber, KeptStatement, Visibility
 from number_directory.server.storage.grants import RECORD
 from number_directory.statement import Succession
 
@@ -77,7 +79,7 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
     if leaves:
         if old is None or not old.is_shown(now):  # what has expired lately still has its rows
             show(storage, kept, entries, now)
-        grantees = storage.grants.grantees(signed.number)
+        grantees = storage.grants.grantees(signed.number) if _is_opened(kept, signed) else []
         for one in entries.values():
             if one.app != MOVE and one.is_shown(now):
                 storage.entries.end(one, EntryState.MOVED, now)
@@ -85,6 +87,12 @@ def _store(directory: Directory, signed: SignedMove, admitted: Admitted) -> Acce
     elif old is not None:
         show(storage, kept, entries, now)
     return Accepted(Succession.NEWER, entry.leaf)
+
+
+def _is_opened(kept: KeptNumber, signed: SignedMove) -> bool:
+    """Tell whether the access list opens the move: one that another key signed may be a former holder's."""
+    listed = kept.shown_access_list
+    return listed is not None and SignedAccessList.parse(listed.text).shares_key_with(signed)
 
 
 def _entry_of(directory: Directory, signed: SignedMove, admitted: Admitted, issuer: Issuer, *, leaves: bool) -> Entry:

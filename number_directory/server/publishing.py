@@ -335,9 +335,16 @@ def show(storage: Storage, kept: KeptNumber, entries: dict[str, Entry], now: dat
 
 
 def _shown(kept: KeptNumber, entries: dict[str, Entry], now: datetime) -> list[Visibility]:
-    apps = [app for app, entry in entries.items() if app != MOVE and entry.is_shown(now)]
-    shown = kept.shown_access_list
-    return visibilities(None if shown is None else SignedAccessList.parse(shown.text).access_list, apps)
+    """Return who may see what of a number.
+
+    An access list opens what the key that signed it has signed, and nothing else: a number may have another holder.
+    """
+    if kept.shown_access_list is None:
+        return []
+    signed = SignedAccessList.parse(kept.shown_access_list.text)
+    shown = [entry for entry in entries.values() if entry.app != MOVE and entry.is_shown(now)]
+    apps = [entry.app for entry in shown if signed.shares_key_with(SignedRecord.parse(entry.statement.text))]
+    return visibilities(signed.access_list, apps)
 
 
 def against_grants(access_list: AccessList, entries: Iterable[Entry]) -> Refusal | None:

@@ -10,10 +10,8 @@ from stir.jws import decode_base64url
 from stir.telephone_number import TelephoneNumber
 
 
-def visibilities(access_list: AccessList | None, apps: Sequence[str]) -> list[Visibility]:
-    """Return who may see what of the records for these apps; without an access list, nobody sees anything."""
-    if access_list is None:
-        return []
+def visibilities(access_list: AccessList, apps: Sequence[str]) -> list[Visibility]:
+    """Return who may see what of the records for these apps."""
     return [one for app in apps for one in _of_app(app, access_list.of_app(app))]
 
 

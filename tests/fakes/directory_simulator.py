@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from number_directory.access_list import AccessList, Showing, SignedAccessList
+from number_directory.access_list import Grant, Showing, SignedAccessList
 from number_directory.description import DirectoryDescription
 from number_directory.errors import StatementError
 from number_directory.hidden import Bucket, HiddenKey, write_bucket
@@ -72,6 +72,8 @@ class DirectorySimulator:
     """How many numbers it answers about at once."""
     logs: bool = True
     """Whether accepted statements go to the record log at once."""
+    access_is_shut: bool = False
+    """Whether it takes no access lists at the moment."""
     is_down: bool = False
     hangs: threading.Event | None = None
     """Where it is there, each question waits for it."""
@@ -137,6 +139,8 @@ class DirectorySimulator:
 
     def _grant(self, token: str) -> Acceptance:
         signed = SignedAccessList.parse(token)
+        if self.access_is_shut:
+            raise _Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "directoryBusy", "come again later")
         return self._accepted(
             signed, self.access.get(signed.number), lambda: self.access.__setitem__(signed.number, signed)
         )
@@ -190,8 +194,8 @@ class DirectorySimulator:
             grants = asked.grants()
         shown, moved = {}, {}
         for number in asked.numbers[: self.omits_after]:
-            listed = self.access[number].access_list if number in self.access else AccessList(number, 1, 0)
-            seen = {app: listed.shows(app, grants) for owner, app in sorted(self.records, key=str) if owner == number}
+            apps = [app for owner, app in sorted(self.records, key=str) if owner == number]
+            seen = {app: self._shows(number, app, grants) for app in apps}
             shown[number] = self.shows_instead.get(number) or tuple(
                 self._text(number, app, how) for app, how in seen.items() if how is not Showing.NOTHING
             )
@@ -200,6 +204,12 @@ class DirectorySimulator:
             if number in self.moves_instead:
                 moved[number] = self.moves_instead[number]
         return LookupAnswer(shown, moved, asked.numbers[self.omits_after :])
+
+    def _shows(self, number: TelephoneNumber, app: str, grants: frozenset[Grant]) -> Showing:
+        listed = self.access.get(number)
+        if listed is None or not listed.shares_key_with(self.records[number, app]):
+            return Showing.NOTHING
+        return listed.access_list.shows(app, grants)
 
     # What is asked without showing a number
 

@@ -233,13 +233,49 @@ def test_a_directory_that_shows_a_strangers_record_is_refused(url: str) -> None:
     access = AccessList(CALLED, 2**40, now, AppAccess(frozenset({Grant.to_number(CALLER)})))
     client.set_access_list(sign_access_list(access, THIEF.key, THIEF.chain))
     lookup = ("lookup", CALLED.e164, "--directory", url, "--offline", "--from", CALLER.e164)
-    found = told(*lookup)["numbers"][0]["records"]
-    (one,) = [one for one in found if one["app"] == "swap.example"]
-    assert (one["verdict"], one["rule"]) == ("unverified", "anchor")
+    (one,) = told(*lookup, code=3)["numbers"][0]["records"]
+    assert (one["app"], one["verdict"], one["rule"]) == ("swap.example", "unverified", "anchor")
     failed = run(*own("records", "--verify", url=url), code=1)
     assert "FAIL  swap.example: no key of yours has signed this record" in failed.stdout
     refused = run(*own("acl", "--allow", "anyone", url=url), code=1)
     assert "no key of yours" in refused.output
+
+
+def test_a_recycled_number_is_its_new_holders(folder: Path) -> None:
+    """What the former holder let friends see is not theirs to see any more; the new one learns of the list."""
+    former = ISSUING.number(CALLED, key_number=58, **LIFE)
+    now = int(datetime.now(UTC).timestamp())
+    with RunningDirectory.make(folder / "recycled", admits=[ROOT.certificate]).running() as made:
+        client = DirectoryClient(made.url, HttpTransport())
+        left = Record(CALLED, CHAT, ("https://chat.example/former",), frozenset(), now, now, now + 3600)
+        client.publish(sign_record(left, former.key, former.chain))
+        access = AccessList(CALLED, now, now, AppAccess(frozenset({Grant.to_number(CALLER)})))
+        client.set_access_list(sign_access_list(access, former.key, former.chain))
+        lookup = ("lookup", CALLED.e164, "--directory", made.url, "--offline", "--from", CALLER.e164)
+        assert told(*lookup)["numbers"][0]["records"]
+        said = run(*own("publish", "--app", CHAT, "--uri", "https://chat.example/u/7", url=made.url))
+        assert "perhaps a former holder's" in said.stderr
+        assert told(*lookup, code=3)["numbers"][0]["records"] == []
+        assert told(*own("records", url=made.url))["access_list_is_yours"] is False
+        shown = run(*own("records", url=made.url)).stdout
+        assert "no key of yours has signed this access list" in shown
+        assert "another key" in shown
+        assert "from scratch" in run(*own("acl", "--allow", STRANGER.e164, url=made.url), code=1).output
+        run(*own("acl", "--allow", STRANGER.e164, "--from-scratch", url=made.url))
+        run(*lookup, code=3)
+        run("lookup", CALLED.e164, "--directory", made.url, "--offline", "--from", STRANGER.e164)
+
+
+def test_a_renewal_closes_nothing(url: str) -> None:
+    """The first record under a new key takes the others and the access list along."""
+    publish(url)
+    install(ISSUING.number(CALLED, key_number=59, **LIFE))
+    said = run(*own("publish", "--app", CHAT, "--uri", "https://chat.example/u/8", url=url))
+    assert f"signed with your present key, too: {VIDEO}, the access list" in said.stderr
+    lookup = ("lookup", CALLED.e164, "--directory", url, "--offline", "--from", CALLER.e164)
+    (found,) = told(*lookup)["numbers"]
+    shown = {one["app"]: one["uris"] for one in found["records"] if one["verdict"] == "verified"}
+    assert shown == {CHAT: ["https://chat.example/u/8"], VIDEO: ["https://video.example/7"]}
 
 
 def test_a_number_moves(other_url: str, folder: Path) -> None:

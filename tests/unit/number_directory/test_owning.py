@@ -188,6 +188,109 @@ def test_another_refusal_is_passed_on(owner: Owner, directory: DirectorySimulato
         owner.grant(opened)
 
 
+# After a renewal
+
+
+def renewed(directory: DirectorySimulator, told: list[str] | None = None) -> Owner:
+    """Return the owner with the key of its next certificate, who knows the former one's."""
+    keys = [OWNER.key.public_key(), OTHER_KEY.key.public_key()]
+    signer = Signer(OTHER_KEY.number, OTHER_KEY.key, OTHER_KEY.chain)
+    return Owner(client_of(directory, ISSUED_AT + 60), signer, keys.__contains__, ([] if told is None else told).append)
+
+
+def seen(directory: DirectorySimulator, by: Held = ASKER) -> dict[str, SignedRecord]:
+    """Return what a caller sees, by app."""
+    client = client_of(directory)
+    texts = client.look_up([CALLED], Signer(by.number, by.key, by.chain)).records[CALLED]
+    return {one.app: one for one in map(SignedRecord.parse, texts)}
+
+
+@pytest.mark.usefixtures("owner")
+def test_what_a_former_key_signed_is_signed_anew(directory: DirectorySimulator) -> None:
+    """An access list opens what its own key signed: after a renewal, the next record takes all along with it."""
+    told: list[str] = []
+    video = directory.records[CALLED, VIDEO]
+    before = seen(directory)
+    renewed(directory, told).publish(NEW)
+    after = seen(directory)
+    assert after.keys() == before.keys() == {CHAT, VIDEO}
+    assert all(one.shares_key_with(directory.access[CALLED]) for one in after.values())
+    assert after[VIDEO].chain == OTHER_KEY.chain
+    brought = directory.records[CALLED, VIDEO].record
+    assert brought == replace(video.record, sequence=brought.sequence, issued_at=ISSUED_AT + 60)
+    assert told == [f"signed with your present key, too: {VIDEO}, the access list"]
+    renewed(directory, told).publish(NEW)
+    assert len(told) == 1
+
+
+@pytest.mark.usefixtures("owner")
+def test_whoever_says_anew_who_may_see_closes_nothing_by_it(directory: DirectorySimulator) -> None:
+    """The records of a former key are signed anew before the list is; also where one begins from scratch."""
+    told: list[str] = []
+    renewed(directory, told).grant(opened, from_scratch=True)
+    assert seen(directory).keys() == {CHAT, VIDEO}
+    assert told == [f"signed with your present key, too: {CHAT}, {VIDEO}"]
+
+
+@pytest.mark.usefixtures("owner")
+def test_what_was_left_half_signed_is_mended(directory: DirectorySimulator) -> None:
+    """A process that ends between record and list leaves records that nobody sees, until the next one."""
+    half = renewed(directory)
+    directory.access_is_shut = True
+    with pytest.raises(DirectoryRefused):
+        half.publish(NEW)
+    assert seen(directory) == {}
+    directory.access_is_shut = False
+    half.publish(NEW)
+    assert seen(directory).keys() == {CHAT, VIDEO}
+
+
+def test_what_is_gone_is_not_signed_anew(owner: Owner, directory: DirectorySimulator) -> None:
+    """Neither a withdrawn record, nor an expired one, nor one of which the directory holds something back."""
+    owner.withdraw(CHAT)
+    renewed(directory).publish(replace(NEW, app="another.example"))
+    assert directory.records[CALLED, CHAT].record.is_withdrawn
+    assert directory.records[CALLED, VIDEO].chain == OTHER_KEY.chain
+    directory.records[CALLED, CHAT] = SignedRecord.parse(published(record()).without_media)
+    directory.records[CALLED, VIDEO] = published(record(VIDEO, issued_at=ISSUED_AT - 60, expires_at=ISSUED_AT))
+    renewed(directory).publish(replace(NEW, app="another.example"))
+    assert {directory.records[CALLED, app].chain for app in (CHAT, VIDEO)} == {OWNER.chain}
+
+
+def test_what_ended_with_its_certificate_is_not_signed_anew(owner: Owner, directory: DirectorySimulator) -> None:
+    """Where the list of a former key ended, since that was stolen, what the key signed beside it stays ended."""
+    assert owner.listing().access_list
+    del directory.access[CALLED]
+    renewed(directory).publish(NEW)
+    renewed(directory).grant(opened)
+    assert directory.records[CALLED, VIDEO].chain == OWNER.chain
+    assert seen(directory).keys() == {CHAT}
+
+
+def test_a_former_holders_list_is_told_and_opens_nothing(directory: DirectorySimulator) -> None:
+    """Whoever publishes a recycled number learns that a list is there, and of no record that somebody sees it."""
+    listed = AccessList(CALLED, 9, ISSUED_AT, AppAccess(frozenset({ANYONE})))
+    directory.access[CALLED] = SignedAccessList.parse(sign_access_list(listed, OTHER_KEY.key, OTHER_KEY.chain))
+    told: list[str] = []
+    newcomer = replace(owner_at(directory), tell=told.append)
+    newcomer.publish(NEW)
+    assert "no key of yours has signed, perhaps a former holder's" in told[0]
+    assert seen(directory) == {}
+    assert found(newcomer, directory)["anyone"].told == "sees what you allow: nothing"
+    newcomer.grant(opened, from_scratch=True)
+    assert seen(directory).keys() == {CHAT}
+
+
+@pytest.mark.usefixtures("owner")
+def test_a_renewed_number_moves_with_all_that_it_has(directory: DirectorySimulator) -> None:
+    """The move is of the present key, and those who may see a record are sent on only by a list of the same."""
+    there = DirectorySimulator(OTHER_URL)
+    move, apps = renewed(directory).move_to(client_of(there))
+    assert set(apps) == {CHAT, VIDEO}
+    assert move.shares_key_with(directory.access[CALLED])
+    assert {one.app for one in there.records.values() if one.shares_key_with(there.access[CALLED])} == {CHAT, VIDEO}
+
+
 # Moving
 
 

@@ -66,6 +66,12 @@ def test_a_statement_brings_its_chains() -> None:
     assert both.hash != alone.hash == sha256(alone.token.encode()).digest()
 
 
+def test_statements_are_of_one_key_whoever_certified_it() -> None:
+    """Another authority's certificate for the same key makes no difference, and another key does."""
+    assert published().shares_key_with(published(by=SECOND))
+    assert not published().shares_key_with(published(by=OTHER_KEY))
+
+
 @pytest.mark.parametrize(
     "header", [{"kid": "1"}, {"x5u": "https://ca.example/chain.pem"}, {"jwk": {}}, {"crit": ["exp"]}]
 )
