@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
+from answerback.serving import key_options, passphrase_for
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -38,14 +37,7 @@ first_threshold_option = click.option(
     show_default=True,
     help="How many of them must sign.",
 )
-passphrase_option = click.option(
-    "--passphrase-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"The file whose first line encrypts the keys.  [default: ${PASSPHRASE_VARIABLE}, or you are asked]",
-)
-unencrypted_option = click.option(
-    "--unencrypted-keys", is_flag=True, help="Leave keys open to whoever reads their files."
-)
+signing_key_options = key_options(PASSPHRASE_VARIABLE)
 
 
 class Publisher(Protocol):
@@ -108,8 +100,7 @@ def _key_command(kind: Kind) -> click.Command:
 
     @click.command()
     @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-    @passphrase_option
-    @unencrypted_option
+    @signing_key_options
     @json_option
     def key(file: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
         """Make a signer's key in FILE, such as alice.key.
@@ -119,7 +110,7 @@ def _key_command(kind: Kind) -> click.Command:
         from transparency.releases.publishing import key_pair
 
         with kind.failing():
-            public = key_pair(file, passphrase_for(passphrase_file, unencrypted_keys, confirm=True))
+            public = key_pair(file, signing_passphrase(passphrase_file, unencrypted_keys, are_new=True))
         data = {"key": str(file), "public_key": str(public)}
         emit(as_json, data, lambda: click.echo(f"hand {public} to the publisher, and keep {file}"))
 
@@ -132,8 +123,7 @@ def _sign_command(kind: Kind) -> click.Command:
     @click.command()
     @click.argument("path", type=click.Path(path_type=Path, exists=True))
     @click.option("--key", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Your key.")
-    @passphrase_option
-    @unencrypted_option
+    @signing_key_options
     @json_option
     def sign(path: Path, key: Path, passphrase_file: Path | None, unencrypted_keys: bool, as_json: bool) -> None:
         """Sign what waits.
@@ -145,7 +135,7 @@ def _sign_command(kind: Kind) -> click.Command:
 
         waiting: Sequence[Pending] = ()
         with kind.failing():
-            passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=False)
+            passphrase = signing_passphrase(passphrase_file, unencrypted_keys, are_new=False)
             opened = read_ed25519(key, passphrase, lost="restore it from your backup")
             if path.is_dir():
                 waiting = kind.publisher(path).sign(opened)
@@ -268,24 +258,9 @@ def tell_expiries(published: Expiring, command: str) -> None:
     click.echo(f"  root good until {when(published.root_expires)}: {command} rotate")
 
 
-def passphrase_for(file: Path | None, unencrypted: bool, *, confirm: bool) -> bytes | None:
-    """Return the passphrase from the file, the environment or the person; None where keys stay unencrypted."""
-    from serving.key_files import passphrase_in
-
-    if unencrypted and file is not None:
-        msg = "give --passphrase-file or --unencrypted-keys, not both"
-        raise Failure(msg)
-    if unencrypted:
-        return None
-    if file is not None:
-        return passphrase_in(file)
-    found = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
-    if not found and sys.stdin.isatty():
-        found = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm)).encode()
-    if not found:
-        msg = f"give a passphrase: set {PASSPHRASE_VARIABLE}, or --passphrase-file, or --unencrypted-keys"
-        raise Failure(msg)
-    return found
+def signing_passphrase(file: Path | None, unencrypted: bool, *, are_new: bool) -> bytes | None:
+    """Return the passphrase of a publisher's or a signer's keys; see `passphrase_for`."""
+    return passphrase_for(file, unencrypted, PASSPHRASE_VARIABLE, are_new=are_new)
 
 
 def when(seconds: int) -> str:

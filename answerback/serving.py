@@ -31,19 +31,21 @@ def config_option(default: str, variable: str, whose: str) -> Callable[[Command]
     )
 
 
-def key_options(command: Command) -> Command:
-    """Add the options `--passphrase-file` and `--unencrypted-keys` to a command that makes keys."""
+def key_options(variable: str) -> Callable[[Command], Command]:
+    """Return the options `--passphrase-file` and `--unencrypted-keys` of a command that makes or uses keys."""
     file = click.option(
-        "--passphrase-file", type=click.Path(path_type=Path), help="The file whose first line encrypts the keys."
+        "--passphrase-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"The file whose first line encrypts the keys.  [default: ${variable}, or you are asked]",
     )
     unencrypted = click.option(
         "--unencrypted-keys", is_flag=True, help="Leave the keys open to whoever reads their files."
     )
-    return file(unencrypted(command))
+    return lambda command: file(unencrypted(command))
 
 
-def new_passphrase(file: Path | None, unencrypted: bool, variable: str) -> bytes | None:
-    """Return the passphrase of keys that are to be made: from the file, the environment, or the person.
+def passphrase_for(file: Path | None, unencrypted: bool, variable: str, *, are_new: bool) -> bytes | None:
+    """Return the passphrase of keys from the file, the environment, or the person, who is asked twice for new ones.
 
     None where the person opted out. Raises Failure, and KeyStoreError for a file of no use.
     """
@@ -62,7 +64,7 @@ def new_passphrase(file: Path | None, unencrypted: bool, variable: str) -> bytes
             "--unencrypted-keys goes without, and leaves the keys open to whoever reads their files"
         )
         raise Failure(msg)
-    answer: str = click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=True, err=True)
+    answer: str = click.prompt("Passphrase for the keys", hide_input=True, confirmation_prompt=are_new, err=True)
     return answer.encode()
 
 

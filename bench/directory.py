@@ -158,7 +158,7 @@ class BenchDirectory:
         issuer, port = Issuer(), free_port()
         (folder / "root.pem").write_bytes(write_pem_chain((issuer.root,)))
         url = f"http://127.0.0.1:{port}"
-        named = ("--name", "Bench", "--operator", "Bench", "--url", url, "--admit", str(folder / "root.pem"))
+        named = ("--name", "Bench", "--operator", "Bench", "--public-url", url, "--admit", str(folder / "root.pem"))
         _run("init", str(folder / "directory"), *named, "--unencrypted-keys")
         settings = folder / "directory" / "directory.toml"
         settings.write_text(settings.read_text().replace("#workers = 2", "workers = 1") + _LIFTED)

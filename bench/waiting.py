@@ -58,7 +58,7 @@ def _waits(folder: Path, submissions: int) -> list[float]:
     authority, port = _Authority(), free_port()
     (folder / "issuer.pem").write_bytes(write_pem_chain((authority.issuing,)))
     url = f"http://127.0.0.1:{port}"
-    named = ("--name", "Bench", "--operator", "Bench", "--url", url, "--admit", str(folder / "issuer.pem"))
+    named = ("--name", "Bench", "--operator", "Bench", "--public-url", url, "--admit", str(folder / "issuer.pem"))
     new = [*_PROGRAM, "log", "init", str(folder / "log"), *named, "--unencrypted-keys"]
     subprocess.run(new, check=True, stdout=subprocess.DEVNULL, timeout=60, cwd=_ROOT)
     description = LogDescription.from_json((folder / "log" / "log.json").read_bytes())

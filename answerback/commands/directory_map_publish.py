@@ -15,14 +15,13 @@ from answerback.releasing import (
     described,
     first_threshold_option,
     folder_argument,
-    passphrase_for,
-    passphrase_option,
     show_refreshed,
     signers_option,
     signing_commands,
+    signing_key_options,
+    signing_passphrase,
     tell_expiries,
     tell_waiting,
-    unencrypted_option,
 )
 from answerback.serving import failing
 
@@ -41,8 +40,7 @@ _files = click.argument(
 @click.option("--name", required=True, help="The map's name, for people to read.")
 @signers_option
 @first_threshold_option
-@passphrase_option
-@unencrypted_option
+@signing_key_options
 @click.option(
     "--bind", metavar="ADDRESS:PORT", default="127.0.0.1:14300", show_default=True, help="Where its server listens."
 )
@@ -66,7 +64,7 @@ def init(
     from transparency.releases.repository import read_public_key
 
     with _failing():
-        passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=True)
+        passphrase = signing_passphrase(passphrase_file, unencrypted_keys, are_new=True)
         keys = Keys(passphrase_file=passphrase_file, unencrypted=unencrypted_keys)
         people = tuple(map(read_public_key, signers))
         publisher = MapPublisher.create(folder, NewMap(name, people, threshold, keys, passphrase, bind))

@@ -9,20 +9,18 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from answerback.failure import Failure
+from answerback.making import DIRECTORY, Given, answers, keeping_options, naming_options, tell_made
 from answerback.output import emit, json_option
 from answerback.serving import (
     announce,
     config_option,
-    default_bind,
     failing,
-    key_options,
     listening,
-    new_passphrase,
     require_clean_end,
 )
 
@@ -31,20 +29,11 @@ if TYPE_CHECKING:
 
 CONFIG_VARIABLE = "ANSWERBACK_DIRECTORY_CONFIG"
 
-_DEFAULT_BIND = "127.0.0.1:15000"
 _config = config_option("directory.toml", CONFIG_VARIABLE, "The directory's")
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="The directory's name, for people to read.")
-@click.option("--operator", required=True, help="Who runs the directory.")
-@click.option(
-    "--url",
-    metavar="URL",
-    required=True,
-    help="Where it will be reached, such as https://rs.example. It never changes.",
-)
+@naming_options(DIRECTORY)
 @click.option(
     "--admit",
     multiple=True,
@@ -52,52 +41,33 @@ _config = config_option("directory.toml", CONFIG_VARIABLE, "The directory's")
     metavar="CA.PEM",
     help="Take what this authority's numbers sign. May be repeated.",
 )
-@key_options
-@click.option(
-    "--bind",
-    metavar="ADDRESS:PORT",
-    help=f"Where the server listens.  [default: the URL's own address, or {_DEFAULT_BIND}]",
-)
+@keeping_options(DIRECTORY)
 @json_option
-def init(  # an argument for each option
-    folder: Path,
-    name: str,
-    operator: str,
-    url: str,
-    admit: tuple[Path, ...],
-    passphrase_file: Path | None,
-    unencrypted_keys: bool,
-    bind: str | None,
-    as_json: bool,
-) -> None:
+def init(folder: Path, admit: tuple[Path, ...], as_json: bool, **given: Unpack[Given]) -> None:
     """Make a new directory in FOLDER.
 
-    It gets a key, an admission list, settings, a database and directory.json.
+    It gets a key, an admission list, settings, a database and directory.json. At a terminal you are asked for what you
+    leave out.
     """
-    from number_directory.server.config import PASSPHRASE_VARIABLE
     from number_directory.server.initialise import NewDirectory, initialise
 
     with _failing():
+        answered = answers(DIRECTORY, given)
         new = NewDirectory(
-            name=name,
-            operator=operator,
-            url=url,
+            name=answered.name,
+            operator=answered.operator,
+            url=answered.public_url,
             admit=admit,
-            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
-            passphrase_file=passphrase_file,
-            bind=bind or default_bind(url, _DEFAULT_BIND),
+            passphrase=answered.passphrase,
+            passphrase_file=answered.passphrase_file,
+            bind=answered.bind,
         )
         made = initialise(folder, new)
     data = {"config": str(made.config), "description": str(made.description_file), "admitted": len(admit)}
 
-    def tell() -> None:
-        click.echo(f"{name} is made, in {made.config.parent}.")
-        click.echo("Next:")
-        steps = _next_steps(made.config, made.description_file, new.passphrase is None, bool(admit))
-        for number, step in enumerate(steps, start=1):
-            click.echo(f"  {number}. {step}")
-
-    emit(as_json, data, tell)
+    steps = _next_steps(made.config, made.description_file, new.passphrase is None, bool(admit))
+    said = f"{new.name} is made, in {made.config.parent}."
+    emit(as_json, data, lambda: tell_made(said, steps))
 
 
 @click.command()

@@ -6,19 +6,18 @@ import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Unpack
 
 import click
 
 from answerback.failure import Failure
+from answerback.making import LOG, Given, answers, keeping_options, naming_options, tell_made
 from answerback.output import emit, json_option
 from answerback.serving import (
     announce,
     config_option,
-    default_bind,
     failing,
-    key_options,
     listening,
-    new_passphrase,
     require_clean_end,
 )
 
@@ -28,15 +27,7 @@ _config = config_option("log.toml", CONFIG_VARIABLE, "The log's")
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="The log's name, for people to read.")
-@click.option("--operator", required=True, help="Who runs the log.")
-@click.option(
-    "--url",
-    metavar="URL",
-    required=True,
-    help="Where it will be reached, such as https://log.example. It never changes.",
-)
+@naming_options(LOG)
 @click.option(
     "--admit",
     multiple=True,
@@ -44,40 +35,26 @@ _config = config_option("log.toml", CONFIG_VARIABLE, "The log's")
     metavar="ISSUER.PEM",
     help="Take the precertificates of this authority. May be repeated.",
 )
-@key_options
-@click.option(
-    "--bind",
-    metavar="ADDRESS:PORT",
-    help="Where the server listens.  [default: the URL's own address, or 127.0.0.1:14100]",
-)
+@keeping_options(LOG)
 @json_option
-def init(  # an argument for each option
-    folder: Path,
-    name: str,
-    operator: str,
-    url: str,
-    admit: tuple[Path, ...],
-    passphrase_file: Path | None,
-    unencrypted_keys: bool,
-    bind: str | None,
-    as_json: bool,
-) -> None:
+def init(folder: Path, admit: tuple[Path, ...], as_json: bool, **given: Unpack[Given]) -> None:
     """Make a new log in FOLDER.
 
-    It gets keys, shards for the coming 12 months, settings, a database and log.json.
+    It gets keys, shards for the coming 12 months, settings, a database and log.json. At a terminal you are asked for
+    what you leave out.
     """
-    from transparency.server.config import PASSPHRASE_VARIABLE
     from transparency.server.initialise import NewLog, initialise
 
     with _failing():
+        answered = answers(LOG, given)
         new = NewLog(
-            name=name,
-            operator=operator,
-            url=url,
+            name=answered.name,
+            operator=answered.operator,
+            url=answered.public_url,
             admit=admit,
-            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
-            passphrase_file=passphrase_file,
-            bind=bind or default_bind(url, "127.0.0.1:14100"),
+            passphrase=answered.passphrase,
+            passphrase_file=answered.passphrase_file,
+            bind=answered.bind,
         )
         made = initialise(folder, new, datetime.now(UTC))
     data = {
@@ -86,14 +63,9 @@ def init(  # an argument for each option
         "shards": [shard.name for shard in made.description.shards],
     }
 
-    def tell() -> None:
-        click.echo(f"{name} is made, in {made.config.parent}, with the shards {', '.join(data['shards'])}.")
-        click.echo("Next:")
-        steps = _next_steps(made.config, made.description_file, new.passphrase is None, bool(admit))
-        for number, step in enumerate(steps, start=1):
-            click.echo(f"  {number}. {step}")
-
-    emit(as_json, data, tell)
+    said = f"{new.name} is made, in {made.config.parent}, with the shards {', '.join(data['shards'])}."
+    steps = _next_steps(made.config, made.description_file, new.passphrase is None, bool(admit))
+    emit(as_json, data, lambda: tell_made(said, steps))
 
 
 @click.command(name="serve")

@@ -6,20 +6,26 @@ import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from answerback.failure import Failure
+from answerback.making import (
+    SERVICE,
+    GivenAuthority,
+    authority_options,
+    authority_steps,
+    keeping_options,
+    naming_options,
+    new_authority,
+    tell_made,
+)
 from answerback.output import emit, json_option
 from answerback.serving import (
-    asked,
     config_option,
-    default_bind,
     failing,
-    key_options,
     listening,
-    new_passphrase,
     require_clean_end,
 )
 
@@ -41,80 +47,29 @@ def rs() -> None:
 
 
 @rs.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", help="What people read in the SMS, in certificates and of the directory.")
-@click.option("--operator", help="Who runs the service.")
-@click.option(
-    "--public-url", metavar="URL", help="Where it will be reached, such as https://rs.example. It never changes."
-)
-@click.option(
-    "--number-prefix", "prefixes", multiple=True, metavar="+1202", help="Certify these numbers only. May be repeated."
-)
-@click.option(
-    "--country", "countries", multiple=True, metavar="US", help="Certify this country's numbers. May be repeated."
-)
+@naming_options(SERVICE)
+@authority_options
 @click.option("--with-log", is_flag=True, help="Run a log of certificates too, and show it each that is issued.")
-@key_options
-@click.option(
-    "--gateway",
-    type=click.Choice(["smpp", "outbox"]),
-    default="smpp",
-    show_default=True,
-    help="How SMS are sent; outbox sends none and writes files instead.",
-)
-@click.option("--sender", default="answerback", show_default=True, help="What the phone shows as the sender.")
-@click.option(
-    "--bind",
-    metavar="ADDRESS:PORT",
-    help="Where the server listens.  [default: the public URL's own address, or 127.0.0.1:14000]",
-)
+@keeping_options(SERVICE)
 @json_option
-def init(  # an argument for each option
-    folder: Path,
-    name: str | None,
-    operator: str | None,
-    public_url: str | None,
-    prefixes: tuple[str, ...],
-    countries: tuple[str, ...],
-    with_log: bool,
-    passphrase_file: Path | None,
-    unencrypted_keys: bool,
-    gateway: Literal["smpp", "outbox"],
-    sender: str,
-    bind: str | None,
-    as_json: bool,
-) -> None:
+def init(folder: Path, with_log: bool, as_json: bool, **given: Unpack[GivenAuthority]) -> None:
     """Make a new service in FOLDER.
 
     It gets keys, certificates, settings, one database, and what describes it to others. At a terminal you are asked for
     what you leave out.
     """
     from answerback.rs.initialise import initialise
-    from ca_server.config import PASSPHRASE_VARIABLE
-    from ca_server.initialise import NewAuthority
-    from stir.telephone_number import NumberPrefix
 
     with _failing():
-        new = NewAuthority(
-            name=asked(name, "--name", "Name of the service, for people to read"),
-            operator=asked(operator, "--operator", "Operator of the service"),
-            public_url=(url := asked(public_url, "--public-url", "Public URL, such as https://rs.example")),
-            prefixes=tuple(NumberPrefix.parse(prefix) for prefix in prefixes),
-            countries=countries,
-            passphrase=new_passphrase(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE),
-            passphrase_file=passphrase_file,
-            gateway=gateway,
-            sender=sender,
-            bind=bind or default_bind(url, "127.0.0.1:14000"),
-        )
-        made = initialise(folder, new, lambda: datetime.now(UTC), with_log=with_log)
+        new = new_authority(SERVICE, given)
+        made = initialise(folder, new, _now, with_log=with_log)
     data = {
         "config": str(made.config),
         "anchor": {"file": str(made.anchor_file), "sha256": made.anchor.fingerprint.hex()},
         "directory": str(made.directory_file),
         "log": None if made.log_file is None else str(made.log_file),
     }
-    emit(as_json, data, lambda: _tell_next_steps(made, new))
+    emit(as_json, data, lambda: _tell_made(made, new))
 
 
 @rs.command()
@@ -197,30 +152,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _tell_next_steps(made: Initialised, new: NewAuthority) -> None:
-    click.echo(f"{new.name} is made, in {made.config.parent}.")
-    click.echo(f"Its anchor, for users to believe, has the SHA-256 fingerprint\n  {made.anchor.fingerprint.hex()}")
-    click.echo("Next:")
-    for number, step in enumerate(_next_steps(made, new), start=1):
-        click.echo(f"  {number}. {step}")
+def _tell_made(made: Initialised, new: NewAuthority) -> None:
+    said = f"{new.name} is made, in {made.config.parent}."
+    anchor = f"Its anchor, for users to believe, has the SHA-256 fingerprint\n  {made.anchor.fingerprint.hex()}"
+    tell_made(f"{said}\n{anchor}", _next_steps(made, new))
 
 
 def _next_steps(made: Initialised, new: NewAuthority) -> Iterator[str]:
     from answerback.rs.config import DIRECTORY_PATH
-    from ca_server.config import PASSPHRASE_VARIABLE
 
     config, url = made.config, new.public_url
-    if new.passphrase is None:
-        yield "The keys are NOT encrypted: let nobody else read this folder, nor its backups."
-    elif new.passphrase_file is None:
-        yield f"Keep the passphrase safe; the server reads it from the environment variable {PASSPHRASE_VARIABLE}."
-    yield f"Move {config.parent / 'keys' / 'root.key'} to a place that is never online; only new issuing keys need it."
-    if new.gateway == "outbox":
-        yield "NO SMS IS SENT: `outbox` writes files, for development. Name a real gateway before you certify anybody."
-    else:
-        yield f"Fill in your SMS provider under [[gateways]] in {config}."
-    if not new.countries:
-        yield f"Name the countries whose numbers you certify, under [policy] in {config}: there are none yet."
+    yield from authority_steps(new, config)
     yield f"Look whether all is well: answerback rs check --config {config}"
     yield f"Serve: answerback rs serve --config {config}"
     yield f"Give users the anchor, which they add: answerback trust add {made.anchor_file}"

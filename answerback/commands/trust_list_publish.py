@@ -19,14 +19,13 @@ from answerback.releasing import (
     described,
     first_threshold_option,
     folder_argument,
-    passphrase_for,
-    passphrase_option,
     show_refreshed,
     signers_option,
     signing_commands,
+    signing_key_options,
+    signing_passphrase,
     tell_expiries,
     tell_waiting,
-    unencrypted_option,
 )
 
 if TYPE_CHECKING:
@@ -48,8 +47,7 @@ def list_publish() -> None:
 @click.option("--curator", required=True, help="Who answers for it, for people to read.")
 @signers_option
 @first_threshold_option
-@passphrase_option
-@unencrypted_option
+@signing_key_options
 @json_option
 def init(
     folder: Path,
@@ -67,7 +65,7 @@ def init(
     from transparency.releases.repository import read_public_key
 
     with _failing():
-        passphrase = passphrase_for(passphrase_file, unencrypted_keys, confirm=True)
+        passphrase = signing_passphrase(passphrase_file, unencrypted_keys, are_new=True)
         keys = Keys(passphrase_file=passphrase_file, unencrypted=unencrypted_keys)
         people = tuple(map(read_public_key, signers))
         made = ListCurator.create(folder, NewList(name, curator, people, threshold, keys, passphrase))

@@ -186,7 +186,7 @@ class Log(Server):
             *("log", "init", str(folder)),
             *("--name", operator.name),
             *("--operator", operator.company),
-            *("--url", operator.url),
+            *("--public-url", operator.url),
             *(argument for authority in admitted for argument in ("--admit", str(authority.issuing))),
             "--unencrypted-keys",
         )
@@ -214,7 +214,7 @@ class Directory(Server):
             *("directory", "init", str(folder)),
             *("--name", operator.name),
             *("--operator", operator.company),
-            *("--url", operator.url),
+            *("--public-url", operator.url),
             *(argument for authority in admitted for argument in ("--admit", str(authority.anchor))),
             "--unencrypted-keys",
         )

@@ -62,7 +62,8 @@ class RunningDirectory:
             file = folder.with_name(f"{folder.name}-{number}.pem")
             file.write_bytes(write_pem_chain([certificate]))
             admitted += ["--admit", file]
-        run("init", folder, "--name", "Example", "--operator", "Example", "--url", url, "--unencrypted-keys", *admitted)
+        names = ("--name", "Example", "--operator", "Example", "--public-url", url)
+        run("init", folder, *names, "--unencrypted-keys", *admitted)
         config = folder / "directory.toml"
         text = config.read_text().replace("[record_log]\n", f"[record_log]\n{record_log}\n") + settings
         if database is not None:

@@ -174,7 +174,7 @@ def _made(folder: Path, authority: Authority) -> Path:
     issuer.write_bytes(write_pem_chain((authority.certificate,)))
     home = folder / "log"
     url = f"http://127.0.0.1:{unused_port()}"
-    names = ("--name", "Example Log", "--operator", "Log Operator", "--url", url)
+    names = ("--name", "Example Log", "--operator", "Log Operator", "--public-url", url)
     run("init", home, *names, "--admit", issuer, "--unencrypted-keys")
     settings = home / "log.toml"
     text = settings.read_text().replace("#index_seconds = 10", "index_seconds = 1")

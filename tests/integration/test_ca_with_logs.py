@@ -165,7 +165,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def make_log(folder: Path, name: str, authority: Path) -> RunningLog:
     """Make a log that admits the authority in a folder."""
     url = f"http://127.0.0.1:{free_port()}"
-    names = ("--name", f"Log {name}", "--operator", f"Operator {name}", "--url", url)
+    names = ("--name", f"Log {name}", "--operator", f"Operator {name}", "--public-url", url)
     run("log", "init", folder, *names, "--admit", authority / "root.pem", "--unencrypted-keys")
     return RunningLog(folder, url)
 

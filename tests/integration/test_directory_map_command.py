@@ -184,7 +184,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path, publisher: Path, entrie
         ("serve", publisher, "--bind", "0.0.0.0:80"): "without TLS",
         ("status",): "there is no map in",
         ("build", tmp_path, entries): "map init",
-        ("key", tmp_path / "a.key"): "give a passphrase",
+        ("key", tmp_path / "a.key"): "give --passphrase-file",
         ("key", tmp_path / "a.key", "--unencrypted-keys", "--passphrase-file", entries): "not both",
         ("init", publisher, "--name", "Again", "--unencrypted-keys"): "publisher",
     }

@@ -61,7 +61,7 @@ def folder(tmp_path: Path, authority: Authority, unused_port: int) -> Path:
         "Example Log",
         "--operator",
         "Example",
-        "--url",
+        "--public-url",
         url,
         "--admit",
         issuer,
@@ -211,7 +211,7 @@ def test_an_old_database_is_refused_loudly(folder: Path, description: LogDescrip
 def test_mistakes_are_told_in_one_line(folder: Path, tmp_path: Path) -> None:
     """A wrong command line, a missing file and a shard that is there already are refused with what to do."""
     runner = CliRunner()
-    given = ["--name", "x", "--operator", "x", "--url", "http://127.0.0.1:1"]
+    given = ["--name", "x", "--operator", "x", "--public-url", "http://127.0.0.1:1"]
     without = runner.invoke(log, ["init", str(tmp_path / "new"), *given], env={"ANSWERBACK_LOG_PASSPHRASE": None})
     assert without.exit_code == 1
     assert "--passphrase-file" in without.output

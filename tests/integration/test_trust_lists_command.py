@@ -403,7 +403,7 @@ def test_an_empty_list_is_told_before_it_is_published() -> None:
         (["log", "list", "root.pem", "--name", "l"], "description"),
         (["init", "list", "--name", "l", "--curator", "L", "--unencrypted-keys"], "is not empty"),
         (["init", "new", "--name", "No Name", "--curator", "L", "--unencrypted-keys"], "list.name"),
-        (["init", "new", "--name", "l", "--curator", "L"], "give a passphrase"),
+        (["init", "new", "--name", "l", "--curator", "L"], "give --passphrase-file"),
         (["merge", "list", "gone.json"], "gone.json cannot be read"),
     ],
 )
