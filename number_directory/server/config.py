@@ -49,12 +49,14 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Quotas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The quotas of a caller that signs, and of an address, which counts for all that come from it, signed or not.
 
-    `publisher` is of an owner: not of numbers, but of records, access lists and moves.
+    `publisher` is of an owner: not of numbers, but of records, access lists and moves. `buckets` is of an address
+    again: not of numbers, but of the buckets in which hidden ones stand.
     """
 
     caller: Quota = Quota(1000, 2000)
     address: Quota = Quota(2000, 10_000)
     publisher: Quota = Quota(200, 500)
+    buckets: Quota = Quota(4000, 20_000)
 
 
 class Records(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,8 @@ from stir.telephone_number import TelephoneNumber
 MOST_IN_A_BUCKET: Final = 1024
 """How many numbers of a bucket are looked at; 4 MiB have room for fewer."""
 
-_AT_ONCE = 100
+_AT_ONCE = 50
+"""Of so many numbers all that is open is in memory at once: half a megabyte each, at most."""
 _NOT_YET = timedelta(seconds=10)
 
 
@@ -63,10 +64,11 @@ def layout(directory: Directory, key: HiddenKey) -> bytes:
     return HiddenLayout(_layout(directory, key).depth).to_json()
 
 
-def bucket(directory: Directory, key: HiddenKey, name: str) -> bytes:
-    """Return a bucket: what anyone may see of the numbers in it, sealed under each. Raises Refusal."""
+def bucket(directory: Directory, key: HiddenKey, name: str, address: str) -> bytes:
+    """Return a bucket to an address: what anyone may see of the numbers in it, sealed under each. Raises Refusal."""
     asked = _asked(name, _layout(directory, key).depth)
     now = directory.clock()
+    _charge(directory, address, now)
     hidden = dict(directory.storage.hidden.in_bucket(asked, MOST_IN_A_BUCKET))
     records = open_records(directory, list(hidden), now)
     entries = _fitting((hidden[number], records[number]) for number in hidden if number in records)
@@ -74,15 +76,28 @@ def bucket(directory: Directory, key: HiddenKey, name: str) -> bytes:
     return write_bucket({**key.filling(asked, missing, int(now.timestamp())), **entries})
 
 
+def _charge(directory: Directory, address: str, now: datetime) -> None:
+    """Have an address pay for a bucket, also where it turns out to have that already: it was made all the same."""
+    rate = directory.config.quotas.buckets.rate
+    try:
+        directory.quotas.charge_unread(directory.quotas.key("buckets", address), 1, rate, now)
+    except Refusal as error:
+        directory.metrics.limited("address")
+        detail = "too many buckets were fetched from this address; wait, or keep those that you have"
+        raise Refusal(error.kind, detail, retry_after=error.retry_after) from None
+
+
 def open_records(
     directory: Directory, numbers: list[TelephoneNumber], now: datetime
 ) -> Mapping[TelephoneNumber, HiddenRecords]:
     """Return what anyone may see of numbers, of those of which that is anything: as an unsigned lookup shows it."""
-    shown: dict[TelephoneNumber, list[Shown]] = {}
+    found: dict[TelephoneNumber, HiddenRecords] = {}
     for start in range(0, len(numbers), _AT_ONCE):
+        shown: dict[TelephoneNumber, list[Shown]] = {}
         for one in directory.storage.grants.shown(numbers[start : start + _AT_ONCE], [ANYONE], now):
             shown.setdefault(TelephoneNumber(str(one.number)), []).append(one)
-    return {number: _records(of_number) for number, of_number in shown.items()}
+        found |= {number: _records(of_number) for number, of_number in shown.items()}
+    return found
 
 
 def _records(shown: Iterable[Shown]) -> HiddenRecords:

@@ -184,10 +184,10 @@ def _of_hidden_callers(directory: Directory) -> tuple[Operation, ...]:
             "GET",
             f"/{BUCKETS_PATH}/{{bucket}}",
             "A bucket of what anyone may see, sealed under the numbers that it is of.",
-            lambda asked: _bucket(hidden.bucket(directory, key, asked.part)),
+            lambda asked: _bucket(hidden.bucket(directory, key, asked.part, asked.payer)),
             content_type=_TILE_TYPE,
             part=schemas.BUCKET,
-            refuses=(RefusalKind.NOT_FOUND, RefusalKind.DIRECTORY_BUSY),
+            refuses=(RefusalKind.NOT_FOUND, RefusalKind.DIRECTORY_BUSY, RefusalKind.QUOTA_EXCEEDED),
             revalidates=True,
         ),
     )

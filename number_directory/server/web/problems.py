@@ -35,7 +35,9 @@ PROBLEMS: dict[RefusalKind, Problem] = {
     RefusalKind.NOT_FOUND: Problem(HTTPStatus.NOT_FOUND, "there is no such resource"),
     RefusalKind.NOT_FRESH: Problem(HTTPStatus.FORBIDDEN, "it was signed too long ago, or in the future"),
     RefusalKind.OUTDATED: Problem(HTTPStatus.CONFLICT, "a newer statement counts, or this one has expired"),
-    RefusalKind.QUOTA_EXCEEDED: Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many numbers that are new to who asks"),
+    RefusalKind.QUOTA_EXCEEDED: Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "too many of what a quota counts: new numbers, statements, buckets"
+    ),
     RefusalKind.REPLAYED: Problem(HTTPStatus.FORBIDDEN, "the request was answered before"),
     RefusalKind.REQUEST_TOO_LARGE: Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large"),
     RefusalKind.SERVER_INTERNAL: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here"),

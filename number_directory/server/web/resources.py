@@ -75,8 +75,12 @@ def _responder(operation: Operation) -> Callable[..., None]:
 
 
 def _has(req: falcon.Request, etag: str) -> bool:
-    """Tell whether whoever asks has the answer of this ETag already (RFC 9110 §13.1.2)."""
-    return etag in {tag.strip() for tag in (req.get_header("If-None-Match") or "").split(",")}
+    """Tell whether whoever asks has the answer of this ETag already (RFC 9110 §13.1.2).
+
+    The comparison is the weak one: a proxy that compresses what it keeps marks its ETag so.
+    """
+    tags = {tag.strip().removeprefix("W/") for tag in (req.get_header("If-None-Match") or "").split(",")}
+    return not tags.isdisjoint({etag, "*"})
 
 
 def _read(req: falcon.Request, largest: int) -> bytes:

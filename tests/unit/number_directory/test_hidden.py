@@ -68,6 +68,21 @@ def test_a_directory_that_answers_with_another_key_is_found_out() -> None:
         question.finish(answer, KEY.public_key)
 
 
+@pytest.mark.parametrize("public_key", [bytes(32), b"\xff" * 32, bytes(31), b""])
+def test_a_key_that_is_none_verifies_nothing(public_key: bytes) -> None:
+    """The identity, whose function anybody could compute, and bytes that encode nothing (RFC 9497 §2.1)."""
+    question = HiddenQuestion(NUMBERS)
+    with pytest.raises(AnswerError, match="with the key that its description names"):
+        question.finish(KEY.evaluate(question.blinded), public_key)
+
+
+def test_an_answer_for_one_number_is_none_for_another() -> None:
+    """Answers in another order than the question's are found out: each proof is of one blinded number."""
+    question = HiddenQuestion(NUMBERS)
+    with pytest.raises(AnswerError):
+        question.finish(KEY.evaluate(question.blinded)[::-1], KEY.public_key)
+
+
 def test_a_key_is_of_one_directory() -> None:
     """One secret in two directories gives two functions."""
     assert HiddenKey(bytes(range(32)), "other.example").public_key != KEY.public_key

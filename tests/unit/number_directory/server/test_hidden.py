@@ -207,6 +207,8 @@ class TestBuckets:
         assert first.headers["cache-control"] == "public, max-age=60"
         again = world.client.simulate_get("/hidden/buckets/0-0", headers={"If-None-Match": first.headers["etag"]})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+        weak = {"If-None-Match": f'"other", W/{first.headers["etag"]}'}
+        assert world.client.simulate_get("/hidden/buckets/0-0", headers=weak).status_code == 304
         world.post("/records", world.record_token(seq=2))
         changed = world.client.simulate_get("/hidden/buckets/0-0", headers={"If-None-Match": first.headers["etag"]})
         assert changed.status_code == 200
@@ -362,6 +364,23 @@ class TestAsking:
         assert refusal(world.send("/hidden/evaluate", _open(OWNER))) == (401, "unauthorized")
         look_up(world, OWNER, caller=CALLER)
         world.close()
+
+    def test_buckets_are_paid_for_by_the_address_that_fetches_them(self, world: DirectoryWorld) -> None:
+        """Anybody may fetch them, and each is made anew: so many, for which no numbers are taken from the address."""
+        world.keeper().fill()
+        rates = Quotas(address=Quota(1, 1), buckets=Quota(3, 3))
+        object.__setattr__(world.directory, "config", _with(world, quotas=rates))
+        etag = world.client.simulate_get("/hidden/buckets/0-0").headers["etag"]
+        again = world.client.simulate_get("/hidden/buckets/0-0", headers={"If-None-Match": etag})
+        assert again.status_code == 304
+        look_up(world, OWNER)
+        refused = world.client.simulate_get("/hidden/buckets/0-0")
+        assert refusal(refused) == (429, "quotaExceeded")
+        assert "buckets" in refused.json["detail"]
+        assert int(refused.headers["retry-after"]) > 3600
+        assert refusal(world.client.simulate_get("/hidden/buckets/1-0")) == (404, "notFound")
+        world.clock.advance(timedelta(hours=8))
+        assert bucket(world, Bucket(0, 0))
 
     @pytest.mark.parametrize("element", [bytes(32), b"\xff" * 32])
     def test_what_is_no_element_is_malformed(self, small_world: DirectoryWorld, element: bytes) -> None:

@@ -18,6 +18,8 @@ SECTIONS: dict[str, tuple[type[msgspec.Struct], msgspec.Struct | None]] = {
     "`[keys]`": (config.Keys, None),
     "`[quotas.caller]`": (config.Quota, config.Quotas().caller),
     "`[quotas.address]`": (config.Quota, config.Quotas().address),
+    "`[quotas.publisher]`": (config.Quota, config.Quotas().publisher),
+    "`[quotas.buckets]`": (config.Quota, config.Quotas().buckets),
     "`[records]`": (config.Records, None),
     "`[record_log]`": (config.RecordLog, None),
     "`[hidden]`": (config.Hidden, None),
