@@ -16,6 +16,7 @@ from acme_client.errors import AcmeClientError
 from acme_client.store import State, Store, key_hash
 from answerback.enrolling import chosen, explain
 from answerback.failure import Failure
+from answerback.pinning import fingerprint
 from number_directory.client import DirectoryClient, DirectoryRefused, Signer
 from number_directory.errors import DirectoryError
 from number_directory.owning import Owner
@@ -90,15 +91,17 @@ class Asked:
         return self.connect(place)
 
 
-def place_at(url: str) -> Place:
-    """Return the directory at a URL, with or without a slash at the end."""
-    bare = url.rstrip("/")
-    if not is_base_url(bare):
-        msg = f"{url} is no directory's URL: write it as https://rs.example"
+def place_at(text: str) -> Place:
+    """Return the directory at a URL, which may have a slash at its end, and `#sha256=` with its description's hash."""
+    url, marked, pin = text.partition(_PINNED)
+    url = url.rstrip("/")
+    if not is_base_url(url):
+        msg = f"{url} is no directory's URL: write it as https://rs.example, or with {_PINNED}… of its directory.json"
         raise Failure(msg)
-    return Place(bare)
+    return Place(url, fingerprint(pin) if marked else None)
 
 
+_PINNED = "#sha256="
 _STALE = "Warning: the map is {} days old, and numbers may have moved since: run answerback directory map update"
 
 

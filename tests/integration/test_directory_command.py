@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,10 @@ def test_a_number_that_is_not_shown_is_found(url: str) -> None:
         (found,) = told(*lookup, *caller)["numbers"]
         assert [(one["app"], one["verdict"]) for one in found["records"]] == [(CHAT, "verified")]
         assert found["asked"] == [url]
+    described = DirectoryClient(url, HttpTransport()).description().to_json()
+    pinned = ("lookup", CALLED.e164, "--offline", "--hidden", "--directory")
+    run(*pinned, f"{url}/#sha256={sha256(described).hexdigest().upper()}")
+    assert "is not the one with the SHA-256" in run(*pinned, f"{url}#sha256={'0' * 64}", code=1).output
     assert "leave out --token" in run(*lookup, "--token", "t" * 22, code=1).output
     run(*own("acl", "--app", CHAT, "--nobody", url=url))
     run(*lookup, code=3)
@@ -324,6 +329,8 @@ def test_a_directory_that_is_down_is_told(url: str) -> None:
     [
         (("lookup", "12025550123", "--directory", "https://rs.example"), "begins with +"),
         (("lookup", CALLED.e164, "--directory", "rs.example"), "no directory's URL"),
+        (("lookup", CALLED.e164, "--directory", "https://rs.example#sha256=00"), "64 hexadecimal digits"),
+        (("lookup", CALLED.e164, "--directory", "https://rs.example#00"), "no directory's URL"),
         (("lookup", CALLED.e164), "map"),
         (("lookup", CALLED.e164, "--map-server", "http://127.0.0.1:9"), ""),
         (("lookup", CALLED.e164, "--from", "+12025550177", "--directory", "https://rs.example"), "no such certificate"),
