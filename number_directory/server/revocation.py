@@ -7,10 +7,12 @@ nothing new. On each host that has front ends, a worker or a shared folder keeps
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from urllib.parse import urlsplit
 
 from number_directory.access_list import SignedAccessList
 from number_directory.move import SignedMove
@@ -24,12 +26,15 @@ from policies.facts import RevocationState
 from serving.log import facts
 from stir.certificate import AuthorityCertificate
 from stir.errors import CertificateProfileError
-from trust_store.revocation_lists import RevocationList, RevocationLists
+from trust_store.errors import FetchError
+from trust_store.revocation_lists import Fetch, RevocationList, RevocationLists
 
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 200
 _LONG_ENOUGH = timedelta(minutes=5)
+_SPARED_SECONDS = 240.0  # less than the five minutes after which a list is asked for again
+_SILENT_SECONDS = 2.0
 
 
 @dataclass
@@ -48,6 +53,31 @@ class Settled:
             self._first[authority, url] = list_.this_update, now
             return False
         return now - since > _LONG_ENOUGH
+
+
+@dataclass
+class Sparing:
+    """Fetches lists, and leaves a host alone for some minutes that kept it waiting.
+
+    An authority has many lists, in shards: if it is silent, those of the others wait for one of them only.
+    """
+
+    fetch: Fetch
+    clock: Callable[[], float] = time.monotonic
+    _silent: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, url: str) -> bytes:
+        """Return what stands at a URL; raise FetchError."""
+        host, begin = urlsplit(url).netloc, self.clock()
+        if begin - self._silent.get(host, -_SPARED_SECONDS) < _SPARED_SECONDS:
+            msg = "its host did not answer a moment ago"
+            raise FetchError(msg)
+        try:
+            return self.fetch(url)
+        except FetchError:
+            if self.clock() - begin >= _SILENT_SECONDS:  # one that says no at once keeps nobody waiting
+                self._silent[host] = self.clock()
+            raise
 
 
 def end_revoked(directory: Directory, lists: RevocationLists, settled: Settled | None = None) -> int:

@@ -9,7 +9,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from number_directory.server.errors import HistoryError, ServingError
 from number_directory.server.hidden_upkeep import HiddenKeeper
 from number_directory.server.number_events import JsonLinesFeed, follow
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
-from number_directory.server.revocation import Settled, end_revoked
+from number_directory.server.revocation import Settled, Sparing, end_revoked
 from number_directory.server.storage import Storage
 from number_directory.server.unadmitted import AdmissionKeeper
 from serving.log import facts
@@ -30,6 +30,8 @@ from trust_store.fetching import fetch
 from trust_store.revocation_lists import Fetch, RevocationLists
 
 _log = logging.getLogger(__name__)
+
+Job = tuple[str, Callable[[], object]]
 
 HOUSE_SECONDS = 60.0
 """How often the house is looked after; revocation lists are asked for when they are due."""
@@ -79,16 +81,21 @@ def sequencer_of(config: DirectoryConfig, storage: Storage, signer: Ed25519Signe
 def _work(directory: Directory, stop: threading.Event) -> None:
     sequencer = create_sequencer(directory)
     sequencer.recover()
-    house = threading.Thread(target=_keep_up, args=(House(directory), stop), name="house")
-    house.start()
+    house = House(directory)
+    beside = [
+        threading.Thread(target=_keep_up, args=(jobs, stop), name=name)
+        for name, jobs in (("house", house.jobs()), ("revocation", house.asking_jobs()))
+    ]
+    for thread in beside:
+        thread.start()
     hidden = threading.Thread(target=_keep_hidden, args=(directory, stop), name="hidden")
     hidden.start()
     try:
         _sequence(sequencer, directory.config.record_log.pool_milliseconds / 1000, stop)
     finally:
         stop.set()
-        house.join()
-        hidden.join()
+        for thread in (*beside, hidden):
+            thread.join()
 
 
 def _sequence(sequencer: Sequencer, period: float, stop: threading.Event) -> None:
@@ -115,22 +122,25 @@ class House:
     directory: Directory
     fetch: Fetch = fetch
 
-    def jobs(self) -> list[tuple[str, Callable[[], object]]]:
+    def jobs(self) -> list[Job]:
         """Return the jobs, by name."""
         config = self.directory.config
-        lists = RevocationLists(TrustHome.beside(config.admission).revocation_lists, self.fetch)
-        settled = Settled()
         feeds = [JsonLinesFeed(one.name, one.file) for one in config.number_events]
         return [
             *((f"events:{feed.name}", lambda feed=feed: follow(self.directory, feed)) for feed in feeds),
             ("admission", AdmissionKeeper(self.directory).follow),
-            ("revocation", lambda: end_revoked(self.directory, lists, settled)),
             ("forgetting", lambda: forget(self.directory)),
         ]
 
+    def asking_jobs(self) -> list[Job]:
+        """Return the jobs that ask others, who may take their time: they keep no port or reassignment waiting."""
+        folder = TrustHome.beside(self.directory.config.admission).revocation_lists
+        lists, settled = RevocationLists(folder, Sparing(self.fetch)), Settled()
+        return [("revocation", lambda: end_revoked(self.directory, lists, settled))]
 
-def _keep_up(house: House, stop: threading.Event) -> None:
-    jobs, wait = house.jobs(), 0.0
+
+def _keep_up(jobs: Sequence[Job], stop: threading.Event) -> None:
+    wait = 0.0
     while not stop.wait(wait):
         wait = HOUSE_SECONDS
         for name, job in jobs:

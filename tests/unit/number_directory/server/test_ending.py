@@ -17,7 +17,7 @@ from number_directory.record import MOST_APPS, Record, sign_record
 from number_directory.server.errors import EventsFailure
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import JsonLinesFeed, follow, obey
-from number_directory.server.revocation import Settled, end_revoked
+from number_directory.server.revocation import Settled, Sparing, end_revoked
 from number_directory.server.storage import Entry, authorities
 from number_directory.server.storage.entries import Entries
 from number_directory.server.unadmitted import AdmissionKeeper
@@ -64,6 +64,39 @@ def test_a_revoked_certificate_ends_its_records(world: DirectoryWorld) -> None:
     assert world.look_up(OWNER, caller=None).records[OWNER] == ()
     result = world.post("/own", world.own_token())
     assert refusal(result) == (403, "certificateEnded")
+
+
+def test_a_silent_authority_keeps_the_lists_of_others_waiting_once(world: DirectoryWorld) -> None:
+    """Of its many lists one is waited for, and none for some minutes after that; one that says no is asked for all."""
+    now, asked = 0.0, list[str]()
+
+    def fetch(url: str) -> bytes:
+        nonlocal now
+        asked.append(url)
+        now += 5.0 if "silent" in url else 0.1
+        raise FetchError(url)
+
+    lists_ = RevocationLists(world.config.folder / "lists", Sparing(fetch, lambda: now))
+    places = [f"https://{host}.example/{shard}.crl" for host in ("a", "silent", "z") for shard in range(4)]
+
+    def ask_all() -> list[str]:
+        asked.clear()
+        for place in places:
+            assert lists_.newest(place, world.authority.certificate, world.clock()) is None
+        return [place for place in asked if "silent" in place]
+
+    assert ask_all() == ["https://silent.example/0.crl"]
+    assert len(asked) == 9
+    world.clock.advance(timedelta(minutes=5))
+    now += 300
+    assert ask_all() == ["https://silent.example/0.crl"]
+
+
+def test_a_silent_authority_keeps_no_port_waiting(world: DirectoryWorld) -> None:
+    """What asks others is no job of those that follow feeds."""
+    house = House(world.directory)
+    assert [name for name, _ in house.asking_jobs()] == ["revocation"]
+    assert "revocation" not in dict(house.jobs())
 
 
 def test_a_list_is_looked_through_for_some_minutes(world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +333,8 @@ def test_a_live_number_is_not_forgotten(world: DirectoryWorld) -> None:
     def fetch(_url: str) -> bytes:
         return crl(world.authority, datetime.now(UTC))
 
-    for name, job in House(world.directory, fetch=fetch).jobs():
+    house = House(world.directory, fetch=fetch)
+    for name, job in (*house.jobs(), *house.asking_jobs()):
         assert name
         job()
     assert world.look_up(OWNER, caller=None).records[OWNER]
