@@ -21,7 +21,7 @@ DOORS = {
     "prove": Door(_WATCH, "prove", "Prove that a certificate is in its logs, or check a proof."),
     "sequence": Door(_SERVER, "sequence", "Sequence what front ends have queued, until it is stopped."),
     "serve": Door(_SERVER, "serve_command", "Serve submissions, owners and readers until it is stopped."),
-    "shards": Door(_SERVER, "shards", "Begin new shards."),
+    "shards": Door(_SERVER, "shards", "Begin new shards of the log."),
     "status": Door(_SERVER, "status", "Show each shard: its entries, what is published of them, and what waits."),
     "witness": Door("answerback.commands.log_witness", "witness", "Cosign what logs show, never two histories of one."),
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -20,6 +20,9 @@ from answerback.serving import (
     listening,
     require_clean_end,
 )
+
+if TYPE_CHECKING:
+    from transparency.log_description import LogDescription
 
 CONFIG_VARIABLE = "ANSWERBACK_LOG_CONFIG"
 
@@ -129,24 +132,39 @@ def status(path: Path, as_json: bool) -> None:
     emit(as_json, {"shards": rows}, tell)
 
 
-@click.group()
-def shards() -> None:
-    """Begin new shards."""
+def shards_group(
+    config: Callable[[Callable[..., None]], Callable[..., None]], begin: Callable[[Path, str], LogDescription]
+) -> click.Group:
+    """Return the commands that `begin` shards of the log that the settings describe."""
+
+    @click.group()
+    def shards() -> None:
+        """Begin new shards of the log."""
+
+    @shards.command()
+    @click.argument("name")
+    @config
+    @json_option
+    def add(name: str, path: Path, as_json: bool) -> None:
+        """Begin the shard NAME, a half-year such as 2028h1. The server must be started again to serve it."""
+        from transparency.server.initialise import DESCRIPTION_NAME
+
+        with _failing():
+            description = begin(path, name)
+        file = path.absolute().parent / DESCRIPTION_NAME
+        data = {"shards": [shard.name for shard in description.shards], "description": str(file)}
+        emit(as_json, data, lambda: click.echo(f"{name} is begun; restart the server, and hand out the new {file}"))
+
+    return shards
 
 
-@shards.command(name="add")
-@click.argument("name")
-@_config
-@json_option
-def add(name: str, path: Path, as_json: bool) -> None:
-    """Begin the shard NAME, a half-year such as 2028h1. The server must be started again to serve it."""
-    from transparency.server.initialise import DESCRIPTION_NAME, add_shard
+def _begin(path: Path, name: str) -> LogDescription:
+    from transparency.server.initialise import add_shard
 
-    with _failing():
-        description = add_shard(path, name)
-    file = path.absolute().parent / DESCRIPTION_NAME
-    data = {"shards": [shard.name for shard in description.shards], "description": str(file)}
-    emit(as_json, data, lambda: click.echo(f"{name} is begun; restart the server, and hand out the new {file}"))
+    return add_shard(path, name)
+
+
+shards = shards_group(_config, _begin)
 
 
 @click.command()

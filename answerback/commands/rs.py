@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from answerback.commands.log_server import shards_group
 from answerback.failure import Failure
 from answerback.making import (
     SERVICE,
@@ -32,6 +33,7 @@ from answerback.serving import (
 if TYPE_CHECKING:
     from answerback.rs.initialise import Initialised
     from ca_server.initialise import NewAuthority
+    from transparency.log_description import LogDescription
 
 CONFIG_VARIABLE = "ANSWERBACK_RS_CONFIG"
 
@@ -120,22 +122,15 @@ def check(path: Path, as_json: bool) -> None:
         raise Failure(msg)
 
 
-@rs.command()
-@click.argument("name")
-@_config
-@json_option
-def add_shard(name: str, path: Path, as_json: bool) -> None:
-    """Begin the log's shard NAME, a half-year such as 2028h1. The server must be started again to serve it."""
+def _begin_shard(path: Path, name: str) -> LogDescription:
     from answerback.rs.initialise import SHARDS
     from answerback.settings import load_log
-    from transparency.server.initialise import DESCRIPTION_NAME
-    from transparency.server.initialise import add_shard as begin
+    from transparency.server.initialise import add_shard
 
-    with _failing():
-        description = begin(path, name, load_log, SHARDS)
-    file = path.absolute().parent / DESCRIPTION_NAME
-    data = {"shards": [shard.name for shard in description.shards], "description": str(file)}
-    emit(as_json, data, lambda: click.echo(f"{name} is begun; restart the server, and hand out the new {file}"))
+    return add_shard(path, name, load_log, SHARDS)
+
+
+rs.add_command(shards_group(_config, _begin_shard))
 
 
 @contextlib.contextmanager

@@ -116,8 +116,8 @@ def test_the_programs_own_commands_take_the_services_settings(service: Path) -> 
 
 
 def test_a_shard_is_begun_in_time(service: Path) -> None:
-    """`add-shard` makes keys, and writes the shard into settings and description."""
-    shards = told("rs", "add-shard", "2031h1", "--config", str(service))["shards"]
+    """`shards add` makes keys, and writes the shard into settings and description."""
+    shards = told("rs", "shards", "add", "2031h1", "--config", str(service))["shards"]
     assert shards[-1] == "2031h1"
     assert [one["shard"] for one in told("log", "status", "--config", str(service))["shards"]] == shards
 
