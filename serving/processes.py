@@ -190,6 +190,8 @@ def _watch(leader: Child, followers: Sequence[Child]) -> None:
         for child in children:
             child.reap()
         if received in _ENDING or not leader.is_running:
+            if not stopping and not leader.is_running and leader.exit_code:
+                _log.error("leader_ended", extra=facts(process=leader.name, exit_code=leader.exit_code))
             stopping = True
             for child in children:
                 child.send(signal.SIGTERM)

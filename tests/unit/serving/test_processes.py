@@ -105,8 +105,11 @@ def test_what_is_run_meanwhile_can_be_stopped() -> None:
     assert (done.returncode, done.stdout) == (0, "set() SIG_DFL\n-15 False\nTrue\n"), done.stderr
 
 
-def test_helpers_are_started_again_and_end_with_their_leader(tmp_path: Path) -> None:
-    """Each helper that ends, of itself or by an error, is replaced; all are stopped once the leader has ended."""
+def test_helpers_are_started_again_and_end_with_their_leader(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each helper that ends, of itself or by an error, is replaced; all are stopped once the leader has ended.
+
+    The log says what ended, and how: nobody else does where a process was killed.
+    """
     tries, quiet = tmp_path / "tries", tmp_path / "quiet"
 
     def fail(_: threading.Event) -> NoReturn:
@@ -131,4 +134,6 @@ def test_helpers_are_started_again_and_end_with_their_leader(tmp_path: Path) -> 
     assert (code, started) == (7, [True])
     assert len(tries.read_text()) > 1
     assert quiet.read_text() == "stopped"
+    ended = [record.__dict__["facts"] for record in caplog.records if record.msg == "leader_ended"]
+    assert ended == [{"process": "web", "exit_code": 7}]
     assert [helper.is_running for helper in helpers] == [False, False]
