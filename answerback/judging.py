@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,8 +77,10 @@ class Circumstances:
         )
 
 
-def circumstances_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options that say how a call came in; the numbers may be `required`."""
+def circumstances_options(
+    *, required: bool, purposes: Iterable[Purpose] = Purpose
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that say how a call came in, for what it judges; the numbers may be `required`."""
     options = (
         click.option(
             "--from",
@@ -94,7 +96,7 @@ def circumstances_options(*, required: bool) -> Callable[[Callable[..., None]], 
         click.option("--message", type=click.Path(path_type=Path), help="The message that came in: its MIME body."),
         click.option(
             "--purpose",
-            type=click.Choice([one.value for one in Purpose]),
+            type=click.Choice([one.value for one in purposes]),
             help="What it is.  [default: call; message, where one is given]",
         ),
         click.option("--app", metavar="APP", help="The app in which it came in, or whose record it is."),

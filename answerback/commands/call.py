@@ -21,6 +21,7 @@ from answerback.judging import (
     tell,
 )
 from answerback.output import emit, json_option
+from policies.terms import Purpose
 
 if TYPE_CHECKING:
     from acme_client.store import EnrolledCertificate
@@ -84,7 +85,7 @@ def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: 
 
 @call.command(epilog=EXIT_CODES_HELP)
 @click.argument("token")
-@circumstances_options(required=True)
+@circumstances_options(required=True, purposes=(Purpose.CALL, Purpose.MESSAGE))
 @json_option
 def verify(token: str, as_json: bool, **options: object) -> None:
     """Judge a call or a message that came in with TOKEN.

@@ -165,6 +165,12 @@ def test_the_sender_of_a_message_is_judged_without_its_text(tmp_path: Path) -> N
     assert verdict(token, *SIGNALLING, "--purpose", "message")["verdict"] == "verified"
 
 
+def test_a_call_is_never_judged_as_a_record() -> None:
+    """What is no use of a call is not offered for one."""
+    refused = run("verify", "-", *SIGNALLING, "--purpose", "record", code=2)
+    assert "'call', 'message'" in refused.stderr
+
+
 # verify
 
 
