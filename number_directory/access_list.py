@@ -9,6 +9,7 @@ the question costs the same whatever the answer is, and a database can ask it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,6 +48,7 @@ MOST_GRANTS: Final = 1500
 
 _KIND = JwsKind("an access list", TYPE, LARGEST_ACCESS_LIST, AccessListError)
 _HASH_SIZE = 32
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22,128}", re.ASCII)
 _REMEMBERED_CALLERS = 1024
 
 
@@ -86,8 +88,18 @@ class Grant:
 
     @classmethod
     def to_token(cls, token: str) -> Self:
-        """Let whoever has this bearer token see it; the directory is told its hash only."""
+        """Let whoever has this bearer token see it; the directory is told its hash only.
+
+        Raises AccessListError for one that no lookup can show: it would be short enough to be guessed from its hash.
+        """
+        if not is_token(token):
+            refuse(_KIND, "a token has 22 to 128 base64url characters: make one that nobody guesses")
         return cls(GrantKind.TOKEN, encode_base64url(sha256(token.encode("ascii")).digest()))
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text can be a bearer token: 22 to 128 base64url characters, at best 128 random bits and more."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def _is_value(kind: GrantKind, value: str) -> bool:

@@ -10,7 +10,6 @@ inside the JSON to 8 KiB, or to the next double of that.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,7 +19,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from number_directory.access_list import Grant, grants_of
+from number_directory.access_list import Grant, grants_of, is_token
 from number_directory.errors import AnswerError, LookupRequestError
 from number_directory.record import LARGEST_RECORD, MOST_APPS
 from number_directory.statement import (
@@ -55,7 +54,6 @@ LARGEST_ANSWER: Final = SMALLEST_ANSWER << 8
 """Bytes of the largest answers: 2 MiB. All records of a single number fit."""
 
 _KIND = JwsKind("a lookup", TYPE, LARGEST_STATEMENT, LookupRequestError)
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{22,128}", re.ASCII)
 _SIZES: Final = tuple(SMALLEST_ANSWER << doublings for doublings in range(9))
 _ZERO = b"0"
 
@@ -63,7 +61,7 @@ _ZERO = b"0"
 def _require_question(numbers: Sequence[TelephoneNumber], tokens: Sequence[str]) -> None:
     if not 0 < len(numbers) <= MOST_NUMBERS or len(set(numbers)) < len(numbers):
         refuse(_KIND, f"numbers are 1 to {MOST_NUMBERS}, each once")
-    if len(tokens) > MOST_TOKENS or not all(_TOKEN.fullmatch(token) for token in tokens):
+    if len(tokens) > MOST_TOKENS or not all(map(is_token, tokens)):
         refuse(_KIND, f"tokens are at most {MOST_TOKENS}, each of 22 to 128 base64url characters")
 
 

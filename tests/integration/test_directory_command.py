@@ -206,6 +206,14 @@ def test_media_and_tokens(url: str) -> None:
     run("lookup", CALLED.e164, "--directory", url, "--offline", code=3)
 
 
+def test_what_cannot_be_is_said(url: str) -> None:
+    """A token that nobody could show is not granted; a record that should hold for ages ends with the certificate."""
+    assert "22 to 128" in run(*own("acl", "--allow", "token:short", url=url), code=1).output
+    ages = ("--for-days", "9" * 12)
+    ends = told(*own("publish", "--app", CHAT, "--uri", "sip:a@b.example", *ages, url=url))["expires"]
+    assert ends == LIFE["not_after"].isoformat()
+
+
 def test_an_owner_holds_the_directory_to_account(url: str) -> None:
     """Records, receipts, and what others are shown, also from another address."""
     publish(url)
@@ -336,7 +344,11 @@ def test_a_directory_that_is_down_is_told(url: str) -> None:
         (("lookup", CALLED.e164, "--from", "+12025550177", "--directory", "https://rs.example"), "no such certificate"),
         (own("acl", "--nobody", "--allow", "anyone", url="https://rs.example"), "not both"),
         (own("acl", "--media-for", "anyone", url="https://rs.example"), "--allow WHO"),
-        (own("acl", "--allow", "token:é", url="https://rs.example"), "ASCII"),
+        (own("acl", "--allow", "token:é", url="http://127.0.0.1:9"), ""),
+        (
+            own("publish", "--app", CHAT, "--uri", "sip:a@b.example", "--for-days", "9" * 12, url="http://127.0.0.1:9"),
+            "",
+        ),
         (own("records", "--via", "127.0.0.1", url="https://rs.example"), "--verify"),
         (("records", "--from", CALLED.e164), "map"),
         (own("publish", "--app", "Chat", "--uri", "sip:a@b.example", url="http://127.0.0.1:9"), ""),

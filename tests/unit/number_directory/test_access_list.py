@@ -87,6 +87,13 @@ def test_who_does_not_say_its_number_is_anyone() -> None:
     assert grants_of(None, [TOKEN]) == {ANYONE, Grant.to_token(TOKEN)}
 
 
+@pytest.mark.parametrize("token", ["", "short", "a" * 21, "a" * 129, "a" * 21 + "=", "é" * 22, "a" * 22 + "\n"])
+def test_a_token_that_no_lookup_shows_is_not_granted(token: str) -> None:
+    """It would open nothing, and its hash would tell it to the directory."""
+    with pytest.raises(AccessListError, match="22 to 128"):
+        Grant.to_token(token)
+
+
 def test_media_may_be_for_fewer() -> None:
     """An owner may let a record be seen without its media."""
     access = AppAccess(frozenset({ANYONE}), frozenset({Grant.to_number(CALLER)}))
