@@ -166,7 +166,8 @@ def import_progress(progress: Progress, seconds: float) -> str:
     hours, minutes = divmod(round(left / 60), 60)
     time_left = f"{hours} h {minutes} min left" if hours else f"{minutes} min left" if minutes else f"{left:.0f} s left"
     share = 100 * progress.position // max(progress.size, 1)
-    return f"importing: {share} %, {rate:,.0f} statements a second, {time_left}"
+    count = progress.done.skipped + progress.done.statements
+    return f"importing: {count:,} statements, {share} %, {rate:,.0f} a second, {time_left}"
 
 
 @click.command()
