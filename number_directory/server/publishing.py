@@ -7,7 +7,7 @@ answered is there after a crash, and nothing else is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -40,6 +40,8 @@ _CLOCK_SKEW = timedelta(minutes=5)
 MOST_VISIBLE = 8000
 """How many grants a number's records may have together, over all apps."""
 _MAY_BE_SHOWN = frozenset({EntryState.LIVE, EntryState.UNADMITTED})
+_TAKE_NO_PLACE = frozenset({EntryState.REVOKED, EntryState.UNADMITTED})
+_MOST_REMEMBERED = 4 * MOST_APPS
 _WANTED = frozenset({EntryState.LIVE, EntryState.WITHDRAWN})
 
 
@@ -277,7 +279,7 @@ def _take_record(storage: Storage, held: _Held, new: Entry, now: datetime) -> Ac
     met = None if old is None else meeting(storage, Version.of(old), new, now)
     if met is not None:
         return met
-    if old is None and sum(app != MOVE for app in held.entries) >= MOST_APPS:
+    if not has_room(held.entries, new.app):
         detail = f"a number has records for at most {MOST_APPS} apps here, those lately withdrawn among them"
         return Refusal(RefusalKind.TOO_MANY_APPS, detail)
     after = {**held.entries, new.app: new}
@@ -288,6 +290,17 @@ def _take_record(storage: Storage, held: _Held, new: Entry, now: datetime) -> Ac
     held.entries = after
     held.put.append(new)
     return None
+
+
+def has_room(entries: Mapping[str, Entry], app: str) -> bool:
+    """Tell whether an app has one of a number's places, or can have one.
+
+    Those of a thief whose certificate was revoked, and of a rogue authority, are free: they keep the owner from none.
+    """
+    taken = {one.app for one in entries.values() if one.app != MOVE and one.state not in _TAKE_NO_PLACE}
+    if app in taken:
+        return True
+    return len(taken) < MOST_APPS and (app in entries or len(entries) < _MOST_REMEMBERED)
 
 
 def _take_access_list(storage: Storage, held: _Held, new: PreparedList, now: datetime) -> Accepted | Refusal | None:

@@ -19,7 +19,7 @@ from number_directory.record import SignedRecord
 from number_directory.server.admission import Admitted
 from number_directory.server.directory import Directory
 from number_directory.server.number_events import statement_of
-from number_directory.server.publishing import against_number, show
+from number_directory.server.publishing import against_number, has_room, show
 from number_directory.server.storage import MOVE, Entry, EntryState, Issuer, KeptAuthority, KeptNumber
 from serving.log import facts
 
@@ -90,7 +90,8 @@ def _settle(directory: Directory, found: Entry) -> bool:
             issuer = Issuer.of(admitted.authorities, admitted.crl_urls)
             storage.authorities.ensure(issuer)
             storage.entries.rest_on(entry, issuer.id, admitted.serial)
-        state = EntryState.UNADMITTED if admitted is None else EntryState.LIVE
+        is_shown = admitted is not None and has_room(entries, entry.app)
+        state = EntryState.LIVE if is_shown else EntryState.UNADMITTED
         if state is entry.state:
             return False
         has_moved = MOVE in entries and entries[MOVE].is_shown(now)

@@ -29,6 +29,7 @@ _PUT = f"""
             THEN directory_entries.forget_at ELSE excluded.forget_at END
     WHERE directory_entries.seq < excluded.seq
 """
+_IN_FORCE = "state IN ('live', 'withdrawn')"
 _END = "UPDATE directory_entries SET state = ?, ends_at = ? WHERE number = ? AND app = ? AND seq = ?"
 _CHANGE = "UPDATE directory_entries SET state = ? WHERE number = ? AND app = ? AND seq = ?"
 
@@ -124,13 +125,12 @@ class Entries:
         )
 
     def of_certificates(self, authority: bytes, serials: Sequence[bytes]) -> list[Entry]:
-        """Return the live entries whose certificates have these serial numbers."""
+        """Return the live entries whose certificates have these serial numbers, and withdrawn ones."""
         places = ", ".join("?" * len(serials))
         rows = self.database.rows(
-            f"SELECT {_COLUMNS} FROM directory_entries WHERE authority = ? AND serial IN ({places}) AND state = ?",
+            f"SELECT {_COLUMNS} FROM directory_entries WHERE authority = ? AND serial IN ({places}) AND {_IN_FORCE}",
             authority,
             *serials,
-            EntryState.LIVE.value,
         )
         return [self._entry(row) for row in rows]
 
@@ -162,12 +162,9 @@ class Entries:
         return [self._entry(row) for row in rows]
 
     def of_authority(self, authority: bytes, limit: int) -> list[Entry]:
-        """Return some live entries whose certificates an authority issued."""
+        """Return some live entries whose certificates an authority issued, and withdrawn ones."""
         rows = self.database.rows(
-            f"SELECT {_COLUMNS} FROM directory_entries WHERE authority = ? AND state = ? LIMIT ?",
-            authority,
-            EntryState.LIVE.value,
-            limit,
+            f"SELECT {_COLUMNS} FROM directory_entries WHERE authority = ? AND {_IN_FORCE} LIMIT ?", authority, limit
         )
         return [self._entry(row) for row in rows]
 

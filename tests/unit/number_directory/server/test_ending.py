@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
 from number_directory.record import MOST_APPS, Record, sign_record
+from number_directory.server import publishing
 from number_directory.server.errors import EventsFailure
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import JsonLinesFeed, follow, obey
@@ -432,7 +433,68 @@ def test_the_former_holder_of_a_number_asks_for_nothing(world: DirectoryWorld) -
     assert world.look_up(OWNER).records[OWNER]
 
 
+def test_a_thief_leaves_the_owner_room(small_world: DirectoryWorld) -> None:
+    """Once its certificate is revoked, what it published or withdrew takes none of the number's places."""
+    small_world.publish(app="own.example")
+    own = small_world.held()
+    small_world.hold(OWNER, small_world.authority.number(OWNER, serial=66, key_number=9))
+    for index in range(MOST_APPS - 1):
+        small_world.publish(app=f"app{index}.example")
+    accepted(small_world.post("/records", small_world.record_token(app="app0.example", seq=2, uris=())))
+    small_world.hold(OWNER, own)
+    full = refusal(small_world.post("/records", small_world.record_token(app="new.example")))
+    assert full == (403, "tooManyApps")
+    end_revoked(
+        small_world.directory, lists(small_world, {CRL_URL: crl(small_world.authority, small_world.clock(), 66)})
+    )
+    for index in range(MOST_APPS - 1):
+        small_world.publish(app=f"{'app' if index % 2 else 'new'}{index}.example", seq=3)
+    full = refusal(small_world.post("/records", small_world.record_token(app="app0.example", seq=4)))
+    assert full == (403, "tooManyApps")
+    small_world.allow(ANYONE)
+    assert len(small_world.look_up(OWNER, caller=None).records[OWNER]) == MOST_APPS
+
+
+def test_what_is_remembered_of_a_number_is_bounded(
+    small_world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificates that come and are revoked fill no database."""
+    monkeypatch.setattr(publishing, "_MOST_REMEMBERED", 3)
+    for serial in range(4):
+        small_world.hold(OWNER, small_world.authority.number(OWNER, serial=60 + serial, key_number=9))
+        result = small_world.post("/records", small_world.record_token(app=f"app{serial}.example"))
+        assert result.status_code == (200 if serial < 3 else 403)
+        revoked = crl(small_world.authority, small_world.clock(), *range(60, 61 + serial))
+        end_revoked(small_world.directory, lists(small_world, {CRL_URL: revoked}))
+        small_world.clock.advance(timedelta(minutes=6))
+
+
 # An authority that is no longer admitted
+
+
+def test_hidden_records_take_no_place_and_come_back_while_there_is_room(small_world: DirectoryWorld) -> None:
+    """A number has never more than 32 records that are shown, whatever the operator puts back on its list."""
+    rogue = root("Rogue Root", key_number=31)
+    home = TrustHome.beside(small_world.config.admission)
+    anchor = Anchor(Terms("rogue", "Rogue", "trust.toml:9"), rogue.certificate)
+    add_anchor(home, anchor)
+    small_world.clock.advance(timedelta(seconds=10))
+    honest = small_world.held()
+    small_world.hold(OWNER, rogue.number(OWNER, serial=8))
+    for index in range(MOST_APPS):
+        small_world.publish(app=f"app{index}.example")
+    small_world.hold(OWNER, honest)
+    keeper = AdmissionKeeper(small_world.directory)
+    remove_anchor(home, "rogue")
+    small_world.clock.advance(timedelta(seconds=31))
+    assert keeper.follow() == MOST_APPS
+    small_world.publish(app="own.example")
+    small_world.allow(ANYONE)
+    assert len(small_world.look_up(OWNER, caller=None).records[OWNER]) == 1
+    add_anchor(home, anchor)
+    small_world.clock.advance(timedelta(seconds=31))
+    assert keeper.follow() == MOST_APPS - 1
+    assert len(small_world.look_up(OWNER, caller=None).records[OWNER]) == MOST_APPS
 
 
 def _admit(world: DirectoryWorld, *, again: bool) -> None:
