@@ -29,8 +29,8 @@ from number_directory.access_list import ANYONE, Grant
 from number_directory.lookup import OpenLookup
 from number_directory.record import Medium, Record, sign_record
 from number_directory.server.app import create_directory
+from number_directory.server.forgetting import Forgetter
 from number_directory.server.loading import load_config
-from number_directory.server.upkeep import forget
 from serving.database import Database
 from stir.telephone_number import NumberPrefix, TelephoneNumber
 
@@ -191,10 +191,10 @@ def _asked(directory: BenchDirectory, many: int) -> Iterator[Row]:
 def _forgotten(directory: BenchDirectory, many: int) -> Iterator[Row]:
     """Forget what has served, and look again when nothing has."""
     found = create_directory(load_config(Path(directory.settings)))
-    begun = time.perf_counter()
-    count = forget(found)
+    forgetter, begun = Forgetter(found), time.perf_counter()
+    count = forgetter.turn()
     first = time.perf_counter() - begun
-    forget(found)
+    forgetter.turn()
     second = time.perf_counter() - begun - first
     found.close()
     yield Row(f"{many:,} records: forgetting {count:,}", "s", first, None, "none", second)

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from number_directory.server.app import create_directory
 from number_directory.server.config import DirectoryConfig
 from number_directory.server.directory import Directory
 from number_directory.server.errors import HistoryError, ServingError
+from number_directory.server.forgetting import Forgetter
 from number_directory.server.hidden_upkeep import HiddenKeeper
 from number_directory.server.number_events import JsonLinesFeed, follow
 from number_directory.server.record_log import WITNESS_NAME, Sequencer
@@ -42,10 +42,6 @@ STAND_BY_SECONDS = 2.0
 
 _TURNS_OF_THE_HOUSE = int(HOUSE_SECONDS / HIDDEN_SECONDS)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-_FORGOTTEN_AT_ONCE = 500
-_CONFLICTS_KEPT = timedelta(days=365)
-_CLOCKS_APART = timedelta(minutes=5)
-"""How far the clock of another host may be behind: what is over here may be fresh there."""
 
 
 def run_worker(
@@ -129,7 +125,7 @@ class House:
         return [
             *((f"events:{feed.name}", lambda feed=feed: follow(self.directory, feed)) for feed in feeds),
             ("admission", AdmissionKeeper(self.directory).follow),
-            ("forgetting", lambda: forget(self.directory)),
+            ("forgetting", Forgetter(self.directory).turn),
         ]
 
     def asking_jobs(self) -> list[Job]:
@@ -168,25 +164,3 @@ def _keep_hidden(directory: Directory, stop: threading.Event) -> None:
             _do("hidden:buckets", keeper.lay_out)
         if stop.wait(HIDDEN_SECONDS):
             return
-
-
-def forget(directory: Directory) -> int:
-    """Forget what has served, and return how many entries that were.
-
-    An entry is forgotten once no signature that could bring back an older one is valid any more.
-    """
-    now, storage = directory.clock(), directory.storage
-    count = 0
-    while numbers := storage.entries.ended_numbers(now, _FORGOTTEN_AT_ONCE):
-        for number in numbers:
-            with storage.transaction(synced=False):
-                storage.numbers.hold(number)
-                count += storage.entries.forget(number, now)
-    storage.numbers.forget(now)
-    storage.conflicts.forget(now - _CONFLICTS_KEPT)
-    storage.replays.forget(now - _CLOCKS_APART)
-    storage.quotas.forget(now - timedelta(days=1))
-    before = now - timedelta(days=directory.config.record_log.receipt_days)
-    while storage.tree.forget(before, _FORGOTTEN_AT_ONCE):
-        pass
-    return count

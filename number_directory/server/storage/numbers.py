@@ -31,6 +31,11 @@ _NOTE_EVENT = """
     SET certified_after = ?, event = ?, forget_at = CASE WHEN forget_at > ? THEN forget_at ELSE ? END
     WHERE number = ?
 """
+_FORGET = """
+    DELETE FROM directory_numbers WHERE number > ? AND number <= ? AND forget_at < ? AND NOT EXISTS (
+        SELECT 1 FROM directory_entries WHERE directory_entries.number = directory_numbers.number
+    )
+"""
 _DROP_ACCESS = """
     UPDATE directory_numbers
     SET access_list = NULL, access_seq = -1, access_authority = NULL, access_serial = NULL, access_hidden = 0
@@ -162,13 +167,19 @@ class Numbers:
         until = to_column(forget_at)
         self.database.run(_NOTE_EVENT, to_column(at), event, until, until, int(number.digits))
 
-    def forget(self, now: datetime) -> int:
-        """Forget the numbers that have nothing here any more, and return how many."""
-        return self.database.run(
-            "DELETE FROM directory_numbers WHERE forget_at < ? AND NOT EXISTS (SELECT 1 FROM directory_entries"
-            " WHERE directory_entries.number = directory_numbers.number)",
-            to_column(now),
+    def forget(self, after: int, limit: int, now: datetime) -> int:
+        """Forget those of the next numbers behind `after` that have nothing here any more.
+
+        Return the last number that was looked at, 0 where there were no more.
+        """
+        looked_at = self.database.rows(
+            "SELECT number FROM directory_numbers WHERE number > ? ORDER BY number LIMIT ?", after, limit
         )
+        if not looked_at:
+            return 0
+        (last,) = looked_at[-1]
+        self.database.run(_FORGET, after, last, to_column(now))
+        return int(last)
 
     def _of_row(self, row: Row) -> KeptNumber:
         number, *rest = row

@@ -14,16 +14,22 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
 from number_directory.record import MOST_APPS, Record, sign_record
+<<<<<<< HEAD
+from number_directory.server import forgetting
+=======
 from number_directory.server import publishing
+>>>>>>> origin/main
 from number_directory.server.errors import EventsFailure
+from number_directory.server.forgetting import Forgetter
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import JsonLinesFeed, follow, obey
 from number_directory.server.revocation import Settled, Sparing, end_revoked
 from number_directory.server.storage import Entry, authorities
 from number_directory.server.storage.entries import Entries
 from number_directory.server.unadmitted import AdmissionKeeper
-from number_directory.server.upkeep import House, forget
+from number_directory.server.upkeep import House
 from policies.terms import Terms
+from stir.telephone_number import TelephoneNumber
 from tests.fakes.directory_world import CALLER, CHAT, OWNER, DirectoryWorld, accepted, refusal
 from tests.fakes.small_pki import CRL_URL, NOW, Authority, root
 from trust_store import Anchor, TrustHome
@@ -305,10 +311,10 @@ def test_what_was_answered_is_remembered_for_hosts_whose_clocks_are_behind(world
     storage, now = world.directory.storage, world.clock()
     assert storage.replays.spend(bytes(12), now + timedelta(minutes=1), now)
     world.clock.advance(timedelta(minutes=5))
-    forget(world.directory)
+    Forgetter(world.directory).turn()
     assert not storage.replays.spend(bytes(12), now + timedelta(minutes=1), now)
     world.clock.advance(timedelta(minutes=2))
-    forget(world.directory)
+    Forgetter(world.directory).turn()
     assert storage.replays.spend(bytes(12), now + timedelta(minutes=1), now)
 
 
@@ -318,12 +324,54 @@ def test_what_ended_is_forgotten_when_nothing_could_bring_it_back(world: Directo
     accepted(world.post("/records", old))
     accepted(world.post("/records", world.record_token(seq=2, uris=())))
     world.clock.advance(timedelta(days=5))
-    forget(world.directory)
+    Forgetter(world.directory).turn()
     assert refusal(world.post("/records", old)) == (409, "outdated")
     world.clock.advance(timedelta(days=32))
-    assert forget(world.directory) == 1
+    assert Forgetter(world.directory).turn() == 1
     assert world.directory.storage.numbers.find(OWNER) is None
     assert refusal(world.post("/records", old))[1] in {"outdated", "certificateEnded"}
+
+
+def test_numbers_that_have_nothing_are_forgotten_some_at_a_turn(
+    world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn looks at a few numbers, the next one at those behind them, and then it begins anew."""
+    monkeypatch.setattr(forgetting, "NUMBERS_A_TURN", 2)
+    numbers = [TelephoneNumber(f"1303555010{last}") for last in range(5)]
+    with world.directory.storage.transaction():
+        world.directory.storage.numbers.hold_all(numbers)
+    world.publish(numbers[1])
+    forgetter = Forgetter(world.directory)
+    left = []
+    for _ in range(4):
+        forgetter.turn()
+        left.append([number for number in numbers if world.directory.storage.numbers.find(number) is not None])
+    assert left == [numbers[1:], [numbers[1], numbers[4]], [numbers[1]], [numbers[1]]]
+    with world.directory.storage.transaction():
+        world.directory.storage.numbers.hold_all(numbers[:1])
+    forgetter.turn()
+    assert world.directory.storage.numbers.find(numbers[0]) is None
+
+
+def test_the_places_of_old_hashes_are_forgotten_in_a_round(
+    world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `receipt_days` no receipt is made any more of what was placed; what waits stays, however old it is."""
+    monkeypatch.setattr(forgetting, "ROUND", 3)
+    tree = world.directory.storage.tree
+    placed = [bytes([first]) * 32 for first in (0, 84, 85, 86, 170, 171, 255)]
+    with world.directory.storage.transaction():
+        tree.queue(placed, world.clock())
+    world.sequencer().step()
+    with world.directory.storage.transaction():
+        tree.queue([bytes(31) + b"1"], world.clock())
+    forgetter = Forgetter(world.directory)
+    for days, left in ((400, 7), (1, 0)):
+        world.clock.advance(timedelta(days=days))
+        for _ in range(3):
+            forgetter.turn()
+        assert sum(tree.index_of(hash_) is not None for hash_ in placed) == left
+    assert tree.queued(10) == [bytes(31) + b"1"]
 
 
 def test_a_live_number_is_not_forgotten(world: DirectoryWorld) -> None:
