@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from serving.errors import StorageError
+from serving.turns import step_aside
 
 Open = Callable[[], Any]
 """Makes a new connection of the driver's own type."""
@@ -112,7 +113,7 @@ class OneThatWrites:
         """Return the connection that writes, or another one to read where that is busy."""
         if self._pid != os.getpid():
             self._leave_parent()
-        if self._turn.acquire(blocking=to_write):
+        if self._turn.acquire(blocking=False) or (to_write and self._wait_for_turn()):
             try:
                 self._writer = self._writer or self._open_new()
             except BaseException:
@@ -150,6 +151,11 @@ class OneThatWrites:
         for connection in (writer, *readers):
             if connection is not None:
                 connection.close()
+
+    def _wait_for_turn(self) -> bool:
+        """Wait for the thread that writes, which may wait for another process, or for the disk."""
+        step_aside()
+        return self._turn.acquire()
 
     def _leave_parent(self) -> None:
         """Refuse to go on after a fork with connections open.

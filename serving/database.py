@@ -21,6 +21,7 @@ import peewee
 
 from serving.connections import Connections, OneForEachThread, OneThatWrites
 from serving.errors import Conflict, StorageError
+from serving.turns import step_aside
 
 Value = str | bytes | int | bool | None
 Row = tuple[Any, ...]
@@ -140,6 +141,8 @@ class Database:
         connection = here.connection = self._begin(synced=synced)
         try:
             yield
+            if synced:
+                step_aside()
             self._execute(connection, "COMMIT", ())
         except BaseException:
             self._roll_back(connection)

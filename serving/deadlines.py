@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+from serving.sockets import has_data
 
 _FOLLOWING_MS = 100
 """How long a thread stays with a client that it answered: a program's next request comes sooner, a person's later."""
@@ -47,15 +47,6 @@ class Deadlines:
         while True:
             time.sleep(min(1.0, self._longest))
             self.enforce()
-
-
-def has_data(connection: socket.socket, milliseconds: int) -> bool:
-    """Tell whether something can be read from a connection, or its end, within so many milliseconds."""
-    if isinstance(connection, ssl.SSLSocket) and connection.pending():
-        return True
-    waiting = select.poll()
-    waiting.register(connection, select.POLLIN)
-    return bool(waiting.poll(milliseconds))
 
 
 def web_worker(longest: float) -> type[ThreadWorker]:

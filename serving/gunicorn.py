@@ -22,6 +22,7 @@ from serving.errors import ConfigurationError, ServingError
 from serving.processes import Child, Helper, in_child, supervise
 from serving.settings import Listener
 from serving.tls import RenewedTls, tls_context
+from serving.turn_worker import turn_worker
 
 _BACKLOG = 512
 _HUNG_SECONDS = 60
@@ -38,6 +39,9 @@ class WebProgram:
     `create_app` returns its WSGI application, in each process after the fork, and raises a ServingError that says what
     to mend. No client keeps a thread for more than `longest_seconds` over one request: the default is beyond what
     SQLite's one writer can keep an honest one waiting. `helpers` run beside the web, a process each.
+
+    With `takes_turns`, a process has one thread at work at a time, until that waits (`serving.turns`): for programs
+    that wait for a file at most, or say so before. TLS is not served so: there, what came may be half a message.
     """
 
     name: str
@@ -45,6 +49,7 @@ class WebProgram:
     create_app: Callable[[], object]
     longest_seconds: float = 30.0
     helpers: tuple[Helper, ...] = ()
+    takes_turns: bool = False
     debug: bool = False
 
 
@@ -116,7 +121,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         settings: dict[str, Any] = {
             "bind": f"fd://{self._descriptor}",
             "backlog": _BACKLOG,
-            "worker_class": web_worker(program.longest_seconds),
+            "worker_class": _worker(program),
             "workers": server.processes,
             "threads": server.threads,
             "timeout": max(_HUNG_SECONDS, int(program.longest_seconds)),
@@ -150,6 +155,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Announce the server once the first of its processes can answer."""
         if worker.age == 1:
             self._announce(self._url)
+
+
+def _worker(program: WebProgram) -> type[Any]:
+    takes_turns = program.takes_turns and program.server.tls is None
+    return (turn_worker if takes_turns else web_worker)(program.longest_seconds)
 
 
 class _GunicornLog(Logger):  # type: ignore[misc]  # gunicorn is untyped

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from number_directory.server.errors import ServingError
+from serving.turns import step_aside
 
 _LOOK_SECONDS = 0.025
 
@@ -26,6 +27,7 @@ class Releases:
     def wait(self, place: Callable[[], int | None], seconds: float) -> int | None:
         """Return a leaf's place once the log shows it, None where that takes longer. Raises StorageError."""
         deadline = time.monotonic() + seconds
+        step_aside()
         with self._changed:
             self._waiting += 1
             self._wanted.set()

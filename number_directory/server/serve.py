@@ -33,6 +33,7 @@ def web_program(config: DirectoryConfig, *, with_worker: bool) -> WebProgram:
         lambda: create_app(config),
         longest_seconds=config.record_log.wait_milliseconds / 1000 + _SLACK_SECONDS,
         helpers=(worker,) if with_worker else (),
+        takes_turns=config.database.startswith("sqlite:"),
         debug=config.log.level == "debug",
     )
 

@@ -81,11 +81,12 @@ class RunningDirectory:
         """What everybody is given."""
         return DirectoryDescription.from_json((self.folder / "directory.json").read_bytes())
 
-    def start(self) -> None:
-        """Serve, with the worker, in a process group of its own."""
+    def start(self, *, with_worker: bool = True) -> None:
+        """Serve, with the worker or without, in a process group of its own."""
+        helpers = ("--with-worker",) if with_worker else ()
         with (self.folder / "stderr").open("ab") as errors:
             self.process = subprocess.Popen(
-                [*_COMMAND, "serve", "--with-worker", "--config", str(self.config), "--json"],
+                [*_COMMAND, "serve", *helpers, "--config", str(self.config), "--json"],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -133,13 +134,27 @@ class RunningDirectory:
         raise AssertionError
 
     @contextmanager
-    def running(self) -> Iterator[RunningDirectory]:
+    def running(self, *, with_worker: bool = True) -> Iterator[RunningDirectory]:
         """Serve while the block lasts."""
-        self.start()
+        self.start(with_worker=with_worker)
         try:
             yield self
         finally:
             self.stop()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Run the worker alone while the block lasts."""
+        command = [*_COMMAND, "worker", "--config", str(self.config)]
+        with (
+            (self.folder / "stderr").open("ab") as errors,
+            subprocess.Popen(command, stdout=errors, stderr=errors, cwd=_ROOT) as worker,
+        ):
+            try:
+                yield
+            finally:
+                worker.terminate()
+                worker.wait(PATIENCE)
 
     def held(self, number: TelephoneNumber, *, serial: int) -> Held:
         """Certify a number for the coming days."""

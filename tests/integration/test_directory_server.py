@@ -16,6 +16,7 @@ import pytest
 from number_directory.access_list import ANYONE, AccessList, AppAccess, sign_access_list
 from number_directory.client import DirectoryClient, DirectoryRefused
 from number_directory.lookup import LookupAnswer, LookupRequest
+from number_directory.own_listing import OwnAnswer, OwnListing
 from number_directory.receipt import Acceptance
 from number_directory.record import Medium, Record, SignedRecord, sign_record
 from stir.telephone_number import TelephoneNumber
@@ -115,6 +116,26 @@ def test_workers_share_what_was_answered(directory: RunningDirectory) -> None:
             token = request.sign(caller.key, caller.chain)
             answers = senders.map(lambda _, token=token: directory.post("/lookup", token)[0], range(8))
             assert Counter(answers) == {200: 1, 403: 7}
+
+
+def test_who_waits_for_a_receipt_keeps_nobody_waiting(directory: RunningDirectory) -> None:
+    """While no worker runs, one of two threads waits; the other answers the owner, who has the receipt in the end."""
+    settings = directory.config.read_text().replace("#workers = 2", "workers = 1\nthreads = 2")
+    directory.config.write_text(settings.replace("[record_log]\n", "[record_log]\nwait_milliseconds = 30000\n"))
+    owner = directory.held(_CALLER, serial=99)
+    with directory.running(with_worker=False), ThreadPoolExecutor(1) as publisher:
+        published = publisher.submit(directory.post, "/records", record_of(owner))
+        for _ in range(10_000):
+            asked = OwnListing(directory.url, int(time.time()), os.urandom(16).hex(), owner.number)
+            status, answer = directory.post("/own", asked.sign(owner.key, owner.chain))
+            assert status == 200
+            if OwnAnswer.parse(answer).records:
+                break
+        assert not published.done()
+        with directory.working():
+            status, answer = published.result(PATIENCE)
+        assert status == 200
+        assert Acceptance.parse(answer).receipt is not None
 
 
 def test_a_check_that_fails_says_what_to_mend(tmp_path: Path) -> None:

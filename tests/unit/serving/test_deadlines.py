@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from serving.deadlines import Deadlines, has_data
+from serving.deadlines import Deadlines
 from serving.gunicorn import _Gunicorn
+from serving.sockets import has_data
 from tests.fakes.log_world import Authority, make_config
 from transparency.server import serve as log_serve
 from transparency.server.config import Sequencing
