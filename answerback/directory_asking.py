@@ -103,6 +103,7 @@ def place_at(text: str) -> Place:
 
 _PINNED = "#sha256="
 _STALE = "Warning: the map is {} days old, and numbers may have moved since: run answerback directory map update"
+_STALE_THERE = "Warning: the map at {} is {} days old, and numbers may have moved since: ask another server"
 
 
 class MapRouting:
@@ -130,12 +131,14 @@ class MapRouting:
             raise RoutingFailed(msg) from error
 
 
-@dataclass(frozen=True, slots=True)
 class MapServerRouting:
     """A server that answers from the map, and is not shown the last digits."""
 
-    url: str
-    ca_bundle: Path | None = None
+    def __init__(self, url: str, ca_bundle: Path | None = None) -> None:
+        """Ask nobody yet; say once that the server's map is stale, if it is."""
+        self._url = url
+        self._transport = HttpTransport(ca_bundle)
+        self._has_warned = False
 
     def place_of(self, number: TelephoneNumber) -> Place:
         """Return the directory of a number."""
@@ -143,9 +146,13 @@ class MapServerRouting:
         from number_directory.routing.errors import RoutingError
 
         try:
-            return _place(MapServer(self.url, HttpTransport(self.ca_bundle)).resolve_hidden(number))
+            resolution = MapServer(self._url, self._transport).resolve_hidden(number)
         except RoutingError as error:
             raise RoutingFailed(str(error)) from error
+        if resolution.is_stale and not self._has_warned:
+            self._has_warned = True
+            click.echo(_STALE_THERE.format(self._url, resolution.age.days), err=True)
+        return _place(resolution)
 
 
 def _place(resolution: Resolution) -> Place:

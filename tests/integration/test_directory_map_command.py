@@ -18,6 +18,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from answerback.commands.directory_map import map_
+from answerback.directory_asking import Asked
+from stir.telephone_number import TelephoneNumber
 
 SERVICES = """
 [[services]]
@@ -133,6 +135,24 @@ def test_a_stale_map_answers_and_says_so(publisher: Path, entries: Path) -> None
     shown = run("status", publisher / "map")
     assert "damaged: the chunks of +1" in shown.output
     assert "is damaged" in str(told("resolve", NUMBER, "--map", publisher / "map", code=1)["error"])
+
+
+def test_a_server_with_a_stale_map_is_told_of(
+    publisher: Path, entries: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever looks numbers up by a map server hears that its map is old, once, as with a map of one's own."""
+    run("build", publisher, entries)
+    note = publisher / "map" / "current.json"
+    current = json.loads(note.read_bytes())
+    note.write_text(json.dumps(current | {"as_of": current["as_of"] - 5 * 86400, "expires": current["as_of"] - 86400}))
+    with serving(publisher) as url:
+        routing = Asked(map_server=url).routing()
+        for _ in range(2):
+            place = routing.place_of(TelephoneNumber.parse(NUMBER))
+            assert place is not None
+            assert place.url == "https://rs-b.example"
+    warning = f"Warning: the map at {url} is 5 days old, and numbers may have moved since: ask another server\n"
+    assert capsys.readouterr().err == warning
 
 
 def test_two_of_three_people_sign(tmp_path: Path, entries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
