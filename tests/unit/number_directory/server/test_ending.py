@@ -14,11 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
 from number_directory.record import MOST_APPS, Record, sign_record
-<<<<<<< HEAD
-from number_directory.server import forgetting
-=======
-from number_directory.server import publishing
->>>>>>> origin/main
+from number_directory.server import forgetting, publishing
 from number_directory.server.errors import EventsFailure
 from number_directory.server.forgetting import Forgetter
 from number_directory.server.number_event import EventKind, NumberEvent
