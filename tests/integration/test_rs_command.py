@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from answerback.rs.config import DirectoryPart, LogPart
 from answerback.rs.loading import load_settings
 from number_directory.description import DirectoryDescription
 from number_directory.server.config import DirectoryConfig, Hidden
+from tests.fakes.process_log import log_given_back
 from transparency.log_description import LogDescription
 from transparency.server.config import LogConfig
 from trust_store import TrustStore
@@ -36,6 +38,13 @@ def told(*arguments: str, code: int = 0) -> dict[str, Any]:
     """Run it with --json, and return what it printed."""
     found: dict[str, Any] = json.loads(run(*arguments, "--json", code=code).stdout)
     return found
+
+
+@pytest.fixture(autouse=True)
+def log_kept() -> Iterator[None]:
+    """Give the process's log back: `answerback ca` makes it its own."""
+    with log_given_back():
+        yield
 
 
 @pytest.fixture

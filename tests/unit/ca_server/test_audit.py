@@ -11,6 +11,7 @@ import structlog
 from ca_server.audit import Decision, configure_log, record
 from ca_server.errors import StorageError
 from stir.telephone_number import TelephoneNumber
+from tests.fakes.process_log import log_given_back
 
 NUMBER = TelephoneNumber("12025550123")
 
@@ -18,16 +19,11 @@ NUMBER = TelephoneNumber("12025550123")
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """Return what this process's log is written to, and give it back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    for handler in handlers:
-        root.removeHandler(handler)
-    stream = io.StringIO()
-    configure_log("info", stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with log_given_back():
+        logging.getLogger().handlers.clear()
+        stream = io.StringIO()
+        configure_log("info", stream)
+        yield stream
 
 
 def lines(log: io.StringIO) -> list[dict[str, object]]:

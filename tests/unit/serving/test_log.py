@@ -9,21 +9,18 @@ import pytest
 
 from serving.errors import StorageError
 from serving.log import configure_log, describe, facts
+from tests.fakes.process_log import log_given_back
 
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """Return what this process's log is written to, and give it back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    for handler in handlers:
-        root.removeHandler(handler)
-    stream = io.StringIO()
-    configure_log("info", own=("a_program",), stream=stream)
-    yield stream
+    with log_given_back():
+        logging.getLogger().handlers.clear()
+        stream = io.StringIO()
+        configure_log("info", own=("a_program",), stream=stream)
+        yield stream
     logging.getLogger("a_program").setLevel(logging.NOTSET)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_an_event_is_one_line_with_its_facts(stream: io.StringIO) -> None:

@@ -4,7 +4,6 @@ import threading
 from datetime import timedelta
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from ca_server.errors import SmsRejected, SmsUnavailable, SmsUncertain, StorageError
@@ -222,7 +221,6 @@ def test_no_log_line_holds_a_code_a_number_or_the_words_of_a_foreign_error() -> 
     told = [SmsRejected("refused"), SmsUnavailable("down"), ValueError("to=+12025550123 text=12345678")]
     house = House(*(ScriptedGateway(name, answers=[error]) for name, error in zip("abc", told, strict=True)))
     house.queue.put(an_sms(), NOON)
-    structlog.reset_defaults()  # whatever level a test before this one has set
     with capture_logs() as logs:
         house.worker.step()
         house.step_after(5)
