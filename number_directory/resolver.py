@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 from typing import Final, Protocol
@@ -262,7 +262,9 @@ class Resolver:
     def _believed_move(self, number: TelephoneNumber, url: str, text: str) -> str:
         """Return where a number has moved to; raise MoveError where the judge does not believe the move.
 
-        A move holds after its certificate has expired, as callers come for weeks: it is judged as of its signing.
+        A move holds after its certificate has expired, as callers come for weeks: it is judged as of now, or as of the
+        last second of a certificate that has expired since. What is known since its signing counts so: a revocation
+        list says nothing of the time before it.
         """
         signed = SignedMove.parse(text)
         if (signed.number, signed.move.origin) != (number, url):
@@ -277,12 +279,15 @@ class Resolver:
         if signed.move.destination.startswith("http:") and not url.startswith("http:"):
             msg = "it leads to a place that is not asked over https"
             raise MoveError(msg)
-        judgement = self.judge.judge_chains(signed.chains, datetime.fromtimestamp(signed.issued_at, UTC))
+        judgement = self.judge.judge_chains(signed.chains, _last_good(signed, self.clock()))
         if not judgement.is_verified:
             raise MoveError(judgement.reason)
         leaf = _leaf(signed.chain)
         if leaf is None or leaf.number != number:
             msg = "its certificate is another number's"
+            raise MoveError(msg)
+        if signed.issued_at < leaf.not_before.timestamp():
+            msg = "it was signed before its certificate began"
             raise MoveError(msg)
         signed.verify(leaf.public_key)
         return signed.move.destination
@@ -339,6 +344,12 @@ class Resolver:
 
 _SKEW = 300
 _LONGEST_FORWARDING = 366 * 86400
+
+
+def _last_good(signed: SignedMove, now: datetime) -> datetime:
+    """Return the latest time at which a move's certificates may be good, and never one before its signing."""
+    ends = min(chain[0].not_valid_after_utc for chain in signed.chains) - timedelta(seconds=1)
+    return max(min(now, ends), datetime.fromtimestamp(signed.issued_at, UTC))
 
 
 def _left_out(place: Place, number: TelephoneNumber, shown: Shown) -> list[str]:

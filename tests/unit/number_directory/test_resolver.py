@@ -265,14 +265,24 @@ def test_a_moved_number_is_followed(here: DirectorySimulator, there: DirectorySi
     assert found.told == (f"the number has moved from {URL} to {OTHER_URL}",)
 
 
-def test_a_move_outlives_its_certificate(here: DirectorySimulator, there: DirectorySimulator) -> None:
-    """It is judged as of its signing, as callers are forwarded for weeks."""
+@pytest.mark.parametrize(
+    ("ends", "judged"),
+    [
+        (timedelta(days=6), NOW),
+        (-timedelta(minutes=30), NOW - timedelta(minutes=30, seconds=1)),
+        (-timedelta(hours=2), NOW - timedelta(hours=1)),
+    ],
+)
+def test_a_move_is_judged_as_late_as_its_certificate_was_good(
+    here: DirectorySimulator, there: DirectorySimulator, ends: timedelta, judged: datetime
+) -> None:
+    """It outlives its certificate, as callers are forwarded for weeks; what is known since its signing counts."""
     with_record(there, record())
-    judge = RootJudge()
-    moved(here, issued_at=ISSUED_AT - 3600)
+    judge, by = RootJudge(), root().number(CALLED, not_after=NOW + ends)
+    moved(here, by=by, issued_at=ISSUED_AT - 3600)
     found = resolve(resolver(here, there, judge=judge))
-    assert OTHER_URL in found.asked
-    assert NOW - timedelta(hours=1) in judge.at
+    assert (OTHER_URL in found.asked) is (judged < NOW + ends)
+    assert judge.at[1] == judged
 
 
 @pytest.mark.parametrize(
@@ -284,6 +294,7 @@ def test_a_move_outlives_its_certificate(here: DirectorySimulator, there: Direct
         (lambda here: moved(here, number=STRANGER), "another number, or from another directory"),
         (lambda here: moved(here, origin=THIRD_URL), "another number, or from another directory"),
         (lambda here: moved(here, issued_at=ISSUED_AT + 3600), "in the future"),
+        (lambda here: moved(here, issued_at=ISSUED_AT - 2 * 86400), "before its certificate began"),
         (lambda here: moved(here, issued_at=ISSUED_AT - 367 * 86400), "more than a year ago"),
         (lambda here: moved(here, "http://127.0.0.1:8080"), "not asked over https"),
     ],
