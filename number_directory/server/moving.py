@@ -33,7 +33,7 @@ from number_directory.server.storage.grants import RECORD
 from number_directory.statement import Succession
 
 FRESH_MOVE: Final = timedelta(hours=1)
-"""How long after its signing a move is taken: nobody keeps one for later. Readers judge it while its certificate is good, and after."""
+"""How long after its signing a move is taken: nobody keeps one for later."""
 
 
 def move(directory: Directory, token: str) -> Accepted:
