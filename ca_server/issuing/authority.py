@@ -24,6 +24,9 @@ from serving.strict_json import write_base64url
 _NAME_BYTES = 16
 _P256_BYTES = 32
 
+Enter = Callable[[], None]
+"""What a step calls first in the transaction of its changes: it raises Refusal for a request that was let in before."""
+
 
 @dataclass(frozen=True)
 class CertificateAuthority:
@@ -51,6 +54,10 @@ class CertificateAuthority:
     def issuer_named(self, issuer_id: str | None) -> Issuer | None:
         """Return the issuer of this name."""
         return next((issuer for issuer in self.issuers if issuer.id == issuer_id), None)
+
+
+def unhindered() -> None:
+    """Let a step in that no request asks for."""
 
 
 def new_name(ca: CertificateAuthority) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
-from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
+from ca_server.issuing.authority import CertificateAuthority, Enter, new_name, not_found, require_owner, unhindered
 from ca_server.issuing.limits import refuse_for, take_tokens
 from ca_server.issuing.ordering import require_allowed
 from ca_server.orders import RESEND_WAITS, Account, Authorization, Challenge, ChallengeType, Problem, Status
@@ -42,7 +42,7 @@ def challenge(ca: CertificateAuthority, account: Account, challenge_id: str) -> 
 
 
 def ask(
-    ca: CertificateAuthority, account: Account, challenge_id: str, client_address: str
+    ca: CertificateAuthority, account: Account, challenge_id: str, client_address: str, *, enter: Enter = unhindered
 ) -> tuple[Challenge, Authorization]:
     """Queue an SMS with a new code for the challenge's number, or refuse to, with the wait after which it is allowed.
 
@@ -50,6 +50,7 @@ def ask(
     """
     now = ca.clock()
     with ca.storage.transaction():
+        enter()
         authorizations = ca.storage.authorizations
         found, authorization = _owned(account, challenge_id, authorizations.locked_of_challenge(challenge_id))
         if found.status is Status.VALID:
@@ -75,7 +76,7 @@ def ask(
 
 
 def answer(
-    ca: CertificateAuthority, account: Account, challenge_id: str, digest: str
+    ca: CertificateAuthority, account: Account, challenge_id: str, digest: str, *, enter: Enter = unhindered
 ) -> tuple[Challenge, Authorization]:
     """Take the client's digest, and return what became of the challenge.
 
@@ -86,6 +87,7 @@ def answer(
     now = ca.clock()
     _require_digest(digest)
     with ca.storage.transaction():
+        enter()
         authorizations = ca.storage.authorizations
         found, authorization = _owned(account, challenge_id, authorizations.locked_of_challenge(challenge_id))
         if found.status in {Status.VALID, Status.INVALID}:

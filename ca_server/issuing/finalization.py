@@ -18,11 +18,13 @@ from ca_server.audit import Decision, record
 from ca_server.errors import KeyStoreError, LintError, Refusal, RefusalKind, StorageError
 from ca_server.issuing.authority import (
     CertificateAuthority,
+    Enter,
     key_hash_of,
     new_name,
     not_found,
     require_owner,
     thumbprint_of,
+    unhindered,
 )
 from ca_server.issuing.timestamping import timestamped
 from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
@@ -48,7 +50,9 @@ _TOO_LATE = Problem(
 )
 
 
-def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der: bytes) -> Order:
+def finalize(
+    ca: CertificateAuthority, account: Account, order_id: str, csr_der: bytes, *, enter: Enter = unhindered
+) -> Order:
     """Issue the certificate of an order that is ready, for the key in the request.
 
     The order is returned as `processing` where the key store cannot sign now, or the logs take longer than a client
@@ -59,6 +63,7 @@ def finalize(ca: CertificateAuthority, account: Account, order_id: str, csr_der:
     # Logs are shown it before it is kept, so that must be on the disk. Otherwise it leaves this process only once it is
     # kept, and what was fixed for it is on the disk with it.
     with ca.storage.transaction(synced=ca.config.policy.scts > 0):
+        enter()
         found = _ready(ca, account, ca.storage.orders.locked(order_id))
         _require_number(request, found)
         ca.storage.certificates.hold_key(key_hash)

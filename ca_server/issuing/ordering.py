@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from ca_server.audit import Decision, record
 from ca_server.errors import Refusal, RefusalKind
-from ca_server.issuing.authority import CertificateAuthority, new_name, not_found, require_owner
+from ca_server.issuing.authority import CertificateAuthority, Enter, new_name, not_found, require_owner, unhindered
 from ca_server.issuing.finalization import complete, is_abandoned
 from ca_server.issuing.limits import take_tokens
 from ca_server.orders import Account, Authorization, Challenge, ChallengeType, Order, Status
@@ -29,6 +29,8 @@ def create_order(
     identifiers: Sequence[tuple[str, str]],
     not_before: datetime | None,
     not_after: datetime | None,
+    *,
+    enter: Enter = unhindered,
 ) -> Order:
     """Make an order for a certificate of one number (RFC 8555 §7.4).
 
@@ -40,6 +42,7 @@ def create_order(
     _require_life(ca, now, not_before, not_after)
     policy = ca.config.policy
     with ca.storage.transaction():
+        enter()
         take_tokens(ca, order_buckets(policy, account.id), "orders were made", now)
         authorization = _authorization(ca, account, numbers, now)
         order = Order(

@@ -6,15 +6,18 @@ The checks stand in the order of what they cost and of what they give away:
 2. the form of the JWS, its header, `url`, and whether the nonce is one of ours: arithmetic only;
 3. the key: from the request, or by one look into the database;
 4. the signature;
-5. the nonce is spent: the one write.
+5. the nonce is spent: the first write.
 
 So nobody makes the authority write without having signed something that it asked for, and nobody uses up another
-client's nonce. A replay costs one verification and is refused at step 5, which a database decides for all front ends at
-once; nothing of the request has had an effect before that.
+client's nonce. A replay is refused at step 5, which a database decides for all front ends at once; nothing of the
+request has had an effect before that. The nonce of a request for a change is spent in the transaction of the change, or
+by itself where there is none (docs/decisions/0095-a-nonce-is-spent-with-the-change-it-asks-for.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NoReturn, TypeVar
@@ -28,7 +31,7 @@ from ca_server.issuing import CertificateAuthority
 from ca_server.orders import Account
 from ca_server.web.jwk import read_jwk_text
 from ca_server.web.jws import FlattenedJws
-from ca_server.web.nonces import Nonces
+from ca_server.web.nonces import Nonce, Nonces
 from ca_server.web.urls import Urls
 from serving.strict_json import read_as, read_object
 from serving.web.bodies import read_body
@@ -72,6 +75,13 @@ class AccountRequest(SignedRequest):
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRequest(AccountRequest):
+    """A request for a change, whose nonce is spent by `enter`, in the transaction of the change."""
+
+    enter: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRequest(SignedRequest):
     """A request that the key in its own header signed; the key may be anybody's."""
 
@@ -90,10 +100,32 @@ class SignedRequests:
 
     def by_account(self, req: falcon.Request) -> AccountRequest:
         """Return a request signed by an account, which its `kid` names (RFC 8555 §6.2)."""
-        jws = self._open(req)
-        if jws.key_member != "kid":
-            _refuse("this resource takes requests of an account: name it by kid, and leave jwk out")
-        return self._by_account(jws)
+        return self._by_account(self._of_account(req))
+
+    @contextmanager
+    def for_change(self, req: falcon.Request) -> Iterator[ChangeRequest]:
+        """Yield a request of an account; its nonce is spent when the block ends, if not by its `enter` before.
+
+        A request that is refused in the block has used its nonce too. One whose nonce was used before is refused for
+        that, whatever else is wrong with it.
+        """
+        jws = self._of_account(req)
+        nonce, account = self._verified(jws)
+        entered = False
+
+        def enter() -> None:
+            nonlocal entered
+            entered = True
+            self._nonces.spend(nonce)
+
+        try:
+            yield ChangeRequest(jws.payload, account, enter)
+        except Exception:
+            with suppress(Refusal) if entered else nullcontext():  # it may have been undone with the change, or not
+                self._nonces.spend(nonce)
+            raise
+        if not entered:
+            self._nonces.spend(nonce)
 
     def by_key(self, req: falcon.Request) -> KeyRequest:
         """Return a request signed by the key in its `jwk` (RFC 8555 §6.2)."""
@@ -115,10 +147,21 @@ class SignedRequests:
             raise Refusal(RefusalKind.UNAUTHORIZED, detail)
         return jws
 
-    def _by_account(self, jws: FlattenedJws) -> AccountRequest:
+    def _of_account(self, req: falcon.Request) -> FlattenedJws:
+        jws = self._open(req)
+        if jws.key_member != "kid":
+            _refuse("this resource takes requests of an account: name it by kid, and leave jwk out")
+        return jws
+
+    def _verified(self, jws: FlattenedJws) -> tuple[Nonce, Account]:
+        """Check the signature of an account's request; return its nonce, which is yet to be spent, and the account."""
         nonce = self._nonces.recognise(_nonce_of(jws))
         account = self._account(jws.kid)
         jws.verify(self._key(account.jwk))
+        return nonce, account
+
+    def _by_account(self, jws: FlattenedJws) -> AccountRequest:
+        nonce, account = self._verified(jws)
         self._nonces.spend(nonce)
         return AccountRequest(jws.payload, account)
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import falcon.testing
 import pytest
 
+from ca_server.errors import LintError
+from ca_server.signing.issuer import Issuer
 from ca_server.storage import Storage
 from ca_server.web import build_web
 from ca_server.web.nonces import LIFETIME
-from tests.fakes.acme_requests import AcmeRequests, base64url, flattened
+from policies.issuance import Cap, IssuancePolicy
+from tests.fakes.acme_requests import JOSE, AcmeRequests, Json, base64url, flattened, write_payload
 from tests.fakes.problems import assert_problem
-from tests.fakes.web_authority import PUBLIC_URL, WebAuthority
+from tests.fakes.web_authority import NUMBER, PUBLIC_URL, SMS_CODE, WebAuthority, answer, csr, identifier
 
 NEW_ORDER = f"{PUBLIC_URL}/acme/new-order"
 
@@ -126,6 +132,82 @@ def test_a_refused_request_has_used_its_nonce(client: AcmeRequests) -> None:
     nonce = client.nonce()
     assert_problem(client.post(NEW_ORDER, {}, nonce=nonce), "malformed")
     assert_problem(client.post(client.account, None, nonce=nonce), "badNonce")
+
+
+def requests_for_a_change(authority: WebAuthority, client: AcmeRequests) -> Iterator[tuple[str, Json]]:
+    """Yield the signed requests that bring an order to its certificate, each once the one before it has its effect."""
+
+    def signed(url: str, payload: object) -> tuple[str, Json]:
+        return url, flattened(client.signer, client.header(url), write_payload(payload))
+
+    yield signed(NEW_ORDER, {"identifiers": [identifier(NUMBER)]})
+    (order_url,) = client.post(f"{client.account}/orders").json["orders"]
+    order = client.post(order_url).json
+    offered = client.post(order["authorizations"][0]).json["challenges"]
+    challenge = next(one for one in offered if one["type"] == SMS_CODE)
+    yield signed(challenge["url"], {})
+    yield signed(challenge["url"], answer(client, challenge, authority.received()))
+    yield signed(order["finalize"], {"csr": csr()})
+
+
+def sent_at_once(
+    front_ends: Sequence[falcon.testing.TestClient], path: str, request: Json
+) -> list[falcon.testing.Result]:
+    """Send one request to every front end at the same moment."""
+    barrier = threading.Barrier(len(front_ends))
+
+    def send(front_end: falcon.testing.TestClient) -> falcon.testing.Result:
+        barrier.wait(timeout=30)
+        return front_end.simulate_post(path, body=json.dumps(request), headers={"Content-Type": JOSE})
+
+    with ThreadPoolExecutor(len(front_ends)) as threads:
+        return list(threads.map(send, front_ends, timeout=60))
+
+
+def test_a_change_happens_once_though_it_is_asked_for_in_all_front_ends_at_once(
+    authority: WebAuthority, client: AcmeRequests, storage_url: str
+) -> None:
+    """§6.5: of many copies of one request for a change, at one moment and in several front ends, one is accepted."""
+    elsewhere = Storage.open(storage_url)
+    front_ends = [client.http, falcon.testing.TestClient(build_web(WebAuthority(elsewhere).ca))] * 2
+    for url, request in requests_for_a_change(authority, client):
+        accepted, *refused = sorted(
+            sent_at_once(front_ends, client.path(url), request), key=lambda one: one.status_code
+        )
+        assert accepted.status_code in {200, 201}, url
+        for one in refused:
+            assert_problem(one, "badNonce")
+    assert accepted.json["status"] == "valid"
+    elsewhere.close()
+
+
+def test_a_change_that_was_undone_has_used_its_nonce(storage: Storage) -> None:
+    """§6.5: a request that was refused in the midst of its change is not accepted later, when it might be granted."""
+    policy = IssuancePolicy(countries=("US",), new_orders=Cap(burst=1, refill_seconds=60))
+    authority = WebAuthority(storage, policy=policy)
+    client = authority.registered()
+    authority.ordered(client)
+    refused = flattened(client.signer, client.header(NEW_ORDER), write_payload({"identifiers": [identifier(NUMBER)]}))
+    assert_problem(client.send(NEW_ORDER, refused), "rateLimited", 429)
+    authority.clock.advance(seconds=60)
+    assert_problem(client.send(NEW_ORDER, refused), "badNonce")
+    assert client.post(NEW_ORDER, {"identifiers": [identifier(NUMBER)]}).status_code == 201
+
+
+def test_what_fails_after_its_change_was_kept_is_told_as_it_is(
+    authority: WebAuthority, client: AcmeRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """§6.5: whoever hears of a fault of the server is not told that a nonce was bad, and the nonce is used."""
+
+    def fail(*_: object) -> None:
+        msg = "not what was meant"
+        raise LintError(msg)
+
+    url = authority.made_ready(client).order["finalize"]
+    monkeypatch.setattr(Issuer, "sign_certificate", fail)
+    request = flattened(client.signer, client.header(url), write_payload({"csr": csr()}))
+    assert_problem(client.send(url, request), "serverInternal", 500)
+    assert_problem(client.send(url, request), "badNonce")
 
 
 # §7.2 getting a nonce

@@ -12,7 +12,7 @@ from ca_server.orders import Authorization, Challenge
 from ca_server.web import payloads
 from ca_server.web.parts import Parts
 from ca_server.web.responses import link
-from ca_server.web.signed_request import AccountRequest
+from ca_server.web.signed_request import ChangeRequest
 from serving.web.responses import send_json, send_wait
 
 
@@ -42,18 +42,18 @@ class ChallengeResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, object_id: str) -> None:
         """Read the challenge with an empty payload, ask for an SMS with `{}`, answer with a digest."""
-        request = self.parts.requests.by_account(req)
-        challenge, authorization = self._take(request, req, object_id)
+        with self.parts.requests.for_change(req) as request:
+            challenge, authorization = self._take(request, req, object_id)
         send_json(resp, self.parts.objects.challenge(challenge))
         send_wait(resp, self.parts.objects.challenge_wait(challenge))
         link(resp, self.parts.urls.authorization(authorization.id), "up")
 
-    def _take(self, request: AccountRequest, req: falcon.Request, challenge_id: str) -> tuple[Challenge, Authorization]:
+    def _take(self, request: ChangeRequest, req: falcon.Request, challenge_id: str) -> tuple[Challenge, Authorization]:
         ca, account = self.parts.ca, request.account
         if request.is_get:
             return issuing.challenge(ca, account, challenge_id)
         response = request.read(payloads.ChallengeResponse)
         if response.digest is not msgspec.UNSET:
-            return issuing.answer(ca, account, challenge_id, response.digest)
+            return issuing.answer(ca, account, challenge_id, response.digest, enter=request.enter)
         client = self.parts.addresses.of(req.remote_addr, req.get_header("X-Forwarded-For"))
-        return issuing.ask(ca, account, challenge_id, client)
+        return issuing.ask(ca, account, challenge_id, client, enter=request.enter)

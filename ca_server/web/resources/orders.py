@@ -22,15 +22,16 @@ class NewOrder:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Return the new order, with its authorization."""
-        request = self.parts.requests.by_account(req)
-        payload = request.read(payloads.NewOrder)
-        order = issuing.create_order(
-            self.parts.ca,
-            request.account,
-            [(identifier.type, identifier.value) for identifier in payload.identifiers],
-            payloads.read_time(payload.not_before, "notBefore"),
-            payloads.read_time(payload.not_after, "notAfter"),
-        )
+        with self.parts.requests.for_change(req) as request:
+            payload = request.read(payloads.NewOrder)
+            order = issuing.create_order(
+                self.parts.ca,
+                request.account,
+                [(identifier.type, identifier.value) for identifier in payload.identifiers],
+                payloads.read_time(payload.not_before, "notBefore"),
+                payloads.read_time(payload.not_after, "notAfter"),
+                enter=request.enter,
+            )
         _send(self.parts, resp, order)
         resp.status = falcon.HTTP_201
 
@@ -56,9 +57,10 @@ class Finalize:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, object_id: str) -> None:
         """Return the order, with its certificate's URL unless that takes longer."""
-        request = self.parts.requests.by_account(req)
-        csr = read_base64url(request.read(payloads.Finalize).csr, "csr")
-        _send(self.parts, resp, issuing.finalize(self.parts.ca, request.account, object_id, csr))
+        with self.parts.requests.for_change(req) as request:
+            csr = read_base64url(request.read(payloads.Finalize).csr, "csr")
+            order = issuing.finalize(self.parts.ca, request.account, object_id, csr, enter=request.enter)
+        _send(self.parts, resp, order)
 
 
 def _send(parts: Parts, resp: falcon.Response, order: Order) -> None:
