@@ -95,7 +95,7 @@ def listen(server: Listener) -> socket.socket:
 def _serve_web(program: WebProgram, listener: socket.socket, announce: Announce) -> int:
     arbiter = os.getpid()
     try:
-        _Gunicorn(program, listener, announce).run()
+        GunicornSettings(program, listener, announce).run()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if os.getpid() != arbiter:  # a process that gunicorn forked ends here, and not in what called the arbiter
@@ -105,13 +105,14 @@ def _serve_web(program: WebProgram, listener: socket.socket, announce: Announce)
     return 0
 
 
-class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+class GunicornSettings(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     """Gunicorn, set up by our settings alone: no file, environment variable or control socket of its own."""
 
     def __init__(self, program: WebProgram, listener: socket.socket, announce: Announce) -> None:
+        """Take the listening socket over, as `descriptor`."""
         self._program = program
         self._url = _url(program.server, listener)
-        self._descriptor = listener.detach()  # gunicorn closes it
+        self.descriptor = listener.detach()  # gunicorn closes it
         self._announce = announce
         super().__init__()
 
@@ -119,7 +120,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         """Set what gunicorn asks for."""
         program, server = self._program, self._program.server
         settings: dict[str, Any] = {
-            "bind": f"fd://{self._descriptor}",
+            "bind": f"fd://{self.descriptor}",
             "backlog": _BACKLOG,
             "worker_class": _worker(program),
             "workers": server.processes,

@@ -20,9 +20,9 @@ from serving.log import facts
 
 _log = logging.getLogger(__name__)
 
-_STEADY_SECONDS = 60.0
-_SHORTEST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
+STEADY_SECONDS = 60.0
+SHORTEST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
 _LOOK_AGAIN_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -101,7 +101,7 @@ class Child:
         self.name = name
         self._run = run
         self._pid = 0
-        self._started_at = -_STEADY_SECONDS
+        self._started_at = -STEADY_SECONDS
         self._pause = 0.0
         self.exit_code = 0
 
@@ -123,8 +123,8 @@ class Child:
     def start(self) -> None:
         """Fork. A child that ended soon after its last start waits before it works, longer each time."""
         now = time.monotonic()
-        is_steady = now - self._started_at >= _STEADY_SECONDS + self._pause
-        self._pause = 0.0 if is_steady else min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 2 * self._pause))
+        is_steady = now - self._started_at >= STEADY_SECONDS + self._pause
+        self._pause = 0.0 if is_steady else min(LONGEST_PAUSE, max(SHORTEST_PAUSE, 2 * self._pause))
         self._started_at = now
         parent = os.getpid()
         self._pid = os.fork()

@@ -75,18 +75,20 @@ def init(folder: Path, with_log: bool, as_json: bool, **given: Unpack[GivenAutho
 
 
 @rs.command()
+@click.option("--one-process", is_flag=True, help="Do it all in one process, for the smallest machines.")
 @_config
 @json_option
-def serve(path: Path, as_json: bool) -> None:
+def serve(one_process: bool, path: Path, as_json: bool) -> None:
     """Serve all of it until it is stopped.
 
-    That is ACME, SMS, directory, record log, revocation lists, and the log if any.
+    That is ACME, SMS, directory, record log, revocation lists, and the log if any. Each part that ends is started
+    again. With --one-process nothing watches over the one that there is: have a supervisor start it again.
     """
     from answerback.rs.loading import load_settings
     from answerback.rs.serve import serve as run
 
     with _failing():
-        code = run(load_settings(path), listening(as_json))
+        code = run(load_settings(path), listening(as_json), alone=one_process)
     require_clean_end(code)
 
 

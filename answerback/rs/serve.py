@@ -16,14 +16,15 @@ from answerback.rs.app import create_app
 from answerback.rs.loading import Settings
 from ca_server.audit import configure_log
 from serving import gunicorn
+from serving.alone import serve_alone
 from serving.gunicorn import Announce, WebProgram
 from serving.log import LEVELS
 
 _OWN = ("serving", "number_directory", "transparency")
 
 
-def serve(settings: Settings, announce: Announce) -> int:
-    """Serve until SIGTERM or SIGINT, and return the exit code.
+def serve(settings: Settings, announce: Announce, *, alone: bool = False) -> int:
+    """Serve until SIGTERM or SIGINT, and return the exit code; with `alone`, in this process and no other.
 
     Raises a ServingError, before anything is served, where settings, a key or the address cannot be used.
     """
@@ -31,7 +32,7 @@ def serve(settings: Settings, announce: Announce) -> int:
     configure_log(level)
     for name in _OWN:
         logging.getLogger(name).setLevel(LEVELS[level])
-    return gunicorn.serve(web_program(settings), announce)
+    return (serve_alone if alone else gunicorn.serve)(web_program(settings), announce)
 
 
 def web_program(settings: Settings) -> WebProgram:

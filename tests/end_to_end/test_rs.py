@@ -56,11 +56,11 @@ class Service:
         """The directory's URL."""
         return f"{self.url}/directory"
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Serve, in a process group of its own."""
         with (self.folder / "stderr").open("ab") as errors:
             self.process = subprocess.Popen(
-                [*COMMAND, "rs", "serve", "--config", self.config, "--json"],
+                [*COMMAND, "rs", "serve", "--config", self.config, "--json", *options],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -157,12 +157,13 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--one-process",)], ids=["several processes", "one process"])
 def test_one_command_certifies_a_number_and_has_it_found_and_loses_nothing_when_killed(
-    make: Callable[..., Service],
+    make: Callable[..., Service], options: tuple[str, ...]
 ) -> None:
     """Enrol, publish and look up at one server; after `kill -9` all that was acknowledged is there, and goes on."""
     service = make("rs", "--with-log")
-    service.start()
+    service.start(*options)
     for number in (ALICE, BOB, MALLORY):
         service.enrol(number)
     service.believe(service)
@@ -176,7 +177,7 @@ def test_one_command_certifies_a_number_and_has_it_found_and_loses_nothing_when_
     assert service.found(MALLORY, code=3)["records"] == []
 
     service.end(signal.SIGKILL)
-    service.start()
+    service.start(*options)
     assert [(one["app"], one["verdict"]) for one in service.found(BOB)["records"]] == [(APP, "verified")]
     assert service.publish(APP, URI + "/again")["record_log_size"] == 3
     checks = service.run("directory", "records", "--from", ALICE, "--directory", service.directory, "--verify")[

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from serving.deadlines import Deadlines
-from serving.gunicorn import _Gunicorn
+from serving.gunicorn import GunicornSettings
 from serving.sockets import has_data
 from tests.fakes.log_world import Authority, make_config
 from transparency.server import serve as log_serve
@@ -111,6 +111,6 @@ def test_a_log_cuts_off_no_submission_that_waits_for_its_place(tmp_path: Path) -
     config = msgspec.structs.replace(made, sequencing=Sequencing(wait_seconds=300))
     program = log_serve.web_program(config, with_sequencer=False)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _Gunicorn(program, listener, print)
-    os.close(server._descriptor)
+    server = GunicornSettings(program, listener, print)
+    os.close(server.descriptor)
     assert server.cfg.worker_class.longest_seconds == server.cfg.timeout == 330
