@@ -9,7 +9,7 @@ PEER_VENV := .venv-bench
 PEER_LOCK := requirements/bench-peer.lock
 PURE := stir policies trust_store
 SEALED := checkpoint cosignature entry index_growth label_bucket label_index log_description merkle proof sct signed_note tiles vrf
-STATED := access_list client description hidden hidden_lookup lookup move own_listing owning receipt record resolver statement
+STATED := access_list client description hidden hidden_lookup lookup move own_listing owning receipt record record_memory remembered resolver statement
 MAPPED := building chunk columns delta entries leading_digits manifest segments services
 ROOMS := acme_client answerback ca_server number_directory serving transparency $(PURE)
 PYTEST_ARGS ?=
@@ -35,7 +35,7 @@ check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of th
 	$(BIN)/lint-imports --no-logo
 	@$(BIN)/pytest --quiet --no-header $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
 		$(SEALED:%=tests/unit/transparency/test_%.py) tests/unit/transparency/test_vectors.py $(SEALED:%=--cov=transparency.%) \
-		$(STATED:%=tests/unit/number_directory/test_%.py) tests/unit/number_directory/test_hidden_client.py $(STATED:%=--cov=number_directory.%) \
+		$(STATED:%=tests/unit/number_directory/test_%.py) tests/unit/number_directory/test_hidden_client.py tests/unit/number_directory/test_resolver_memory.py $(STATED:%=--cov=number_directory.%) \
 		$(MAPPED:%=tests/unit/number_directory/routing/test_%.py) $(MAPPED:%=--cov=number_directory.routing.%) \
 		--cov-report=term-missing:skip-covered --cov-fail-under=100
 

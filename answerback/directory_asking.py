@@ -21,6 +21,7 @@ from number_directory.client import DirectoryClient, DirectoryRefused, Signer
 from number_directory.errors import DirectoryError
 from number_directory.owning import Owner
 from number_directory.record import SignedRecord
+from number_directory.record_memory import RecordMemoryError
 from number_directory.resolver import Belief, Judgement, OnePlace, Place, Routing, RoutingFailed
 from policies.terms import Purpose
 from policies.verdicts import Verdict
@@ -44,6 +45,9 @@ def failing() -> Iterator[None]:
         raise Failure(_with_advice(error)) from error
     except (AcmeClientError, StirError) as error:
         raise Failure(explain(error)) from error
+    except RecordMemoryError as error:
+        msg = f"{error}, or do without: --no-memory"
+        raise Failure(msg) from error
     except (DirectoryError, RoutingFailed, Unreachable) as error:
         raise Failure(str(error)) from error
 

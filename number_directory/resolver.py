@@ -6,6 +6,9 @@ signed move is verified like a record and followed. What went another way than u
 
 `side_by_side` needs no routing: it asks a few named directories at once, until a deadline, and merges and compares what
 they show, as the SPIN draft does with two vendors.
+
+With a `Memory`, a verified record that is older than one that was verified before is refused, whichever directory shows
+it, and so is another one of the same number: what was seen is brought along as evidence.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
@@ -23,9 +26,11 @@ from number_directory.client import DirectoryClient, DirectoryRefused, Shown, Si
 from number_directory.errors import DirectoryError, MoveError, RecordError
 from number_directory.move import SignedMove
 from number_directory.record import SignedRecord
+from number_directory.remembered import Remembered
+from number_directory.statement import Succession
 from stir.certificate import NumberCertificate
 from stir.errors import CertificateProfileError
-from stir.jws import Chain
+from stir.jws import Chain, encode_base64url
 from stir.telephone_number import TelephoneNumber
 from transparency.transport import Unreachable
 
@@ -33,6 +38,12 @@ MOST_MOVES: Final = 3
 """How many moves of a number are followed."""
 DEADLINE: Final = 5.0
 """Seconds after which directories that are asked side by side count as silent."""
+OUTDATED: Final = "outdated"
+"""The rule that refuses a record which is older than what was seen."""
+CONFLICT: Final = "conflict"
+"""The rule that refuses a record whose number another one had that was seen."""
+
+_TRIES = 10
 
 
 class Belief(StrEnum):
@@ -74,6 +85,21 @@ class Judge(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """What the caller remembers of records that its judge has verified: one of each number and app."""
+
+    def recall(self, number: TelephoneNumber, app: str) -> Remembered | None:
+        """Return what is remembered of a number and app."""
+        ...
+
+    def remember(self, new: Remembered, instead_of: Remembered | None) -> bool:
+        """Remember a record in the place of another, at once; return False, changing nothing, where that is not there.
+
+        So nobody who looks a number up at the same time takes an older record for the newest.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a number is asked for: a directory's URL, and the SHA-256 of its description where it is known."""
@@ -109,12 +135,14 @@ class OnePlace:
 class Listing:
     """One record that a directory showed, and what the caller's judge says of it.
 
-    `record` is None where its text is no record; it is refused then. `directory` is the URL of who showed it.
+    `record` is None where its text is no record; it is refused then. `directory` is the URL of who showed it. `before`
+    is the record that was seen before and speaks against this one.
     """
 
     directory: str
     record: SignedRecord | None
     judgement: Judgement
+    before: Remembered | None = None
 
     @property
     def app(self) -> str:
@@ -175,6 +203,7 @@ class Resolver:
     without a signer, only what is open to anyone, or to the tokens, is seen. `fallbacks` are asked where a number's
     directory does not answer or the routing has none. With `hidden` no directory is shown a number: only what is open
     to anyone is seen then, and tokens are not shown; a directory that offers no hidden lookups gives no answer.
+    Without a `memory`, each lookup is as if it were the first one.
     """
 
     connect: Callable[[Place], DirectoryClient]
@@ -184,6 +213,7 @@ class Resolver:
     fallbacks: tuple[Place, ...] = ()
     clock: Callable[[], datetime] = _now
     hidden: bool = False
+    memory: Memory | None = None
 
     # One directory for each number
 
@@ -216,7 +246,9 @@ class Resolver:
             return False
         for search in searches:
             search.asked.append(place.url)
-            search.listings += self._judged(place, search.number, shown.records[search.number])
+            listings = self._compared(self._judged(place, search.number, shown.records[search.number]))
+            search.listings += listings
+            search.told += _evidence(listings)
             search.told += _left_out(place, search.number, shown)
             if search.number in shown.moves:
                 self._follow(search, place.url, shown.moves[search.number], (*way, place.url))
@@ -243,8 +275,39 @@ class Resolver:
             except RecordError as error:
                 yield Listing(place.url, None, Judgement(Belief.REFUSED, "token", str(error)))
             else:
-                if not signed.record.is_withdrawn:
-                    yield Listing(place.url, signed, self.judge.judge_record(signed, number, self.clock()))
+                yield Listing(place.url, signed, self.judge.judge_record(signed, number, self.clock()))
+
+    # What was seen before
+
+    def _compared(self, shown: Iterable[Listing]) -> list[Listing]:
+        """Return what is listed of a number, the newest records first: none that is withdrawn, unless it is refused."""
+        ordered = sorted(shown, key=_sequence, reverse=True)
+        compared = ordered if self.memory is None else [self._met(one, self.memory) for one in ordered]
+        return [one for one in compared if one.before or one.record is None or not one.record.record.is_withdrawn]
+
+    def _met(self, one: Listing, memory: Memory) -> Listing:
+        """Return a listing, refused where it is verified and what was seen speaks against it; remember it otherwise."""
+        record, now = one.record, self.clock()
+        if record is None or not one.judgement.is_verified:
+            return one
+        seen = Remembered.of(record, one.directory, int(now.timestamp()))
+        for _ in range(_TRIES):
+            kept, new = memory.recall(record.number, record.app), seen
+            if kept is not None:
+                met = kept.met_by(record)
+                if met in {Succession.NEWER, Succession.SAME}:
+                    new = kept.followed_by(seen)
+                elif self._is_still_believed(kept, now):
+                    rule = CONFLICT if met is Succession.CONFLICT else OUTDATED
+                    why = kept.against(record, one.directory)
+                    return replace(one, judgement=Judgement(Belief.REFUSED, rule, why), before=kept)
+            if new == kept or memory.remember(new, kept):
+                break
+        return one
+
+    def _is_still_believed(self, kept: Remembered, now: datetime) -> bool:
+        """Tell whether the judge believes whoever certified what is remembered: it may know better by now."""
+        return self.judge.judge_chains(kept.record.chains, kept.judged_at(now)).is_verified
 
     def _follow(self, search: _Search, url: str, text: str, way: tuple[str, ...]) -> None:
         """Ask the directory to which a number has moved, if the number's certificate says so."""
@@ -335,6 +398,8 @@ class Resolver:
             search.told += _left_out(place, number, shown)
             if number in shown.moves:
                 search.told.append(f"{place.url} says that the number has moved")
+        found = self._compared(found)
+        search.told += _evidence(found)
         for app, listings in groupby(sorted(found, key=lambda one: one.app), key=lambda one: one.app):
             merged, differences = _merge(app, list(listings), search.asked)
             search.listings += merged
@@ -370,6 +435,17 @@ def _routed(routing: Routing, search: _Search) -> Place | None:
     return place
 
 
+def _evidence(listings: Iterable[Listing]) -> Iterator[str]:
+    """Yield in words what shows that one key has signed two records with one number."""
+    for one in listings:
+        if one.record is not None and one.before is not None and one.judgement.rule == CONFLICT:
+            shown, before = encode_base64url(one.record.hash), encode_base64url(one.before.record.hash)
+            yield (
+                f"{one.app}: {one.directory} shows the record with the hash {shown}, and {one.before.directory} showed "
+                f"{before}: what a directory has accepted stands by this hash in its record log"
+            )
+
+
 def _leaf(chain: Chain) -> NumberCertificate | None:
     try:
         return NumberCertificate.read(chain[0])
@@ -397,7 +473,9 @@ def _merge(app: str, listings: Sequence[Listing], asked: Sequence[str]) -> tuple
     if best.record is None or not best.judgement.is_verified:
         return list(ordered), []
     rest = [one for one in ordered[1:] if one.record is None or one.record.content != best.record.content]
-    rivals = [one for one in rest if one.judgement.is_verified and _sequence(one) == best.record.sequence]
+    rivals = [
+        one for one in rest if _sequence(one) == best.record.sequence and (one.before or one.judgement.is_verified)
+    ]
     differences = [
         f"{app}: {one.directory} shows {_difference(one, best.record.sequence)}; {best.directory} is followed"
         for one in rest
@@ -421,7 +499,8 @@ def _fullest(best: Listing, content: bytes, ordered: Iterable[Listing]) -> Listi
 
 
 def _difference(one: Listing, sequence: int) -> str:
-    if one.record is None or not one.judgement.is_verified:
+    is_known = one.judgement.is_verified or one.before is not None
+    if one.record is None or not is_known or one.record.sequence > sequence:
         return f"a record that is {one.judgement.belief.value} ({one.judgement.reason})"
     if one.record.sequence == sequence:
         return "another record with the same number: its owner signed both, or somebody else has the key"

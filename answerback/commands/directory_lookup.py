@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from answerback.commands.directory_options import asked_of, ca_option, place_options
-from answerback.commands.directory_records import described_record, media_in_words
+from answerback.commands.directory_records import described_record, iso, media_in_words
 from answerback.failure import Failure
 from answerback.output import emit, json_option
 
 if TYPE_CHECKING:
+    from number_directory.record import SignedRecord
+    from number_directory.remembered import Remembered
     from number_directory.resolver import Listing, Resolved
 
 _NOT_FOUND = 3
@@ -42,6 +44,8 @@ _COLOURS = {"verified": "green", "unverified": "yellow", "refused": "red"}
 )
 @click.option("--hidden", is_flag=True, help="Do not show the numbers: find what is open to anyone.")
 @click.option("--offline", is_flag=True, help="Use the revocation lists at hand, ask nobody for them.")
+@click.option("--no-memory", is_flag=True, help="Neither use nor keep what was seen of numbers before.")
+@click.option("--forget", is_flag=True, help="Forget first what was seen of these numbers before.")
 @ca_option
 @place_options
 @json_option
@@ -53,6 +57,8 @@ def lookup(
     fallbacks: tuple[str, ...],
     hidden: bool,
     offline: bool,
+    no_memory: bool,
+    forget: bool,
     ca: str | None,
     as_json: bool,
     **place: Any,  # noqa: ANN401  # click passes the options of `place_options`
@@ -61,17 +67,19 @@ def lookup(
 
     The directory is believed nothing. Without --from nobody learns who asks, and only what is open to anyone is seen.
     With --hidden the directory learns no number, with --from or without: it sees in which of some buckets it is.
+    What was verified is remembered on this device, sealed, so that an older record is refused the next time.
     Exit codes: 0 where each number has a verified record, 3 where one has none; with 1 and 2, nothing was looked up.
     """
     from answerback.directory_asking import StoreJudge, failing, place_at, signer_of
     from answerback.judging import open_store
+    from number_directory.record_memory import RecordMemory
     from number_directory.resolver import Resolver
     from stir.telephone_number import TelephoneNumber
 
     if hidden and tokens:
         msg = "a hidden lookup finds what is open to anyone, and shows no token: leave out --token or --hidden"
         raise Failure(msg)
-    with failing():
+    with failing(), RecordMemory.of_user() as memory:
         asked = replace(asked_of(None, place), directories=urls)
         resolver = Resolver(
             asked.connect,
@@ -80,8 +88,11 @@ def lookup(
             tokens,
             tuple(map(place_at, fallbacks)),
             hidden=hidden,
+            memory=None if no_memory else memory,
         )
         wanted = [TelephoneNumber.parse(number) for number in numbers]
+        if forget:
+            memory.forget(wanted)
         if len(urls) > 1:
             found = resolver.side_by_side(asked.places(), wanted)
         else:
@@ -116,6 +127,17 @@ def _described_listing(one: Listing) -> dict[str, object]:
         "reason": judgement.reason,
         "anchor": judgement.anchor,
         "source": judgement.source,
+        "evidence": None if one.record is None or one.before is None else _evidence(one.record, one.before),
+    }
+
+
+def _evidence(shown: SignedRecord, before: Remembered) -> dict[str, object]:
+    """Return two records that the number's key has signed, of which the first should not have been shown any more."""
+    return {
+        "shown": shown.without_media,
+        "before": before.record.without_media,
+        "directory": before.directory,
+        "seen": iso(before.seen_at),
     }
 
 

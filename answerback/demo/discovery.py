@@ -20,6 +20,7 @@ from number_directory.client import Signer
 from number_directory.lookup import LookupRequest
 from number_directory.owning import NewRecord, Owner
 from number_directory.record import Medium
+from number_directory.record_memory import RecordMemory
 from number_directory.resolver import Listing, Place, Resolver
 from number_directory.routing.replica import MapReplica
 from number_directory.statement import MEDIA_TYPE, statement_body
@@ -33,6 +34,7 @@ NOBODY = TelephoneNumber.parse("+12025550199")
 """A number that publishes nothing anywhere."""
 
 _CHATS_AT, _SEEN_AT = "https://chat.example/u/alice", "https://video.example/alice"
+_FORMERLY_AT = "https://video.example/alices-lost-phone"
 _MALLORYS = ("https://video.example/mallory",)
 
 
@@ -47,16 +49,20 @@ class Discovery:
     number_map: NumberMap
     bobs_map: Path
     bobs_trust: Path
+    bobs_memory: Path
+    _former: str = field(default="", repr=False)
     _before: bytes = field(default=b"", repr=False)
     _video: str = field(default="", repr=False)
 
     def published(self) -> CameOut:
-        """Have Alice publish two apps for Bob only; note before what Mallory was shown."""
+        """Have Alice publish two apps for Bob only, one of them anew; note before what Mallory was shown."""
         self._before = self._shown_to_mallory(self.alice.number)
         client = Asked().connect(Place(self.directory.operator.url))
         key = self.alice.key.public_key()
         owner = Owner(client, self.alice, lambda one: one == key)
         owner.grant(lambda old: replace(old, default=AppAccess(frozenset({Grant.to_number(self.bob.number)}))))
+        former, _ = owner.publish(NewRecord(VIDEO, (_FORMERLY_AT,), frozenset({Medium.AUDIO, Medium.VIDEO})))
+        self._former = former.token
         accepted = [
             owner.publish(NewRecord(CHAT, (_CHATS_AT,), frozenset({Medium.MESSAGE}))),
             owner.publish(NewRecord(VIDEO, (_SEEN_AT,), frozenset({Medium.AUDIO, Medium.VIDEO}))),
@@ -106,6 +112,10 @@ class Discovery:
         """Have the directory swap it for one under an authority that it has made up."""
         return self._lied(liar, record_of_nobody(self._video, _MALLORYS))
 
+    def lied_with_her_former_record(self, liar: LyingDirectory) -> CameOut:
+        """Have the directory show what Alice has replaced: Bob's app has seen the newer one."""
+        return self._lied(liar, self._former)
+
     def _lied(self, liar: LyingDirectory, lie: str) -> CameOut:
         liar.shows = {self.alice.number: (lie,)}
         listings = self._resolved()
@@ -115,7 +125,9 @@ class Discovery:
         """Return what Bob's app finds of Alice's number, each with the verdict of Bob's trust store."""
         asked = Asked(map_folder=self.bobs_map)
         judge = StoreJudge(TrustStore.load(self.bobs_trust, fetch=fetch))
-        (found,) = Resolver(asked.connect, judge, self.bob).resolve(asked.routing(), [self.alice.number])
+        with RecordMemory(self.bobs_memory) as memory:
+            resolver = Resolver(asked.connect, judge, self.bob, memory=memory)
+            (found,) = resolver.resolve(asked.routing(), [self.alice.number])
         return found.listings
 
     def _shown_to_mallory(self, number: TelephoneNumber) -> bytes:

@@ -208,13 +208,19 @@ class Story:
                 "unverified",
                 lambda: at.lied_with_its_own(liar),
             )
+            self._step(
+                "Rowan shows Bob where Alice was before: a record of hers that she has replaced",
+                REFUSED,
+                lambda: at.lied_with_her_former_record(liar),
+            )
 
     def _discovered_by_bob(self, directory: Directory) -> Discovery:
         alice, bob, mallory = (
             Signer(held.number, held.key(), held.chain()) for held in map(self._held.__getitem__, (ALICE, BOB, MALLORY))
         )
         bobs = self._on.folder / "bob"
-        return Discovery(alice, bob, mallory, directory, self._on.number_map, bobs / "map", self._bobs_trust.trust_file)
+        trust = self._bobs_trust.trust_file
+        return Discovery(alice, bob, mallory, directory, self._on.number_map, bobs / "map", trust, bobs / "memory")
 
     def _rerouting(self) -> None:
         birch, phone_of = self._on.birch, self._on.network

@@ -52,6 +52,7 @@ def test_every_step_comes_out_as_told(scratch: dict[str, str]) -> None:
         ("nothing", "bytes"),
         ("refused", "signature"),
         ("unverified", "anchor"),
+        ("refused", "outdated"),
         ("all known", "own"),
         ("certified", "sms-code"),
         ("verified", "anchor"),
@@ -68,7 +69,7 @@ def test_it_tells_the_story_in_words_and_ends_in_a_table(scratch: dict[str, str]
     done = subprocess.run(DEMO, env=scratch, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Alice calls Bob, who believes Alder: verified." in done.stdout
-    assert "24 of 24 steps came out as told" in done.stdout
+    assert "25 of 25 steps came out as told" in done.stdout
     assert "2025550123" not in done.stdout + done.stderr
     assert_nothing_left(scratch)
 

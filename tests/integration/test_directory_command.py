@@ -321,6 +321,49 @@ def test_two_directories_side_by_side(url: str, other_url: str) -> None:
     assert any(down in words for words in found["told"])
 
 
+def test_an_older_record_is_refused_at_either_of_two_directories(folder: Path) -> None:
+    """R10: one that was left behind, or lies, is told and refused, also when it alone is asked; until one forgets."""
+    with (
+        RunningDirectory.make(folder / "behind", admits=[ROOT.certificate]).running() as behind,
+        RunningDirectory.make(folder / "ahead", admits=[ROOT.certificate]).running() as ahead,
+    ):
+        for made, uri in ((behind, "https://chat.example/old"), (ahead, "https://chat.example/new")):
+            run(*own("publish", "--app", CHAT, "--uri", uri, url=made.url))
+            run(*own("acl", "--allow", "anyone", url=made.url))
+            wait_for_another_second()
+        alone = ("lookup", CALLED.e164, "--directory", behind.url, "--offline")
+        assert told(*alone)["numbers"][0]["records"][0]["evidence"] is None
+        (found,) = told(*alone, "--directory", ahead.url)["numbers"]
+        assert [one["uris"] for one in found["records"]] == [["https://chat.example/new"]]
+        assert any(words.startswith(f"{CHAT}: {behind.url} shows an older record, ") for words in found["told"])
+        (one,) = told(*alone, code=3)["numbers"][0]["records"]
+        assert (one["verdict"], one["rule"]) == ("refused", "outdated")
+        assert f"an older record than {ahead.url} showed before" in one["reason"]
+        assert one["evidence"]["directory"] == ahead.url
+        assert one["evidence"]["before"] != one["evidence"]["shown"]
+        assert "refused     the directory shows an older record" in run(*alone, code=3).stdout
+        assert told(*alone, "--no-memory")["numbers"][0]["records"][0]["verdict"] == "verified"
+        run(*alone, code=3)
+        run(*alone, "--forget")
+        run(*alone)
+
+
+def wait_for_another_second() -> None:
+    """Wait until what is signed has a higher number, which is the time."""
+    now = int(time.time())
+    while int(time.time()) == now:
+        time.sleep(0.05)
+
+
+def test_a_memory_that_cannot_be_used_is_told(url: str, home: Path) -> None:
+    """With the way to do without it."""
+    run("lookup", STRANGER.e164, "--directory", url, "--offline", "--forget", code=3)
+    (home / "seen-records.sqlite3").write_bytes(b"no database" * 1000)
+    failed = run("lookup", STRANGER.e164, "--directory", url, "--offline", "--forget", code=1)
+    assert "move it away to begin a new one, or do without: --no-memory" in failed.output
+    run("lookup", STRANGER.e164, "--directory", url, "--offline", "--no-memory", code=3)
+
+
 def test_a_directory_that_is_down_is_told(url: str) -> None:
     """Those are asked instead that were named, and otherwise nothing was looked up."""
     down = f"http://127.0.0.1:{unused_port()}"

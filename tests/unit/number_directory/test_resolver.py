@@ -11,7 +11,7 @@ import pytest
 from number_directory.access_list import ANYONE, AccessList, AppAccess, sign_access_list
 from number_directory.client import DirectoryClient, Signer
 from number_directory.move import Move
-from number_directory.record import Medium, Record, SignedRecord, sign_record
+from number_directory.record import Medium, Record, sign_record
 from number_directory.resolver import Belief, Judgement, OnePlace, Place, Resolved, Resolver, RoutingFailed
 from stir.certificate import NumberCertificate
 from stir.errors import CertificateProfileError
@@ -32,39 +32,12 @@ from tests.fakes.directory_statements import (
     record,
     withdrawn,
 )
+from tests.fakes.root_judge import RootJudge
 from tests.fakes.small_pki import CALLED, CALLER, NOW, STRANGER, Held, root
 from transparency.transport import Answer, Question
 
 THIRD_URL = "https://third-rs.example"
 HERE, THERE, THIRD = Place(URL), Place(OTHER_URL), Place(THIRD_URL)
-ROOT = root().certificate
-
-
-@dataclass
-class RootJudge:
-    """Believes whatever one root certified, in time; looks at nothing that the real trust store would look at too."""
-
-    at: list[datetime] = field(default_factory=list)
-
-    def judge_record(self, signed: SignedRecord, number: TelephoneNumber, at: datetime) -> Judgement:
-        """Judge by the chain, the number and the signature."""
-        judgement = self.judge_chains(signed.chains, at)
-        if not judgement.is_verified:
-            return judgement
-        leaf = NumberCertificate.read(signed.chain[0])
-        if {leaf.number, signed.number} != {number}:
-            return Judgement(Belief.REFUSED, "certified-number", "it is another number's")
-        signed.verify(leaf.public_key)
-        return judgement
-
-    def judge_chains(self, chains: Sequence[Chain], at: datetime) -> Judgement:
-        """Judge by the last certificates."""
-        self.at.append(at)
-        if not chains[0][0].not_valid_before_utc <= at <= chains[0][0].not_valid_after_utc:
-            return Judgement(Belief.REFUSED, "validity", "it is not in time")
-        if all(chain[-1] != ROOT for chain in chains):
-            return Judgement(Belief.UNVERIFIED, "anchor", "no anchor leads to it")
-        return Judgement(Belief.VERIFIED, "anchor", "it is fine", "example-ca", "trust.toml:5")
 
 
 @dataclass
@@ -329,7 +302,7 @@ def test_a_move_may_bring_several_chains(here: DirectorySimulator, there: Direct
 def test_a_certificate_that_the_profile_does_not_know_moves_nobody(here: DirectorySimulator) -> None:
     """Whatever the judge says of it."""
     with pytest.raises(CertificateProfileError):
-        NumberCertificate.read(ROOT)
+        NumberCertificate.read(root().certificate)
     strange = root(key_number=21)
     moved(here, by=Held(CALLED, strange.key, strange.chain))
     believing = resolver(here)
