@@ -100,12 +100,11 @@ class KeptStatement:
             return data.decode("ascii")
         signature = _BODY + int.from_bytes(data[_BODY - 2 : _BODY], "big")
         payload = signature + _SIGNATURE_SIZE
-        parts = (frame.around(data[_BODY:signature]), data[payload:], data[signature:payload])
-        return ".".join(map(_base64url, parts)) + _BESIDE[data[0]]
-
-
-def _base64url(data: bytes) -> str:
-    return b2a_base64(data, newline=False).translate(_TO_BASE64URL, b"=").decode("ascii")
+        header = b2a_base64(frame.around(data[_BODY:signature]), newline=False)
+        claims = b2a_base64(data[payload:], newline=False)
+        signed = b2a_base64(data[signature:payload], newline=False)
+        jws = b"%b.%b.%b" % (header, claims, signed)
+        return jws.translate(_TO_BASE64URL, b"=").decode("ascii") + _BESIDE[data[0]]
 
 
 @lru_cache(_REMEMBERED)
