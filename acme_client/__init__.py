@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from acme_client.progress import Step as Step
     from acme_client.renew import renewal as renewal
     from acme_client.revoke import revoke_held as revoke_held
+    from acme_client.signing import SignedToken as SignedToken
+    from acme_client.signing import sign_passport as sign_passport
+    from acme_client.signing import signing_certificate as signing_certificate
     from acme_client.store import EnrolledCertificate as EnrolledCertificate
     from acme_client.store import Store as Store
 
@@ -49,11 +52,14 @@ _HOMES = {
     "Enrolment": "enrol",
     "FileCodes": "codes",
     "Progress": "progress",
+    "SignedToken": "signing",
     "Step": "progress",
     "Store": "store",
     "code_from_sms": "codes",
     "renewal": "renew",
     "revoke_held": "revoke",
+    "sign_passport": "signing",
+    "signing_certificate": "signing",
 }
 
 

@@ -13,10 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from acme_client.addresses import AuthorityAddress
 from acme_client.keys import new_key
-from acme_client.store import EnrolledCertificate, State, Store, key_hash
+from acme_client.store import EnrolledCertificate, Store, key_hash
 from stir.telephone_number import TelephoneNumber
-
-_USABLE = frozenset({State.GOOD, State.DUE})
 
 
 def companions(store: Store, held: EnrolledCertificate, now: datetime) -> list[EnrolledCertificate]:
@@ -25,7 +23,7 @@ def companions(store: Store, held: EnrolledCertificate, now: datetime) -> list[E
     others = [
         other
         for other in store.certificates()
-        if other.number == held.number and other.ca != held.ca and _is_valid(other, now)
+        if other.number == held.number and other.ca != held.ca and other.is_valid(now)
     ]
     alike = (other for other in others if key_hash(other.key().public_key()) == own)
     return sorted(alike, key=lambda other: other.not_after, reverse=True)
@@ -42,12 +40,8 @@ def key_for_all(
     held = [one for one in store.certificates() if one.number == number]
     revoked = {key_hash(one.key().public_key()) for one in held if one.revoked_at is not None}
     begun = [order.key for place in authorities if (order := store.pending(place, number)) is not None]
-    valid = [] if afresh else [one.key() for one in held if _is_valid(one, now)]
+    valid = [] if afresh else [one.key() for one in held if one.is_valid(now)]
     counts = Counter(key_hash(key.public_key()) for key in valid)
     valid.sort(key=lambda key: counts[key_hash(key.public_key())], reverse=True)
     usable = (key for key in (*begun, *valid) if key_hash(key.public_key()) not in revoked)
     return next(usable, None) or new_key()
-
-
-def _is_valid(held: EnrolledCertificate, now: datetime) -> bool:
-    return held.state(now) in _USABLE and held.not_before <= now

@@ -153,6 +153,10 @@ class EnrolledCertificate:
             return State.EXPIRED
         return State.DUE if now >= self.due_at else State.GOOD
 
+    def is_valid(self, now: datetime) -> bool:
+        """Tell whether it can be signed with: it has begun, has not ended, and was not revoked."""
+        return self.not_before <= now and self.state(now) in {State.GOOD, State.DUE}
+
     def chain(self) -> tuple[x509.Certificate, ...]:
         """Read the certificate and those above it, the number's own first."""
         try:

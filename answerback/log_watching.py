@@ -17,7 +17,7 @@ from cryptography import x509
 
 from acme_client import Store
 from acme_client.errors import AcmeClientError
-from acme_client.store import EnrolledCertificate, State
+from acme_client.store import EnrolledCertificate
 from answerback.failure import Failure
 from stir.certificate_chain import read_pem_chain
 from stir.errors import StirError
@@ -135,7 +135,7 @@ def owner_and_key(number: TelephoneNumber) -> tuple[Owner, DoorKey | None]:
         raise Failure(msg)
     chains = [chain for one in held for chain in _chains(one)]
     now = datetime.now(UTC)
-    valid = [one for one in held if one.state(now) in {State.GOOD, State.DUE}]
+    valid = [one for one in held if one.is_valid(now)]
     door_key = DoorKey(valid[0].chain(), valid[0].key()) if valid else None
     return owner_of(number, chains, store.own_keys(number)), door_key
 

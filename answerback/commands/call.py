@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -22,11 +21,6 @@ from answerback.judging import (
 )
 from answerback.output import emit, json_option
 from policies.terms import Purpose
-
-if TYPE_CHECKING:
-    from acme_client.store import EnrolledCertificate
-    from stir.passport import Passport
-    from stir.telephone_number import TelephoneNumber
 
 
 @click.group()
@@ -49,9 +43,10 @@ def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: 
     It is signed with the certificate held for your number. Other authorities' certificates for the same key come with
     it, unless you name one authority.
     """
-    from acme_client.one_key import companions
+    from acme_client.addresses import AuthorityAddress
+    from acme_client.signing import sign_passport
     from acme_client.store import Store
-    from answerback.enrolling import authority_name, failing
+    from answerback.enrolling import authority_name, chosen, failing
     from stir.identity_header import IdentityHeader
     from stir.passport import MESSAGE, Passport, message_integrity
     from stir.telephone_number import TelephoneNumber
@@ -66,19 +61,22 @@ def sign(orig: str, dest: str, message: Path | None, identity_header: bool, ca: 
             ppt=None if body is None else MESSAGE,
             message_integrity=None if body is None else message_integrity(body),
         )
-        held = _held(passport.orig, ca, now)
-        others = [] if ca is not None else companions(Store.open(), held, now)
-        token, vouching = _signed(passport, held, others)
-        text = IdentityHeader.for_token(token).format() if identity_header else token
+        store = Store.open()
+        if not any(held.is_valid(now) for held in chosen(store.certificates(), orig, ca)):
+            msg = f"no certificate for {orig} is valid now: run answerback renew, or enrol the number again"
+            raise Failure(msg)
+        address = None if ca is None else AuthorityAddress.parse(ca, insecure_http=True)
+        signed = sign_passport(passport, store, now, address)
+        text = IdentityHeader.for_token(signed.text).format() if identity_header else signed.text
     data = {
         "identity_header" if identity_header else "token": text,
-        "ca": held.ca,
-        "authorities": [one.ca for one in vouching],
+        "ca": signed.certificate.ca,
+        "authorities": [one.ca for one in (signed.certificate, *signed.others)],
         "issued_at": now.replace(microsecond=0).isoformat(),
-        "certificate_expires": held.not_after.isoformat(),
+        "certificate_expires": signed.certificate.not_after.isoformat(),
     }
-    if len(vouching) < 1 + len(others):
-        left_out = ", ".join(authority_name(one.ca) for one in others[len(vouching) - 1 :])
+    if signed.left_out:
+        left_out = ", ".join(authority_name(one.ca) for one in signed.left_out)
         click.echo(f"The token has no room for the certificates from {left_out}.", err=True)
     emit(as_json, data, lambda: click.echo(text))
 
@@ -99,32 +97,3 @@ def verify(token: str, as_json: bool, **options: object) -> None:
     verdict = judged(store, read_token(token), circumstances)
     tell(store, verdict, as_json=as_json)
     exit_with(verdict)
-
-
-def _signed(
-    passport: Passport, held: EnrolledCertificate, others: list[EnrolledCertificate]
-) -> tuple[str, list[EnrolledCertificate]]:
-    """Return the token with as many chains as it has room for, and the certificates that are in it."""
-    from stir.errors import PassportError
-    from stir.passport import sign
-
-    key, chains = held.key(), [other.chain() for other in others]
-    while chains:
-        try:
-            return sign(passport, key, chain=held.chain(), more_chains=chains), [held, *others[: len(chains)]]
-        except PassportError:  # too many or too large: the token is not sent without room to spare for the first
-            chains.pop()
-    return sign(passport, key, chain=held.chain()), [held]
-
-
-def _held(number: TelephoneNumber, ca: str | None, now: datetime) -> EnrolledCertificate:
-    """Return the certificate for a number that can be used for longest."""
-    from acme_client.store import State, Store
-    from answerback.enrolling import chosen
-
-    found = chosen(Store.open().certificates(), number.e164, ca)
-    usable = [held for held in found if held.state(now) in {State.GOOD, State.DUE} and held.not_before <= now]
-    if not usable:
-        msg = f"no certificate for {number.e164} is valid now: run answerback renew, or enrol the number again"
-        raise Failure(msg)
-    return max(usable, key=lambda held: held.not_after)

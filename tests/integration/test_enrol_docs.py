@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from acme_client.store import HOME_VARIABLE
+from stir.identity_header import IdentityHeader
 from tests.fakes.enrolment_world import EnrolmentWorld, code_in, now, routed
 from tests.fakes.patient_clock import PatientClock
 from tests.integration.test_readme import DOCUMENTED_PORT, commands_and_output, free_port, run
@@ -25,7 +26,7 @@ def blocks(page: str, language: str) -> list[str]:
 def test_the_programs_of_the_how_to_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Both examples, run one after the other, enrol a number and list what is held."""
+    """The examples, run one after the other, enrol a number, list what is held, and sign a call."""
     world = EnrolmentWorld(tmp_path, hand=PatientClock(now()))
     monkeypatch.setattr("requests.adapters.HTTPAdapter.send", routed({world.host: world}))
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "app"))
@@ -35,9 +36,11 @@ def test_the_programs_of_the_how_to_page_run(
         path.write_text(program)
         runpy.run_path(str(path), run_name="__main__")
     world.close()
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, third = capsys.readouterr().out.splitlines()
     assert first.endswith("by https://ca.example/acme/index")
     assert second.startswith("+12025550123 ")
+    passport = IdentityHeader.parse(third.removeprefix("Identity: ")).signed.passport
+    assert (passport.orig.e164, passport.dest) == ("+12025550123", ("12025550199",))
 
 
 def awaiting(port: str) -> str:
