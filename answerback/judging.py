@@ -23,7 +23,7 @@ from policies.verdicts import QUESTIONS, Finding, Outcome, Rule, Verdict
 from stir.certificate import load_certificate
 from stir.certificate_chain import read_pem_chain
 from stir.errors import PassportError, StirError
-from stir.identity_header import IdentityHeader
+from stir.identity_header import token_of
 from stir.passport import SignedPassport
 from stir.telephone_number import TelephoneNumber
 from trust_store import Call, DirectoryRecord, Evidence, Explanation, TrustStore, TrustStoreError
@@ -302,7 +302,7 @@ def _call(token: str, given: Circumstances) -> Call:
     if given.purpose is Purpose.RECORD:
         msg = "this is the token of a call or a message, and no record: leave --purpose record out"
         raise Failure(msg)
-    bare = _bare_token(token)
+    bare = token_of(token)
     orig, dest = given.orig, given.dest
     if orig is None or dest is None:
         passport = SignedPassport.parse(bare).passport
@@ -326,13 +326,6 @@ def _record(token: str, given: Circumstances) -> DirectoryRecord:
         record = SignedRecord.parse(token).record
         number, app = number or record.number, app or record.app
     return DirectoryRecord(token, number, app, given.at, given.proofs)
-
-
-def _bare_token(text: str) -> str:
-    """Return the token of an Identity header, with or without the header's name; or the text, where it is none."""
-    name, colon, value = text.strip().partition(":")
-    header = value if colon and name.strip().lower() in {"identity", "y"} else text.strip()
-    return IdentityHeader.parse(header).token if ";" in header else header.strip()
 
 
 def _without_assumptions(found: Explanation, assumed: set[Rule]) -> Explanation:

@@ -27,6 +27,7 @@ LARGEST_HEADER = LARGEST_TOKEN + 4096
 _FOLD = re.compile(r"\r?\n(?=[ \t])")  # RFC 3261 §7.3.1: a line that begins with white space continues the one before
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x23-\x3b\x3d\x3f-\x7e]+", re.ASCII)  # without " < >
 _TOKEN = re.compile(r"[ \t]*([A-Za-z0-9_.-]+)[ \t]*", re.ASCII)
+_NAMES = frozenset({"identity", "y"})  # the second is the compact form of the name
 _PARAMETER = re.compile(
     r""";[ \t]*(?P<name>[A-Za-z0-9.!%*_+`'~-]+)
         (?:[ \t]*=[ \t]*(?:
@@ -93,6 +94,16 @@ class IdentityHeader:
         """Return the field's value. `ppt` is not quoted: the grammar says token."""
         ppt = "" if self.ppt is None else f";ppt={self.ppt}"
         return f"{self.token};info=<{self.info}>;alg={self.algorithm}{ppt}"
+
+
+def token_of(text: str) -> str:
+    """Return the token of an Identity header, with or without the header's name; or of a text that is a token alone.
+
+    Raises as `IdentityHeader.parse`. A text that is no header is returned as it is: reading it as a token tells.
+    """
+    name, colon, value = text.strip().partition(":")
+    header = value if colon and name.strip().lower() in _NAMES else text.strip()
+    return IdentityHeader.parse(header).token if ";" in header else header.strip()
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:

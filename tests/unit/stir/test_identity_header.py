@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stir.errors import IdentityHeaderError, PassportError
-from stir.identity_header import IdentityHeader
+from stir.identity_header import IdentityHeader, token_of
 from stir.passport import Passport, sign
 from tests.unit.stir.strategies import passports
 from tests.vectors.make_stir_vectors import CALL, CALLED, CHAIN_URL, LEAF, NUMBER, NUMBER_KEY, token_with
@@ -58,6 +58,20 @@ def test_any_parameters_give_a_header_or_this_rooms_error(parameters: str) -> No
         except PassportError:
             continue
         assert header.info == CHAIN_URL
+
+
+def test_the_token_of_whatever_came_in_is_found() -> None:
+    """It may stand in a header's value, behind the header's name in either form, or alone."""
+    header = IdentityHeader.for_token(BY_URL).format()
+    for text in (header, f"Identity: {header}", f"y:{header}\r\n", f" {BY_URL}\n"):
+        assert token_of(text) == BY_URL
+    assert token_of("garbage") == "garbage"
+
+
+def test_a_header_of_another_name_has_no_token() -> None:
+    """What stands in a foreign header was not meant as an identity."""
+    with pytest.raises(PassportError):
+        token_of(f"Subject: {IdentityHeader.for_token(BY_URL).format()}")
 
 
 def test_a_header_hides_its_numbers() -> None:
