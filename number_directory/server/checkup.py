@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from number_directory.description import DirectoryDescription
 from number_directory.errors import DescriptionError
-from number_directory.server.app import open_hidden, open_signer, open_storage
+from number_directory.server.app import open_hidden, open_signer, open_storage, system_clock
 from number_directory.server.config import DirectoryConfig
 from number_directory.server.errors import ConfigurationError, ServingError
 from number_directory.server.initialise import DESCRIPTION_NAME
 from number_directory.server.number_events import JsonLinesFeed
+from number_directory.server.revocation import missed
 from number_directory.server.upkeep import sequencer_of
 from number_directory.server.web.operations import metrics_door
-from trust_store import TrustStore
+from trust_store import TrustHome, TrustStore
+from trust_store.revocation_lists import RevocationLists
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def examine(config: DirectoryConfig) -> list[Finding]:
         ("admission", _admission),
         ("database", _database),
         ("record log", _record_log),
+        ("revocation lists", _revocation_lists),
         ("metrics", _metrics),
         ("number events", _number_events),
     ]
@@ -90,6 +93,23 @@ def _record_log(config: DirectoryConfig) -> str:
     finally:
         storage.close()
     return f"has {size} entries, and its tiles lead to its root"
+
+
+def _revocation_lists(config: DirectoryConfig) -> str:
+    storage, now = open_storage(config), system_clock()
+    try:
+        authorities = storage.authorities.all()
+    finally:
+        storage.close()
+    lists = RevocationLists(TrustHome.beside(config.admission).revocation_lists)
+    places = {url: one.chain[0] for one in authorities for url in one.crl_urls}
+    found = {url: missed(lists.newest(url, issuer, now), now) for url, issuer in places.items()}
+    reasons = [f"{url}: {why}" for url, why in found.items() if why is not None]
+    if reasons:
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        msg = f"{reasons[0]}{more}; what was revoked stays until the worker has it, so see whether it runs"
+        raise ConfigurationError(msg)
+    return f"{len(places)} are at hand and up to date"
 
 
 def _metrics(config: DirectoryConfig) -> str:

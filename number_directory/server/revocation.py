@@ -45,6 +45,7 @@ class Settled:
     """
 
     _first: dict[tuple[bytes, str], tuple[datetime, datetime]] = field(default_factory=dict)
+    _missed: dict[str, str] = field(default_factory=dict)
 
     def holds(self, authority: bytes, url: str, list_: RevocationList, now: datetime) -> bool:
         """Tell whether a list was dealt with for long enough; note that it is being dealt with."""
@@ -53,6 +54,25 @@ class Settled:
             self._first[authority, url] = list_.this_update, now
             return False
         return now - since > _LONG_ENOUGH
+
+    def tell(self, url: str, list_: RevocationList | None, now: datetime) -> None:
+        """Log that a list is missed, or there again: while it is missed, what its authority revokes stays."""
+        why = missed(list_, now)
+        if why is None:
+            if self._missed.pop(url, None) is not None:
+                _log.info("revocation_list_there", extra=facts(place=url))
+        elif self._missed.get(url) != why:
+            self._missed[url] = why
+            _log.warning("revocation_list_missed", extra=facts(place=url, reason=why))
+
+
+def missed(list_: RevocationList | None, now: datetime) -> str | None:
+    """Return why the newest list that is at hand will not do; None where it does."""
+    if list_ is None:
+        return "it is not at hand: nobody answered, or what came is no list of this authority"
+    if now > list_.next_update:
+        return f"it is out of date since {list_.next_update:%Y-%m-%d %H:%M} UTC"
+    return None
 
 
 @dataclass
@@ -110,6 +130,7 @@ def _affected(
         return
     for url in authority.crl_urls:
         found = lists.newest(url, authority.chain[0], now)
+        settled.tell(url, found, now)
         if found is None or settled.holds(authority.id, url, found, now):
             continue
         serials = [_written(one.serial_number) for one in found.crl]

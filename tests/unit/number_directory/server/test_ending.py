@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from number_directory.access_list import ANYONE, AccessList, AppAccess, Grant, sign_access_list
 from number_directory.record import MOST_APPS, Record, sign_record
 from number_directory.server import forgetting, publishing
+from number_directory.server.checkup import examine
 from number_directory.server.errors import EventsFailure
 from number_directory.server.forgetting import Forgetter
 from number_directory.server.number_event import EventKind, NumberEvent
@@ -93,6 +94,36 @@ def test_a_silent_authority_keeps_the_lists_of_others_waiting_once(world: Direct
     world.clock.advance(timedelta(minutes=5))
     now += 300
     assert ask_all() == ["https://silent.example/0.crl"]
+
+
+def test_a_list_that_is_missed_is_told_of(small_world: DirectoryWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody answers, another's list stands there, the list is out of date: each is told once, and when it is over."""
+    caplog.set_level("INFO", "number_directory.server.revocation")
+    small_world.publish()
+    settled, published = Settled(), dict[str, bytes]()
+    lists_ = lists(small_world, published)
+
+    def told(by: timedelta) -> list[tuple[str, str]]:
+        caplog.clear()
+        small_world.clock.advance(by)
+        for _ in range(2):
+            end_revoked(small_world.directory, lists_, settled)
+        return [(one.message, one.facts.get("reason", "")[:14]) for one in caplog.records]  # type: ignore[attr-defined]
+
+    assert told(timedelta()) == [("revocation_list_missed", "it is not at h")]
+    published[CRL_URL] = crl(root("Other", key_number=44), small_world.clock())
+    assert told(timedelta(minutes=6)) == []
+    published[CRL_URL] = crl(small_world.authority, small_world.clock())
+    assert told(timedelta(minutes=6)) == [("revocation_list_there", "")]
+    assert told(timedelta(days=1)) == [("revocation_list_missed", "it is out of d")]
+    (finding,) = [one for one in examine(small_world.config) if one.name == "revocation lists"]
+    assert not finding.is_ok
+    assert f"{CRL_URL}: it is out of date" in finding.detail
+    folder = TrustHome.beside(small_world.config.admission).revocation_lists
+    published[CRL_URL] = crl(small_world.authority, datetime.now(UTC))
+    RevocationLists(folder, published.__getitem__).newest(CRL_URL, small_world.authority.certificate, datetime.now(UTC))
+    (finding,) = [one for one in examine(small_world.config) if one.name == "revocation lists"]
+    assert (finding.is_ok, finding.detail) == (True, "1 are at hand and up to date")
 
 
 def test_a_silent_authority_keeps_no_port_waiting(world: DirectoryWorld) -> None:
