@@ -101,6 +101,7 @@ def check(path: Path, as_json: bool) -> None:
     from answerback.settings import load_authority
     from ca_server import checkup as authority
     from number_directory.server import checkup as directory
+    from transparency.server import checkup as log
 
     with _failing():
         settings = load_settings(path)
@@ -111,6 +112,8 @@ def check(path: Path, as_json: bool) -> None:
         ),
         *(("directory", one.name, one.is_ok, one.detail) for one in directory.examine(settings.directory)),
     ]
+    if settings.log is not None:
+        findings += [("log", one.name, one.is_ok, one.detail) for one in log.examine(settings.log, _now())]
     rows = [{"of": of, "name": name, "ok": is_ok, "detail": detail} for of, name, is_ok, detail in findings]
 
     def tell() -> None:

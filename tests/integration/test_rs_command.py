@@ -106,9 +106,13 @@ def test_checking_looks_at_all_programs(service: Path) -> None:
     """`rs check` tells what each program needs, and ends with 1 where something is missing."""
     findings = told("rs", "check", "--config", str(service))["findings"]
     assert all(one["ok"] for one in findings)
-    assert {("authority", "key"), ("directory", "record log")} <= {(one["of"], one["name"]) for one in findings}
+    told_of = {(one["of"], one["name"]) for one in findings}
+    assert {("authority", "key"), ("directory", "record log"), ("log", "keys"), ("log", "shards")} <= told_of
     (service.parent / "keys" / "record-log.key").unlink()
-    assert "FAILED directory: key" in run("rs", "check", "--config", str(service), code=1).output
+    next((service.parent / "keys").glob("*-sct.key")).unlink()
+    said = run("rs", "check", "--config", str(service), code=1).output
+    assert "FAILED directory: key" in said
+    assert "FAILED log: keys" in said
 
 
 def test_the_programs_own_commands_take_the_services_settings(service: Path) -> None:
