@@ -165,6 +165,15 @@ class EnrolledCertificate:
             msg = f"{self.chain_path} is damaged: enrol the number again"
             raise StoreError(msg) from error
 
+    def former_chains(self) -> tuple[tuple[x509.Certificate, ...], ...]:
+        """Read what is still there beside this chain: that in whose place it came. What is damaged is passed over."""
+        found: list[tuple[x509.Certificate, ...]] = []
+        for path in self.chain_path.parent.parent.glob("*/chain.pem"):
+            if path != self.chain_path:
+                with contextlib.suppress(OSError, ValueError):
+                    found.append(tuple(x509.load_pem_x509_certificates(path.read_bytes())))
+        return tuple(found)
+
     def key(self) -> ec.EllipticCurvePrivateKey:
         """Read the key to sign calls and messages with."""
         return key_from_pem(_read(self.key_path))

@@ -17,7 +17,6 @@ from cryptography import x509
 
 from acme_client import Store
 from acme_client.errors import AcmeClientError
-from acme_client.store import EnrolledCertificate
 from answerback.failure import Failure
 from stir.certificate_chain import read_pem_chain
 from stir.errors import StirError
@@ -133,20 +132,11 @@ def owner_and_key(number: TelephoneNumber) -> tuple[Owner, DoorKey | None]:
     if not held:
         msg = f"no certificate for {number.e164} is held here: enrol the number first, with answerback enrol"
         raise Failure(msg)
-    chains = [chain for one in held for chain in _chains(one)]
+    chains = [chain for one in held for chain in (one.chain(), *one.former_chains())]
     now = datetime.now(UTC)
     valid = [one for one in held if one.is_valid(now)]
     door_key = DoorKey(valid[0].chain(), valid[0].key()) if valid else None
     return owner_of(number, chains, store.own_keys(number)), door_key
-
-
-def _chains(held: EnrolledCertificate) -> Iterator[tuple[x509.Certificate, ...]]:
-    """Yield the chain that counts, and the former one as long as it is there."""
-    yield held.chain()
-    for path in held.chain_path.parent.parent.glob("*/chain.pem"):
-        if path != held.chain_path:
-            with contextlib.suppress(OSError, StirError):
-                yield read_pem_chain(path.read_bytes())
 
 
 def chain_in(path: Path) -> tuple[x509.Certificate, ...]:

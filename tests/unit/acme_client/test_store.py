@@ -190,6 +190,9 @@ def test_the_former_certificate_stays_readable_for_one_more_turn(store: Store, i
     assert second.chain()
     assert not first.chain_path.exists()
     assert store.certificates() == [third]
+    assert third.former_chains() == (second.chain(),)
+    second.chain_path.write_bytes(b"damaged")
+    assert third.former_chains() == ()
 
 
 def test_installing_the_same_certificate_again_changes_nothing(
