@@ -11,7 +11,7 @@ The checks stand in the order of what they cost and of what they give away:
 So nobody makes the authority write without having signed something that it asked for, and nobody uses up another
 client's nonce. A replay is refused at step 5, which a database decides for all front ends at once; nothing of the
 request has had an effect before that. The nonce of a request for a change is spent in the transaction of the change, or
-by itself where there is none (docs/decisions/0095-a-nonce-is-spent-with-the-change-it-asks-for.md).
+by itself where there is none (docs/decisions/0099-a-nonce-is-spent-with-the-change-it-asks-for.md).
 """
 
 from __future__ import annotations
