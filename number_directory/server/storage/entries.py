@@ -169,11 +169,11 @@ class Entries:
         return [self._entry(row) for row in rows]
 
     def ended_numbers(self, now: datetime, limit: int) -> list[TelephoneNumber]:
-        """Return numbers that have something to forget."""
+        """Return numbers that have something to forget, of the `limit` entries that have waited longest."""
         rows = self.database.rows(
-            "SELECT DISTINCT number FROM directory_entries WHERE forget_at < ? LIMIT ?", to_column(now), limit
+            "SELECT number FROM directory_entries WHERE forget_at < ? ORDER BY forget_at LIMIT ?", to_column(now), limit
         )
-        return [TelephoneNumber(str(number)) for (number,) in rows]
+        return [TelephoneNumber(str(number)) for number in dict.fromkeys(number for (number,) in rows)]
 
     def forget(self, number: TelephoneNumber, now: datetime) -> int:
         """Forget what is no longer needed of a number, and return how many entries that were."""

@@ -26,6 +26,7 @@ from number_directory.server.storage.entries import Entries
 from number_directory.server.unadmitted import AdmissionKeeper
 from number_directory.server.upkeep import House
 from policies.terms import Terms
+from serving.database import Database, Value
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.directory_world import CALLER, CHAT, OWNER, DirectoryWorld, accepted, refusal
 from tests.fakes.small_pki import CRL_URL, NOW, Authority, root
@@ -378,6 +379,27 @@ def test_numbers_that_have_nothing_are_forgotten_some_at_a_turn(
         world.directory.storage.numbers.hold_all(numbers[:1])
     forgetter.turn()
     assert world.directory.storage.numbers.find(numbers[0]) is None
+
+
+def test_forgetting_reads_no_large_table_from_end_to_end(
+    small_world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ten million records a turn of each minute would take seconds, where it has nothing to forget."""
+    small_world.publish()
+    run, execute = set(), Database._execute
+
+    def noting(self: Database, connection: object, sql: str, values: tuple[Value, ...]) -> object:
+        run.add((sql, values))
+        return execute(self, connection, sql, values)
+
+    monkeypatch.setattr(Database, "_execute", noting)
+    Forgetter(small_world.directory).turn()
+    monkeypatch.undo()
+    asked = [(sql, values) for sql, values in run if sql.lstrip().startswith(("SELECT", "DELETE"))]
+    assert len(asked) >= 7
+    rows = small_world.directory.storage.entries.database.rows
+    steps = [step for sql, values in asked for *_, step in rows(f"EXPLAIN QUERY PLAN {sql}", *values)]
+    assert {step for step in steps if step.startswith("SCAN")} <= {"SCAN directory_conflicts"}
 
 
 def test_the_places_of_old_hashes_are_forgotten_in_a_round(
