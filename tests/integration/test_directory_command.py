@@ -27,7 +27,7 @@ from tests.fakes.running_log import unused_port
 from tests.fakes.small_pki import CALLED, CALLER, STRANGER, Authority, Held
 from transparency.transport import HttpTransport
 from trust_store import TrustHome
-from trust_store.editing import add_anchor
+from trust_store.editing import add_anchor, remove_anchor
 
 BEGAN = datetime.now(UTC).replace(microsecond=0)
 LIFE = {"not_before": BEGAN - timedelta(days=1), "not_after": BEGAN + timedelta(days=6)}
@@ -346,6 +346,28 @@ def test_an_older_record_is_refused_at_either_of_two_directories(folder: Path) -
         run(*alone, code=3)
         run(*alone, "--forget")
         run(*alone)
+
+
+def test_who_is_believed_no_more_blinds_nobody(folder: Path) -> None:
+    """What a rogue authority certified is remembered while the user believes it, and speaks against nothing after."""
+    made = RunningDirectory.make(folder / "rogue", admits=[ROOT.certificate, ROGUE.certificate])
+    with made.running() as place:
+        client, now = DirectoryClient(place.url, HttpTransport()), int(datetime.now(UTC).timestamp())
+        theirs = Record(CALLED, CHAT, ("https://evil.example/7",), frozenset(), now * 1000, now, now + 3600)
+        client.publish(sign_record(theirs, THIEF.key, THIEF.chain))
+        access = AccessList(CALLED, now, now, AppAccess(frozenset({Grant.to_number(CALLER)})))
+        client.set_access_list(sign_access_list(access, THIEF.key, THIEF.chain))
+        lookup = ("lookup", CALLED.e164, "--offline", "--from", CALLER.e164, "--directory")
+        add_anchor(TrustHome.of_user(), ROGUE.anchor("rogue-ca"))
+        assert told(*lookup, place.url)["numbers"][0]["records"][0]["uris"] == ["https://evil.example/7"]
+        with RunningDirectory.make(folder / "honest", admits=[ROOT.certificate]).running() as honest:
+            publish(honest.url)
+            refused = told(*lookup, honest.url)["numbers"][0]["records"]
+            assert {one["app"]: one["rule"] for one in refused}[CHAT] == "outdated"
+            remove_anchor(TrustHome.of_user(), "rogue-ca")
+            believed = told(*lookup, honest.url)["numbers"][0]["records"]
+            assert {one["verdict"] for one in believed} == {"verified"}
+            assert told(*lookup, honest.url)["numbers"][0]["records"] == believed
 
 
 def wait_for_another_second() -> None:
