@@ -77,7 +77,7 @@ def install(folder: Path, requirement: str, constraints: Path) -> Path:
     programs = folder / "bin"
     run(
         *(sys.executable, "-m", "pip", "--python", programs / "python", "install"),
-        *("--quiet", "--constraint", constraints, requirement),
+        *("--quiet", "--no-compile", "--constraint", constraints, requirement),
     )
     return programs
 
