@@ -15,6 +15,9 @@ ROOMS := acme_client answerback ca_server number_directory serving transparency 
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
 
+# Tests start our programs hundreds of times: each start would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check format bench bench-log kills docs vectors lock clean
