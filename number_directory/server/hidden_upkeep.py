@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from number_directory.hidden import DEEPEST, HiddenKey
 from number_directory.server.directory import Directory
+from number_directory.server.hidden import MOST_IN_A_BUCKET
 from number_directory.server.storage import NO_LAYOUT, Layout
 from number_directory.server.storage.grants import ANYONE
 from serving.log import facts
@@ -58,9 +59,11 @@ class HiddenKeeper:
 
     def _choose_depth(self) -> None:
         storage, settings = self.directory.storage.hidden, self.directory.config.hidden
-        now, depth = storage.layout().depth, settings.depth
-        if depth is None:
-            most = deepest_possible(storage.count(), settings.smallest_bucket)
+        now, count = storage.layout().depth, storage.count()
+        if settings.depth is not None:
+            depth = max(settings.depth, shallowest_possible(count))
+        else:
+            most = deepest_possible(count, settings.smallest_bucket)
             depth = best_depth(storage.counts(most), most, settings.smallest_bucket, now)
         if depth != now:
             storage.lay_out(Layout(self.key.public_key, depth))
@@ -81,6 +84,14 @@ class HiddenKeeper:
 def deepest_possible(count: int, smallest: int) -> int:
     """Return the most leading bits of a label that could leave `smallest` of `count` numbers in each bucket."""
     return min(DEEPEST, max(0, (count // smallest).bit_length() - 1))
+
+
+def shallowest_possible(count: int) -> int:
+    """Return the fewest leading bits of a label by which a bucket of `count` numbers is half full at most.
+
+    What is more than a bucket holds would be found by nobody, whatever the operator's depth.
+    """
+    return min(DEEPEST, ((count - 1) // (MOST_IN_A_BUCKET // 2)).bit_length()) if count else 0
 
 
 def best_depth(counts: Mapping[int, int], depth: int, smallest: int, now: int) -> int:

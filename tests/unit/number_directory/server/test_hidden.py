@@ -19,7 +19,7 @@ from number_directory.record import Medium, SignedRecord
 from number_directory.server.app import open_hidden
 from number_directory.server.config import Hidden, Metrics, Quota, Quotas
 from number_directory.server.errors import KeyStoreError
-from number_directory.server.hidden_upkeep import best_depth, deepest_possible
+from number_directory.server.hidden_upkeep import best_depth, deepest_possible, shallowest_possible
 from number_directory.server.number_event import EventKind, NumberEvent
 from number_directory.server.number_events import obey
 from number_directory.server.storage import Storage
@@ -250,6 +250,22 @@ class TestBuckets:
         assert {len(labels(world, Bucket(4, index))) for index in range(16)} == {SMALLEST}
         world.close()
 
+    def test_a_fixed_depth_gives_way_where_a_bucket_would_overflow(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All open numbers are found, also where the operator's depth has too few buckets for them."""
+        monkeypatch.setattr("number_directory.server.hidden.MOST_IN_A_BUCKET", 20)
+        monkeypatch.setattr("number_directory.server.hidden_upkeep.MOST_IN_A_BUCKET", 20)
+        world = DirectoryWorld.make(tmp_path, hidden=Hidden(offered=True, smallest_bucket=2, depth=0))
+        numbers = [TelephoneNumber(f"1202556{last:04}") for last in range(30)]
+        for number in numbers:
+            world.publish(number)
+            world.allow(ANYONE, number=number)
+        world.keeper().fill()
+        assert world.directory.storage.hidden.layout().depth == 2
+        assert all(look_up(world, *numbers))
+        world.close()
+
     def test_a_bucket_is_bounded(self, small_world: DirectoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where more is open than a bucket holds, the largest is left out: nobody fills another's bucket up."""
         monkeypatch.setattr("number_directory.server.hidden.LARGEST_BUCKET", 10_000)
@@ -269,6 +285,14 @@ class TestBuckets:
 def test_there_are_no_more_buckets_than_numbers_for_them(count: int, expected: int) -> None:
     """With 8 in each at least, 16 numbers may have two buckets; and never are more than twenty bits told."""
     assert deepest_possible(count, 8) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, 0), (1, 0), (512, 0), (513, 1), (1024, 1), (1025, 2), (1 << 40, 20)]
+)
+def test_there_are_as_many_buckets_as_hold_all_numbers(count: int, expected: int) -> None:
+    """Half full, since labels do not fall evenly: a bucket that overflows hides numbers from everybody."""
+    assert shallowest_possible(count) == expected
 
 
 @pytest.mark.parametrize(
