@@ -100,9 +100,10 @@ class PendingOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The SHA-256 of the SubjectPublicKeyInfo of each certificate's key, oldest first."""
+    """The SHA-256 of the SubjectPublicKeyInfo of each certificate's key, oldest first; and of those revoked here."""
 
     sha256: tuple[bytes, ...] = ()
+    revoked: tuple[bytes, ...] = ()
 
 
 class _Current(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -314,6 +315,11 @@ class Store:
         under_way = {key_hash(order.key.public_key()) for order in pending if order is not None}
         return frozenset(hash_ for history in histories for hash_ in history.sha256) | under_way
 
+    def revoked_keys(self, number: TelephoneNumber) -> frozenset[bytes]:
+        """Return the SHA-256 of each key of a certificate for a number that was revoked here: others may have it."""
+        histories = (_load(path, _Keys) or _Keys() for path in self._authorities.glob(f"*/{number.digits}/keys.json"))
+        return frozenset(hash_ for history in histories for hash_ in history.revoked)
+
     def mark_revoked(self, held: EnrolledCertificate, at: datetime) -> EnrolledCertificate:
         """Remember that a certificate was revoked; raise NotHeld where another has taken its place."""
         folder = held.chain_path.parent.parent
@@ -321,6 +327,7 @@ class Store:
         if current is None or current.fingerprint != held.fingerprint:
             msg = "the certificate was replaced in the meantime: look at `answerback certificates`"
             raise NotHeld(msg)
+        _remember_revoked(folder / "keys.json", key_hash(held.key().public_key()))
         revoked = msgspec.structs.replace(current, revoked_at=at)
         _save(folder / "current.json", revoked)
         return self._held(folder, revoked)
@@ -403,9 +410,15 @@ def key_hash(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def _remember_key(path: Path, hash_: bytes) -> None:
-    known = (_load(path, _Keys) or _Keys()).sha256
-    if hash_ not in known:
-        _save(path, _Keys((*known[1 - _MOST_KEYS :], hash_)))
+    known = _load(path, _Keys) or _Keys()
+    if hash_ not in known.sha256:
+        _save(path, msgspec.structs.replace(known, sha256=(*known.sha256[1 - _MOST_KEYS :], hash_)))
+
+
+def _remember_revoked(path: Path, hash_: bytes) -> None:
+    known = _load(path, _Keys) or _Keys()
+    if hash_ not in known.revoked:
+        _save(path, msgspec.structs.replace(known, revoked=(*known.revoked[1 - _MOST_KEYS :], hash_)))
 
 
 def _sweep(folder: Path, keep: set[str | None]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from acme_client.errors import AcmeClientError
 from acme_client.store import State, Store, key_hash
@@ -182,13 +181,16 @@ def signer_of(text: str, ca: str | None = None) -> Signer:
 
 
 def owner_at(client: DirectoryClient, signer: Signer) -> Owner:
-    """Return the owner of a number at a directory, who knows all keys that the number had here."""
-    own = Store.open().own_keys(signer.number)
-
-    def is_own_key(key: ec.EllipticCurvePublicKey) -> bool:
-        return key_hash(key) in own
-
-    return Owner(client, signer, is_own_key)
+    """Return the owner of a number at a directory, who knows all keys that the number had here, and which it lost."""
+    store = Store.open()
+    own = store.own_keys(signer.number)
+    lost = store.revoked_keys(signer.number) - {key_hash(signer.key.public_key())}
+    return Owner(
+        client,
+        signer,
+        is_own_key=lambda key: key_hash(key) in own,
+        is_lost_key=lambda key: key_hash(key) in lost,
+    )
 
 
 # Whose judgement counts

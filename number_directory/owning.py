@@ -40,8 +40,8 @@ RECEIPT_SECONDS: Final = 300
 
 _HIGHEST_FOREIGN = 2**52
 _FOREIGN_LIST = (
-    "the directory has an access list that no key of yours has signed, perhaps a former holder's: it opens nothing of "
-    "yours, and nobody sees your records before you say, from scratch, who may"
+    "the directory has an access list that no key of yours has signed, perhaps a former holder's, or one whose "
+    "certificate you revoked: nobody sees what you publish before you say, from scratch, who may"
 )
 
 
@@ -90,15 +90,17 @@ class NewRecord:
 class Owner:
     """A number's owner at one directory.
 
-    `is_own_key` tells whether a key is or was the owner's. Sequence numbers are times, or one more than the last, so
-    that they grow also for an owner who remembers nothing. `tell` hears in words of what else was signed or found on
-    the way. Each method raises what the client raises.
+    `is_own_key` tells whether a key is or was the owner's, `is_lost_key` whether somebody else may have it: what that
+    signed is not signed anew. Sequence numbers are times, or one more than the last, so that they grow also for an
+    owner who remembers nothing. `tell` hears in words of what else was signed or found on the way. Each method raises
+    what the client raises.
     """
 
     client: DirectoryClient
     signer: Signer
     is_own_key: Callable[[ec.EllipticCurvePublicKey], bool]
     tell: Callable[[str], object] = lambda _: None
+    is_lost_key: Callable[[ec.EllipticCurvePublicKey], bool] = lambda _: False
 
     def listing(self) -> OwnAnswer:
         """Return what the directory keeps, unchecked."""
@@ -134,7 +136,7 @@ class Owner:
     def _bring_along(self, kept: OwnAnswer, but: str | None = None) -> None:
         """Sign what former keys have signed with the present one, the access list last; a next time mends a half."""
         listed = kept.access_list
-        if listed is not None and not self.is_own(listed):
+        if listed is not None and not self._is_meant(listed):
             self.tell(_FOREIGN_LIST)
         elif listed is not None and listed.chain[0].public_key() != self.signer.key.public_key():
             brought = self._bring_records(kept, but)
@@ -147,7 +149,7 @@ class Owner:
         Nothing else: what ended with a revoked certificate stays ended, as the list did.
         """
         listed = kept.access_list
-        if listed is None or not self.is_own(listed):
+        if listed is None or not self._is_meant(listed):
             return []
         brought = []
         for old in (own.record for own in kept.records):
@@ -167,6 +169,12 @@ class Owner:
         if brought:
             self.tell(f"signed with your present key, too: {', '.join(brought)}")
 
+    def _is_meant(self, list_: SignedAccessList) -> bool:
+        """Tell whether an access list is what the owner wants: signed by a key that nobody else has."""
+        key = list_.chain[0].public_key()
+        is_kept = isinstance(key, ec.EllipticCurvePublicKey) and not self.is_lost_key(key)
+        return is_kept and self.is_own(list_)
+
     def _is_of_former_key(self, statement: SignedRecord) -> bool:
         return statement.chain[0].public_key() != self.signer.key.public_key() and self.is_own(statement)
 
@@ -185,7 +193,7 @@ class Owner:
     def _own_list(self, kept: SignedAccessList | None) -> AccessList:
         if kept is None:
             return self._empty_list()
-        if not self.is_own(kept):
+        if not self._is_meant(kept):
             msg = "the directory shows an access list that no key of yours has signed: start one from scratch"
             raise AccessListError(msg)
         return kept.access_list

@@ -389,6 +389,22 @@ def test_the_keys_of_certificates_that_are_gone_are_known(
     assert store.own_keys(TelephoneNumber.parse("+12025550177")) == frozenset()
 
 
+def test_the_keys_of_revoked_certificates_are_known(store: Store, number: TelephoneNumber, install: Install) -> None:
+    """Also once others have taken their places: what they signed is not to be signed anew."""
+    install(1)
+    assert store.revoked_keys(number) == frozenset()
+    lost = set()
+    for serial in (2, 3):
+        held = install(serial)
+        for _ in range(2):
+            store.mark_revoked(held, NOW)
+        lost.add(key_hash(held.key().public_key()))
+    install(4)
+    assert store.revoked_keys(number) == lost
+    assert lost < store.own_keys(number)
+    assert store.revoked_keys(TelephoneNumber.parse("+12025550177")) == frozenset()
+
+
 def test_the_same_certificate_is_remembered_once(
     store: Store, address: AuthorityAddress, number: TelephoneNumber, issuer: Issuer
 ) -> None:

@@ -267,6 +267,20 @@ def test_what_ended_with_its_certificate_is_not_signed_anew(owner: Owner, direct
     assert seen(directory).keys() == {CHAT}
 
 
+@pytest.mark.usefixtures("owner")
+def test_what_a_lost_key_signed_is_not_signed_anew(directory: DirectorySimulator) -> None:
+    """A thief's list and records are not taken along, though a directory that lies keeps them on."""
+    told: list[str] = []
+    careful = replace(renewed(directory, told), is_lost_key=OWNER.key.public_key().__eq__)
+    careful.publish(NEW)
+    assert "whose certificate you revoked" in told[0]
+    with pytest.raises(AccessListError, match="from scratch"):
+        careful.grant(opened)
+    careful.grant(opened, from_scratch=True)
+    assert directory.records[CALLED, VIDEO].chain == OWNER.chain
+    assert seen(directory).keys() == {CHAT}
+
+
 def test_a_former_holders_list_is_told_and_opens_nothing(directory: DirectorySimulator) -> None:
     """Whoever publishes a recycled number learns that a list is there, and of no record that somebody sees it."""
     listed = AccessList(CALLED, 9, ISSUED_AT, AppAccess(frozenset({ANYONE})))
