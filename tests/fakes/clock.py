@@ -1,7 +1,9 @@
-"""A clock that moves when it is told to."""
+"""Clocks that move when they are told to."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tests.fakes.authority import NOW
@@ -21,3 +23,14 @@ class HandClock:
     def advance(self, **duration: float) -> None:
         """Move on by `seconds=…`, `minutes=…` and so on."""
         self.now += timedelta(**duration)
+
+
+@dataclass
+class SetClock:
+    """Shows the same seconds until it is set. It begins now: The Update Framework looks at the real time."""
+
+    now: float = field(default_factory=lambda: float(int(time.time())))
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from answerback.list_curating import ListCurator, NewList
 from serving.settings import Keys
+from tests.fakes.clock import SetClock
 from tests.fakes.small_pki import Authority
 from transparency.transport import HttpTransport
 from trust_store import TrustHome
@@ -26,17 +26,6 @@ from trust_store.subscriptions import updating
 from trust_store.subscriptions.updating import Update
 
 NAME = "street-list"
-
-
-@dataclass
-class SetClock:
-    """A clock that stands still until it is set. It begins now: The Update Framework looks at the real one."""
-
-    now: float = field(default_factory=lambda: float(int(time.time())))
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from number_directory.routing.replica import MapReplica
 from number_directory.routing.routing_map import RoutingMap
 from serving.settings import Keys
 from stir.telephone_number import TelephoneNumber
+from tests.fakes.clock import SetClock
 from transparency.transport import Answer, Question, Unreachable
 
 URL = "https://map.example"
@@ -29,17 +29,6 @@ name = "{name}"
 operator = "Operator of {name}"
 url = "https://{name}"
 """
-
-
-@dataclass
-class SetClock:
-    """A clock that stands still until it is set."""
-
-    now: float = field(default_factory=lambda: float(int(time.time())))
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @dataclass

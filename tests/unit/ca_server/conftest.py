@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.fakes.storages import postgresql_server, storage, storage_url
+from tests.fakes.storages import storage, storage_url
 
-__all__ = ["postgresql_server", "storage", "storage_url"]
+__all__ = ["storage", "storage_url"]

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,6 @@ from serving.database import Database
 from serving.times import to_column
 from tests.fakes.authority import NOW
 from tests.fakes.postgresql import PostgresqlServer
-from tests.fakes.storages import DATABASES
 
 STEPS = ("0001_tables", "0002_logs", "0003_what_may_go")
 MIGRATE = "import sys; from ca_server.storage import Storage; print(*Storage.open(sys.argv[1]).migrate())"
@@ -33,18 +32,6 @@ TIMEOUT = 60
 def an_account(name: str = "a", key: bytes = b"k") -> Account:
     """Return an account."""
     return Account(name, '{"kty":"EC"}', key * 32, ("mailto:a@example.com",), True, NOW)
-
-
-@pytest.fixture(params=DATABASES)
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return the URL of a database without tables."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'new.db'}"
-        return
-    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    url = server.fresh_database()
-    yield url
-    server.drop(url)
 
 
 def in_threads(work: Callable[[int], object], threads: int = 8) -> list[object]:
@@ -109,19 +96,19 @@ def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
 
 
-def test_migrate_makes_the_tables_once(empty_url: str) -> None:
+def test_migrate_makes_the_tables_once(database_url: str) -> None:
     """The first migration names its steps, the second finds nothing to do."""
-    storage = Storage.open(empty_url)
+    storage = Storage.open(database_url)
     assert storage.migrate() == STEPS
     assert storage.migrate() == ()
     assert storage.accounts.add(an_account())
     storage.close()
 
 
-def test_processes_may_migrate_at_once(empty_url: str) -> None:
+def test_processes_may_migrate_at_once(database_url: str) -> None:
     """Of several processes that migrate one new database together, one does it and all succeed."""
     processes = [
-        subprocess.Popen([sys.executable, "-c", MIGRATE, empty_url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", MIGRATE, database_url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(4)
     ]
     results = [process.communicate(timeout=TIMEOUT) for process in processes]
@@ -136,7 +123,7 @@ def test_a_database_newer_than_the_program_is_refused(storage: Storage) -> None:
         storage.migrate()
 
 
-def test_a_step_that_fails_changes_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_step_that_fails_changes_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A migration that breaks half way leaves no table, and the error is the room's own."""
     (tmp_path / "steps").mkdir()
     (tmp_path / "steps" / "0001_broken.py").write_text(
@@ -144,7 +131,7 @@ def test_a_step_that_fails_changes_nothing(empty_url: str, monkeypatch: pytest.M
         "    database.execute_sql('CREATE TABLE half (id INTEGER)')\n"
         "    database.execute_sql('CREATE NONSENSE')\n"
     )
-    storage = Storage.open(empty_url)
+    storage = Storage.open(database_url)
     with monkeypatch.context() as patch:
         patch.setattr(Storage, "steps", tmp_path / "steps")
         with pytest.raises(StorageError, match="cannot be brought to this version"):
@@ -156,13 +143,13 @@ def test_a_step_that_fails_changes_nothing(empty_url: str, monkeypatch: pytest.M
 
 
 def test_what_was_kept_before_a_step_is_there_after_it(
-    empty_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A certificate with its revocation, and a spent nonce, survive the step that makes their tables anew."""
     (tmp_path / "steps").mkdir()
     for name in STEPS[:2]:
         (tmp_path / "steps" / f"{name}.py").write_bytes((Storage.steps / f"{name}.py").read_bytes())
-    storage = Storage.open(empty_url)
+    storage = Storage.open(database_url)
     with monkeypatch.context() as patch:
         patch.setattr(Storage, "steps", tmp_path / "steps")
         assert storage.migrate() == STEPS[:2]
@@ -199,9 +186,9 @@ def test_what_was_kept_before_a_step_is_there_after_it(
     storage.close()
 
 
-def test_without_tables_the_error_is_the_rooms_own(empty_url: str) -> None:
+def test_without_tables_the_error_is_the_rooms_own(database_url: str) -> None:
     """A database that was never migrated raises StorageError."""
-    storage = Storage.open(empty_url)
+    storage = Storage.open(database_url)
     with pytest.raises(StorageError):
         storage.ping()
     storage.close()

@@ -7,22 +7,11 @@ from pathlib import Path
 import pytest
 
 from policies.facts import RevocationFacts, RevocationState
+from tests.fakes.clock import HandClock
 from tests.fakes.small_crl import ISSUER, LEAF, SERIAL, Server, crl
 from tests.fakes.small_pki import CRL_URL, NOW
 from trust_store.list_keeper import KEPT_FOR, ListKeeper
 from trust_store.revocation_lists import RevocationLists
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        """Begin at NOW."""
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        """Return the time."""
-        return self.now
 
 
 class Signalling(Server):
@@ -55,7 +44,7 @@ def waited(keeper: ListKeeper, state: RevocationState) -> bool:
 def test_a_question_is_answered_by_what_is_at_hand_and_the_list_is_there_for_the_next(tmp_path: Path) -> None:
     """The first call of an authority is believed as it is, the next one by its list."""
     server = Signalling(document=crl(SERIAL))
-    keeper = ListKeeper(RevocationLists(tmp_path, server), clock=Clock())
+    keeper = ListKeeper(RevocationLists(tmp_path, server), clock=HandClock(NOW))
     try:
         first = says(keeper)
         assert first.state is RevocationState.UNKNOWN or server.was_asked.is_set()
@@ -67,14 +56,16 @@ def test_a_question_is_answered_by_what_is_at_hand_and_the_list_is_there_for_the
 
 def test_where_it_is_required_a_question_waits_for_the_list(tmp_path: Path) -> None:
     """And a caller is not refused for having been the first."""
-    keeper = ListKeeper(RevocationLists(tmp_path, Server(document=crl())), is_required=lambda: True, clock=Clock())
+    keeper = ListKeeper(
+        RevocationLists(tmp_path, Server(document=crl())), is_required=lambda: True, clock=HandClock(NOW)
+    )
     keeper._closed = True  # no thread: the question itself asks
     assert says(keeper).state is RevocationState.GOOD
 
 
 def test_lists_are_asked_for_again_when_they_are_due(tmp_path: Path) -> None:
     """Every few minutes, as long as somebody calls from there once a day."""
-    server, clock = Server(document=crl(this_update=NOW)), Clock()
+    server, clock = Server(document=crl(this_update=NOW)), HandClock(NOW)
     keeper = ListKeeper(RevocationLists(tmp_path, server), clock=clock)
     keeper._closed = True
     says(keeper)
@@ -111,7 +102,7 @@ def test_it_keeps_a_bounded_number_of_lists(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_thread_begins_once_and_again_after_it_is_gone(tmp_path: Path) -> None:
     """As in a process that was forked, where the parent's thread is not."""
-    keeper = ListKeeper(RevocationLists(tmp_path, Server(document=crl())), clock=Clock())
+    keeper = ListKeeper(RevocationLists(tmp_path, Server(document=crl())), clock=HandClock(NOW))
     try:
         says(keeper)
         begun = keeper._thread
@@ -128,7 +119,7 @@ def test_the_thread_begins_once_and_again_after_it_is_gone(tmp_path: Path) -> No
 
 def test_threads_begin_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes second finds it."""
-    keeper = ListKeeper(RevocationLists(tmp_path, Server(document=crl())), clock=Clock())
+    keeper = ListKeeper(RevocationLists(tmp_path, Server(document=crl())), clock=HandClock(NOW))
     made: list[threading.Thread] = []
 
     class Lock:

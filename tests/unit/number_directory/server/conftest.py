@@ -6,20 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.directory_world import DirectoryWorld
-from tests.fakes.postgresql import PostgresqlServer
-from tests.fakes.storages import DATABASES, postgresql_server  # noqa: F401 - a fixture
-
-
-@pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return the URL of an empty database: SQLite, then PostgreSQL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'directory.db'}"
-        return
-    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    url = server.fresh_database()
-    yield url
-    server.drop(url)
 
 
 @pytest.fixture

@@ -6,23 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.log_world import Authority, make_config, make_log
-from tests.fakes.postgresql import PostgresqlServer
-from tests.fakes.storages import DATABASES, postgresql_server  # noqa: F401 - a fixture
 from transparency.server.config import LogConfig
 from transparency.server.log import Log
 from transparency.server.storage import Storage
-
-
-@pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return the URL of an empty database: SQLite, then PostgreSQL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'log.db'}"
-        return
-    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    url = server.fresh_database()
-    yield url
-    server.drop(url)
 
 
 @pytest.fixture
