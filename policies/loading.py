@@ -46,7 +46,7 @@ def load_toml(path: Path, type_: type[T]) -> T:
 def parse_toml(text: str, type_: type[T], path: Path) -> T:
     """Read TOML text as `load_toml` does; `path` is the file that its errors name."""
     try:
-        return msgspec.toml.decode(text, type=type_, dec_hook=_convert)
+        return msgspec.toml.decode(text, type=type_, dec_hook=read_path)
     except msgspec.ValidationError as error:
         msg = f"{path}: {_explain(str(error), type_)}"
         raise PolicyFileError(msg) from error
@@ -86,8 +86,8 @@ def toml_text(content: bytes, path: Path, largest: int = LARGEST_FILE) -> str:
         raise PolicyFileError(msg) from error
 
 
-def _convert(type_: type[object], value: object) -> object:
-    """Turn what TOML says into a type that it does not have."""
+def read_path(type_: type[object], value: object) -> object:
+    """Turn a text into a path, the one type that settings have and TOML does not: for msgspec, as its `dec_hook`."""
     if not issubclass(type_, Path):
         msg = f"{type_.__name__} has no form in TOML"
         raise TypeError(msg)

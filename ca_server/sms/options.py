@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from ca_server.config import Gateway
 from ca_server.errors import ConfigurationError
+from policies.loading import read_path
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 
@@ -29,18 +29,7 @@ def read_options(settings: Gateway, options: type[OptionsT]) -> OptionsT:
         )
         raise ConfigurationError(msg)
     try:
-        return msgspec.convert(settings.options, options, dec_hook=_read_path)
+        return msgspec.convert(settings.options, options, dec_hook=read_path)
     except msgspec.ValidationError as error:
         msg = f"gateway {settings.name!r}: options: {error}; its options are: {allowed}"
         raise ConfigurationError(msg) from error
-
-
-def _read_path(type_: type[object], value: object) -> object:
-    """Turn a string into the one type that TOML does not have."""
-    if not issubclass(type_, Path):
-        msg = f"{type_.__name__} has no form in TOML"
-        raise TypeError(msg)
-    if not isinstance(value, str) or not value or "\0" in value:
-        msg = "Expected a path: text that is not empty"
-        raise ValueError(msg)
-    return type_(value)
