@@ -6,10 +6,10 @@ show is raised as LogAtFault with the evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from transparency.alarms import Alarm, AlarmKind, LogAtFault
 from transparency.checkpoint import Checkpoint
@@ -27,7 +27,7 @@ from transparency.label_bucket import Bucket
 from transparency.label_index import MAP_CHECKPOINT_PATH, MapCheckpoint, read_bucket
 from transparency.log_description import LogDescription, ShardDescription
 from transparency.merkle import consistency_proof, verify_consistency
-from transparency.signed_note import Note, encode_base64
+from transparency.signed_note import Ed25519Verifier, Note, encode_base64
 from transparency.tiles import TILE_WIDTH, TileCache, TileReader
 
 CHECKPOINT_PATH: Final = "checkpoint"
@@ -35,6 +35,8 @@ COSIGNED_PATH: Final = "cosigned/checkpoint"
 """Where the newest checkpoint is that witnesses have cosigned; a log that grows quickly shows a newer one without."""
 CACHE_GRACE: Final = 300
 """Seconds during which an older checkpoint than was seen before counts as a copy on its way, not as a rollback."""
+
+_Read = TypeVar("_Read", Checkpoint, MapCheckpoint)
 
 
 class ShardFiles(Protocol):
@@ -96,13 +98,7 @@ class Shard:
 
     def checkpoint_note(self) -> tuple[Note, Checkpoint]:
         """Fetch the checkpoint and hold it to the log's key."""
-        data = self.files.fetch(CHECKPOINT_PATH)
-        try:
-            note = Note.parse(data)
-            return note, Checkpoint.of_note(note, self.description.checkpoint_key)
-        except NoteError as error:
-            text = f"the checkpoint is not one of this log: {error}"
-            raise self.fault(AlarmKind.NOT_SIGNED, text, {"checkpoint": data}) from error
+        return self._signed(self.files.fetch(CHECKPOINT_PATH), "checkpoint", Checkpoint.of_note)
 
     def cosigned_note(self) -> tuple[Note, Checkpoint] | None:
         """Fetch the newest checkpoint that witnesses have cosigned, and hold it to the log's key; None without one.
@@ -113,22 +109,20 @@ class Shard:
             data = self.files.fetch(COSIGNED_PATH)
         except TileMissingError:
             return None
-        try:
-            note = Note.parse(data)
-            return note, Checkpoint.of_note(note, self.description.checkpoint_key)
-        except NoteError as error:
-            text = f"the cosigned checkpoint is not one of this log: {error}"
-            raise self.fault(AlarmKind.NOT_SIGNED, text, {"cosigned-checkpoint": data}) from error
+        return self._signed(data, "cosigned checkpoint", Checkpoint.of_note)
 
     def map_checkpoint(self) -> tuple[Note, MapCheckpoint]:
         """Fetch the map checkpoint and hold it to the log's key."""
-        data = self.files.fetch(MAP_CHECKPOINT_PATH)
+        return self._signed(self.files.fetch(MAP_CHECKPOINT_PATH), "map checkpoint", MapCheckpoint.of_note)
+
+    def _signed(self, data: bytes, what: str, read: Callable[[Note, Ed25519Verifier], _Read]) -> tuple[Note, _Read]:
+        """Read what the log must have signed; raise LogAtFault where it did not."""
         try:
             note = Note.parse(data)
-            return note, MapCheckpoint.of_note(note, self.description.checkpoint_key)
+            return note, read(note, self.description.checkpoint_key)
         except NoteError as error:
-            text = f"the map checkpoint is not one of this log: {error}"
-            raise self.fault(AlarmKind.NOT_SIGNED, text, {"map-checkpoint": data}) from error
+            text = f"the {what} is not one of this log: {error}"
+            raise self.fault(AlarmKind.NOT_SIGNED, text, {what.replace(" ", "-"): data}) from error
 
     def reader(self, checkpoint: Checkpoint) -> TileReader:
         """Return the tree of a checkpoint that the log signed."""
