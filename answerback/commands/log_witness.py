@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,20 +11,12 @@ import click
 
 from answerback.failure import Failure
 from answerback.output import emit, json_option
-from answerback.serving import listening, require_clean_end
+from answerback.serving import asked, config_option, key_options, listening, passphrase_for, require_clean_end
 
 CONFIG_VARIABLE = "ANSWERBACK_WITNESS_CONFIG"
+PASSPHRASE_VARIABLE = "ANSWERBACK_WITNESS_PASSPHRASE"  # noqa: S105  # the name of a variable
 
-_config = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("witness.toml"),
-    show_default=True,
-    envvar=CONFIG_VARIABLE,
-    show_envvar=True,
-    help="The witness's settings.",
-)
+_config = config_option("witness.toml", CONFIG_VARIABLE, "The witness's")
 
 
 @click.group()
@@ -35,19 +26,28 @@ def witness() -> None:
 
 @witness.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="Its name in cosignatures, for good, such as witness.example/w1.")
+@click.option("--name", help="Its name in cosignatures, for good, such as witness.example/w1.")
 @click.option("--ml-dsa-44", is_flag=True, help="Cosign with a second key too, which quantum computers do not break.")
+@key_options(PASSPHRASE_VARIABLE)
 @json_option
-def init(folder: Path, name: str, ml_dsa_44: bool, as_json: bool) -> None:
+def init(
+    folder: Path,
+    name: str | None,
+    ml_dsa_44: bool,
+    passphrase_file: Path | None,
+    unencrypted_keys: bool,
+    as_json: bool,
+) -> None:
     """Make a new witness in FOLDER.
 
-    It gets a key, a memory that belongs to the key, and settings. The key is encrypted where
-    ANSWERBACK_WITNESS_PASSPHRASE is set, which then must be set for `serve` too.
+    It gets a key, a memory that belongs to the key, and settings. At a terminal you are asked for what you leave out.
     """
     from transparency.witness.initialise import initialise
 
     with _failing():
-        made = initialise(folder, name, _passphrase(), ml_dsa_44=ml_dsa_44)
+        name = asked(name, "--name", "Name of the witness, such as witness.example/w1")
+        passphrase = passphrase_for(passphrase_file, unencrypted_keys, PASSPHRASE_VARIABLE, are_new=True)
+        made = initialise(folder, name, passphrase, passphrase_file=passphrase_file, ml_dsa_44=ml_dsa_44)
     data = {"config": str(made.config), "key": made.verifier_key, "keys": list(made.verifier_keys)}
 
     def tell() -> None:
@@ -55,8 +55,8 @@ def init(folder: Path, name: str, ml_dsa_44: bool, as_json: bool) -> None:
         for key in made.verifier_keys:
             click.echo(f"  {key}")
         click.echo("Next:")
-        click.echo(f"  1. Name the logs that it cosigns, as [[logs]] in {made.config}.")
-        click.echo(f"  2. Serve: answerback log witness serve --config {made.config}")
+        for number, step in enumerate(_next_steps(made.config, passphrase, passphrase_file), start=1):
+            click.echo(f"  {number}. {step}")
         click.echo("Never restore an older copy of its database: a witness that forgets can be led to cosign a fork.")
 
     emit(as_json, data, tell)
@@ -71,7 +71,8 @@ def serve_command(path: Path, as_json: bool) -> None:
     from transparency.witness.serve import serve
 
     with _failing():
-        code = serve(WitnessConfig.load(path), _passphrase(), listening(as_json))
+        config = WitnessConfig.load(path)
+        code = serve(config, config.passphrase(), listening(as_json))
     require_clean_end(code)
 
 
@@ -87,7 +88,8 @@ def status(path: Path, as_json: bool) -> None:
     from transparency.witness.cosigning import open_witness
 
     with _failing():
-        opened = open_witness(WitnessConfig.load(path), _passphrase())
+        config = WitnessConfig.load(path)
+        opened = open_witness(config, config.passphrase())
         cosigned, evidence = opened.latest(), opened.store.evidence()
         opened.close()
     rows = [
@@ -121,7 +123,8 @@ def evidence(path: Path, as_json: bool) -> None:
     from transparency.witness.cosigning import open_witness
 
     with _failing():
-        opened = open_witness(WitnessConfig.load(path), _passphrase())
+        config = WitnessConfig.load(path)
+        opened = open_witness(config, config.passphrase())
         kept = opened.store.evidence()
         opened.close()
     rows = [
@@ -210,7 +213,10 @@ def _failing() -> Iterator[None]:
         raise Failure(str(error)) from error
 
 
-def _passphrase() -> bytes | None:
-    from transparency.witness.config import PASSPHRASE_VARIABLE
-
-    return os.environb.get(PASSPHRASE_VARIABLE.encode()) or None
+def _next_steps(config: Path, passphrase: bytes | None, file: Path | None) -> Iterator[str]:
+    if passphrase is None:
+        yield "The key is NOT encrypted: let nobody else read this folder, nor its backups."
+    elif file is None:
+        yield f"Keep the passphrase safe; the server reads it from the environment variable {PASSPHRASE_VARIABLE}."
+    yield f"Name the logs that it cosigns, as [[logs]] in {config}."
+    yield f"Serve: answerback log witness serve --config {config}"

@@ -202,7 +202,7 @@ def running_witness(
     folder: Path, description: Path, name: str = "witness.example/w1", options: tuple[str, ...] = ()
 ) -> Iterator[RunningWitness]:
     """Make and serve a witness of a log, until the block is left."""
-    made = run("witness", "init", folder, "--name", name, *options)
+    made = run("witness", "init", folder, "--name", name, "--unencrypted-keys", *options)
     settings = folder / "witness.toml"
     text = settings.read_text().replace("14200", str(unused_port()))
     settings.write_text(f"{text}\n[[logs]]\ndescription = {json.dumps(str(description))}\n")

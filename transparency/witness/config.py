@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
 
 from serving import settings
+from serving.key_files import passphrase_in
 from transparency.errors import LogDescriptionError, NoteError
 from transparency.log_description import LogDescription
 from transparency.signed_note import Ed25519Verifier, Verifier
@@ -44,12 +46,14 @@ class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `name` is the witness's name in its cosignatures, such as `witness.example/w1`: it belongs to the keys, for good.
     With `ml_dsa_44_key` each checkpoint gets two cosignatures, the second of which holds against quantum computers too.
+    Keys that are encrypted open by the first line of `passphrase_file`, else by the environment.
     """
 
     name: str
     database: Path = Path("witness.db")
     key: Path = Path("witness.key")
     ml_dsa_44_key: Path | None = None
+    passphrase_file: Path | None = None
     server: Server = Server()
     logs: tuple[Log, ...] = ()
     folder: Path = Path()
@@ -83,6 +87,12 @@ class WitnessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def ml_dsa_44_key_path(self) -> Path | None:
         """Where the second key is, if there is one."""
         return None if self.ml_dsa_44_key is None else self.folder / self.ml_dsa_44_key
+
+    def passphrase(self) -> bytes | None:
+        """Return what opens the keys, None where nothing says; raise KeyStoreError for a file of no use."""
+        if self.passphrase_file is not None:
+            return passphrase_in(self.folder / self.passphrase_file)
+        return os.environb.get(os.fsencode(PASSPHRASE_VARIABLE)) or None
 
     def known_logs(self) -> dict[str, tuple[Verifier, ...]]:
         """Return the keys of the logs that are cosigned, by origin; raise ConfigurationError."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
+from serving.initialising import quoted
 from transparency.cosignature import Ed25519Cosigner, MlDsa44Cosigner
 from transparency.errors import NoteError
 from transparency.signed_note import require_name
@@ -23,7 +22,7 @@ _SETTINGS = """\
 name = {name}
 database = "witness.db"
 key = "witness.key"
-{second}
+{second}{passphrase}
 [server]
 # Without TLS on this machine only: put a proxy that speaks TLS before it, or set tls.
 bind = "127.0.0.1:14200"
@@ -52,8 +51,19 @@ class NewWitness:
         return self.verifier_keys[0]
 
 
-def initialise(folder: Path, name: str, passphrase: bytes | None, *, ml_dsa_44: bool = False) -> NewWitness:
-    """Make a witness in a folder that has none, with a second key if asked for; raise ServingError."""
+def initialise(
+    folder: Path,
+    name: str,
+    passphrase: bytes | None,
+    *,
+    passphrase_file: Path | None = None,
+    ml_dsa_44: bool = False,
+) -> NewWitness:
+    """Make a witness in a folder that has none, with a second key if asked for; raise ServingError.
+
+    Without a passphrase the keys stand open; `passphrase_file` is where the server will find it, without it in the
+    environment.
+    """
     path = folder / CONFIG_NAME
     if path.exists():
         msg = f"{path} exists: there is a witness already"
@@ -74,6 +84,12 @@ def initialise(folder: Path, name: str, passphrase: bytes | None, *, ml_dsa_44: 
     cosigner = Ed25519Cosigner(name, create_key(config.key_path, passphrase))
     keys = memory_keys(cosigner, second)
     Store.create(config.database_path, keys).close()
-    line = f'ml_dsa_44_key = "{_SECOND}"\n' if ml_dsa_44 else ""
-    path.write_text(_SETTINGS.format(name=msgspec.json.encode(name).decode(), second=line), encoding="utf-8")
+    lines = {
+        "name": quoted(name),
+        "second": f'ml_dsa_44_key = "{_SECOND}"\n' if ml_dsa_44 else "",
+        "passphrase": ""
+        if passphrase_file is None
+        else f"passphrase_file = {quoted(str(passphrase_file.absolute()))}\n",
+    }
+    path.write_text(_SETTINGS.format(**lines), encoding="utf-8")
     return NewWitness(path, tuple(keys.splitlines()))

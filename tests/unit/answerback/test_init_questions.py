@@ -11,6 +11,8 @@ from answerback.commands.ca_server import init as ca_init
 from answerback.commands.directory_map_publish import init as map_init
 from answerback.commands.directory_server import init as directory_init
 from answerback.commands.log_server import init as log_init
+from answerback.commands.log_witness import PASSPHRASE_VARIABLE as WITNESS_VARIABLE
+from answerback.commands.log_witness import init as witness_init
 from answerback.commands.rs import init as rs_init
 from ca_server import config as ca_config
 from ca_server.loading import load_config
@@ -19,6 +21,9 @@ from number_directory.server import config as directory_config
 from transparency.server import config as log_config
 from transparency.server.keys import open_key_store
 from transparency.server.loading import load_config as load_log
+from transparency.witness import config as witness_config
+from transparency.witness.config import WitnessConfig
+from transparency.witness.cosigning import open_witness
 
 INITS = {"ca": ca_init, "rs": rs_init, "log": log_init, "directory": directory_init}
 NAMES = ("--name", "A", "--operator", "B", "--public-url", "https://a.example")
@@ -27,7 +32,12 @@ NAMES = ("--name", "A", "--operator", "B", "--public-url", "https://a.example")
 @pytest.fixture(autouse=True)
 def no_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the environment have none."""
-    for variable in ("ANSWERBACK_PASSPHRASE", "ANSWERBACK_LOG_PASSPHRASE", "ANSWERBACK_DIRECTORY_PASSPHRASE"):
+    for variable in (
+        "ANSWERBACK_PASSPHRASE",
+        "ANSWERBACK_LOG_PASSPHRASE",
+        "ANSWERBACK_DIRECTORY_PASSPHRASE",
+        WITNESS_VARIABLE,
+    ):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -76,6 +86,7 @@ def test_the_variables_of_passphrases_are_those_that_the_servers_read() -> None:
     assert making.AUTHORITY.passphrase_variable == making.SERVICE.passphrase_variable == ca_config.PASSPHRASE_VARIABLE
     assert making.LOG.passphrase_variable == log_config.PASSPHRASE_VARIABLE
     assert making.DIRECTORY.passphrase_variable == directory_config.PASSPHRASE_VARIABLE
+    assert witness_config.PASSPHRASE_VARIABLE == WITNESS_VARIABLE
 
 
 @pytest.mark.usefixtures("at_a_terminal")
@@ -95,6 +106,37 @@ def test_a_logs_keys_open_by_the_answer(tmp_path: Path, monkeypatch: pytest.Monk
     config = load_log(tmp_path / "log" / "log.toml")
     shard = config.shards[0]
     assert open_key_store(config.keys).open(shard.name, config.origin(shard))
+
+
+@pytest.mark.usefixtures("at_a_terminal")
+def test_a_witness_asks_as_the_others_do(tmp_path: Path) -> None:
+    """Its name and its passphrase are asked for beside the JSON, and the answer opens its key."""
+    answers = "witness.example/w1\ncorrect horse\ncorrect horse\n"
+    result = CliRunner().invoke(witness_init, [str(tmp_path / "w"), "--json"], input=answers)
+    assert result.exit_code == 0, result.output
+    assert "Name of the witness" in result.stderr
+    config = WitnessConfig.load(Path(json.loads(result.stdout)["config"]))
+    open_witness(config, b"correct horse").close()
+
+
+def test_a_witness_finds_its_passphrase_where_init_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the file that was given, else in the environment; without either, nothing is made."""
+    names = ["--name", "witness.example/w1"]
+    refused = CliRunner().invoke(witness_init, [str(tmp_path / "none"), *names])
+    assert "give --passphrase-file" in refused.output
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "secret").write_text("correct horse\n")
+    given = CliRunner().invoke(
+        witness_init, [str(tmp_path / "a"), *names, "--passphrase-file", str(tmp_path / "secret")]
+    )
+    assert given.exit_code == 0, given.output
+    monkeypatch.setenv(witness_config.PASSPHRASE_VARIABLE, "another horse")
+    made = CliRunner().invoke(witness_init, [str(tmp_path / "b"), *names])
+    assert made.exit_code == 0, made.output
+    for folder, passphrase in (("a", b"correct horse"), ("b", b"another horse")):
+        config = WitnessConfig.load(tmp_path / folder / "witness.toml")
+        assert config.passphrase() == passphrase
+        open_witness(config, config.passphrase()).close()
 
 
 @pytest.mark.usefixtures("at_a_terminal")
