@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 
 from ca_server.audit import Decision, record
@@ -9,7 +10,17 @@ from ca_server.errors import Refusal, RefusalKind
 from ca_server.issuing.authority import CertificateAuthority, Enter, new_name, not_found, require_owner, unhindered
 from ca_server.issuing.limits import refuse_for, take_tokens
 from ca_server.issuing.ordering import require_allowed
-from ca_server.orders import RESEND_WAITS, Account, Authorization, Challenge, ChallengeType, Problem, Status
+from ca_server.orders import (
+    RESEND_WAITS,
+    Account,
+    Authorization,
+    Challenge,
+    ChallengeType,
+    Delivery,
+    Problem,
+    SmsMessage,
+    Status,
+)
 from ca_server.sms.gateway import OutgoingSms
 from ca_server.storage import Ask, Code, QueuedSms
 from ca_server.validation.message import message_texts
@@ -60,8 +71,7 @@ def ask(
         _require_turn(found, authorization, now)
         buckets = sms_buckets(ca.config.policy.sms, number, country, account.id, client_address)
         take_tokens(ca, buckets, "SMS were asked for", now)
-        _queue(ca, found, number, now, authorization.expires_at)
-        asked = _owned(account, challenge_id, authorizations.get(authorization.id))
+        asked = _queue(ca, found, number, now, authorization.expires_at)
     if ca.doorbell is not None:
         ca.doorbell.ring()
     record(
@@ -72,7 +82,7 @@ def ask(
         type=found.type,
         client=client_address,
     )
-    return asked
+    return asked, _with(authorization, asked)
 
 
 def answer(
@@ -82,7 +92,8 @@ def answer(
 
     Right: valid. Wrong: one attempt less, and invalid with the last. With no code good any more, no digest can be
     right: the challenge says so, whatever the digest was, and counts no attempt. A challenge that is valid or invalid
-    is returned as it is, so that a client whose answer got lost may repeat it.
+    is returned as it is, so that a client whose answer got lost may repeat it. How far its SMS had come is told as it
+    was before: what waits to be sent is called back once no code is good.
     """
     now = ca.clock()
     _require_digest(digest)
@@ -95,16 +106,17 @@ def answer(
         _require_pending(authorization, now)
         if found.status is Status.PENDING:
             raise Refusal(RefusalKind.MALFORMED, "no SMS was asked for yet; post {} to the challenge to be sent a code")
-        _judge(ca, account, found, authorization, digest, now)
-        judged = _owned(account, challenge_id, authorizations.get(authorization.id))
+        judged = _judge(ca, account, found, authorization, digest, now)
+    is_right = judged.status is Status.VALID
     record(
-        Decision.NUMBER_VALIDATED if judged[0].status is Status.VALID else Decision.ANSWER_WRONG,
+        Decision.NUMBER_VALIDATED if is_right else Decision.ANSWER_WRONG,
         number=authorization.numbers.single_number,
         account=account.id,
         challenge=challenge_id,
-        attempts_remaining=judged[0].attempts_remaining,
+        attempts_remaining=judged.attempts_remaining,
     )
-    return judged
+    proved = dataclasses.replace(authorization, expires_at=_proved_until(ca, now)) if is_right else authorization
+    return judged, _with(proved, judged)
 
 
 def _owned(account: Account, challenge_id: str, authorization: Authorization | None) -> tuple[Challenge, Authorization]:
@@ -113,6 +125,12 @@ def _owned(account: Account, challenge_id: str, authorization: Authorization | N
     require_owner(account, authorization.account_id)
     found = next(challenge for challenge in authorization.challenges if challenge.id == challenge_id)
     return found, authorization
+
+
+def _with(authorization: Authorization, changed: Challenge) -> Authorization:
+    """Return the authorization with a challenge of it as it is now; nobody else changed it, as it was locked."""
+    challenges = (changed if one.id == changed.id else one for one in authorization.challenges)
+    return dataclasses.replace(authorization, challenges=tuple(challenges))
 
 
 def _require_pending(authorization: Authorization, now: datetime) -> None:
@@ -132,29 +150,41 @@ def _require_turn(challenge: Challenge, authorization: Authorization, now: datet
 
 def _queue(
     ca: CertificateAuthority, challenge: Challenge, number: TelephoneNumber, now: datetime, end: datetime
-) -> None:
-    """Draw a code, and queue the SMS that carry it."""
+) -> Challenge:
+    """Draw a code, queue the SMS that carry it, and return the challenge as it is kept now."""
     policy = ca.config.policy
     code = Code(_VALIDATORS[challenge.type].new_code(policy, ca.random_bytes), policy.min_routes)
     expires_at = min(now + timedelta(seconds=policy.code_seconds), end)
     texts = message_texts(code.part1, code.routes, ca.config.authority.name, ca.config.host)
     number_of_ask = challenge.asks + 1
     wait = RESEND_WAITS[min(number_of_ask, len(RESEND_WAITS)) - 1]
+    next_send_at = now + wait if challenge.sends_remaining > 1 else None
     ca.storage.authorizations.forget_expired_codes(now)
     ca.storage.authorizations.ask(
         Ask(
             challenge_id=challenge.id,
             number=number_of_ask,
             code=code,
-            next_send_at=now + wait if challenge.sends_remaining > 1 else None,
+            next_send_at=next_send_at,
             expires_at=expires_at,
         )
     )
-    messages = (
+    queued = [
         QueuedSms(OutgoingSms(new_name(ca), number, text, expires_at), challenge.id, number_of_ask, route)
         for route, text in enumerate(texts)
+    ]
+    ca.storage.sms.add(queued, now)
+    return dataclasses.replace(
+        challenge,
+        asks=number_of_ask,
+        sends_used=challenge.sends_used + 1,
+        next_send_at=next_send_at,
+        answerable_until=expires_at,
+        error=None,
+        messages=tuple(
+            SmsMessage(one.sms.id, one.challenge_id, one.ask, one.route, Delivery.QUEUED, 0) for one in queued
+        ),
     )
-    ca.storage.sms.add(messages, now)
 
 
 def _judge(
@@ -164,25 +194,34 @@ def _judge(
     authorization: Authorization,
     digest: str,
     now: datetime,
-) -> None:
-    """Compare the digest with every code that is good now, and note what came of it."""
+) -> Challenge:
+    """Compare the digest with every code that is good now, note what came of it, and return the challenge as it is now.
+
+    Of its messages it tells what it told before.
+    """
     authorizations = ca.storage.authorizations
     codes = authorizations.codes(challenge.id, now)
     if not codes:
         authorizations.note(challenge.id, _TOO_LATE)
-        return
+        return dataclasses.replace(challenge, error=_TOO_LATE)
     expected = ((code, key_authorization.digest(code.part1, challenge.token, account.thumbprint)) for code in codes)
     right = [code for code, one in expected if key_authorization.digest_matches(one, digest)]
     if right:
-        authorizations.right(challenge.id, now, _VALIDATORS[challenge.type].method(right[0].routes))
-        hours = ca.config.policy.valid_authorization_hours
-        authorizations.extend(authorization.id, now + timedelta(hours=hours))
+        validation = _VALIDATORS[challenge.type].method(right[0].routes)
+        authorizations.right(challenge.id, now, validation)
+        authorizations.extend(authorization.id, _proved_until(ca, now))
         authorizations.forget_codes(authorization.id)
-    elif challenge.attempts_remaining > 1:
-        authorizations.wrong(challenge.id, _WRONG, None)
-    else:
-        authorizations.wrong(challenge.id, _TOO_OFTEN, now)
+        return dataclasses.replace(challenge, validated_at=now, validation=validation, error=None)
+    is_last = challenge.attempts_remaining <= 1
+    problem, failed_at = (_TOO_OFTEN, now) if is_last else (_WRONG, None)
+    authorizations.wrong(challenge.id, problem, failed_at)
+    if is_last:
         authorizations.forget_codes(authorization.id)
+    return dataclasses.replace(challenge, attempts_used=challenge.attempts_used + 1, error=problem, failed_at=failed_at)
+
+
+def _proved_until(ca: CertificateAuthority, now: datetime) -> datetime:
+    return now + timedelta(hours=ca.config.policy.valid_authorization_hours)
 
 
 def _require_digest(digest: str) -> None:

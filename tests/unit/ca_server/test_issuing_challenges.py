@@ -224,6 +224,29 @@ def test_with_no_code_alive_no_answer_costs_an_attempt(
     assert authority.answer(client, challenge, wrong(code))[0] == late
 
 
+@pytest.mark.parametrize("is_proved", [True, False])
+def test_what_a_client_is_told_is_what_was_kept(
+    authority: IssuingAuthority, client: Client, challenge: Challenge, *, is_proved: bool
+) -> None:
+    """Asked, answered wrongly, too late, and rightly or wrongly for good: whoever looks next sees the same."""
+
+    def is_kept(told: tuple[Challenge, Authorization]) -> bool:
+        return told == issuing.challenge(authority.ca, client.account, challenge.id)
+
+    assert is_kept(authority.ask(client, challenge))
+    assert is_kept(authority.answer(client, challenge, wrong(authority.received())))
+    authority.clock.advance(minutes=10)
+    assert is_kept(authority.answer(client, challenge, "00000000"))
+    assert is_kept(authority.ask(client, challenge))
+    code = authority.received()
+    while (told := authority.answer(client, challenge, code if is_proved else wrong(code)))[0].attempts_remaining:
+        assert is_kept(told)
+        if is_proved:
+            break
+    assert is_kept(told)
+    assert told[0].status is (Status.VALID if is_proved else Status.INVALID)
+
+
 def test_a_settled_challenge_may_be_answered_and_asked_again(
     authority: IssuingAuthority, client: Client, challenge: Challenge
 ) -> None:
