@@ -14,11 +14,9 @@ from serving.times import from_column, to_column
 
 _SECRET_BYTES = 32
 _FASTEST = 1
-_HOLD_QUOTA = """
-    INSERT INTO directory_quotas (key, seen, full_at) VALUES (?, ?, 0)
-    ON CONFLICT (key) DO UPDATE SET key = excluded.key
-    RETURNING seen, full_at
-"""
+_HOLD_QUOTA = "SELECT seen, full_at FROM directory_quotas WHERE key = ? FOR UPDATE"
+_BEGIN_QUOTA = "INSERT INTO directory_quotas (seen, full_at, key) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"
+_CHANGE_QUOTA = "UPDATE directory_quotas SET seen = ?, full_at = ? WHERE key = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,15 @@ class SharedQuotas:
     def change(self, key: bytes, change: Callable[[Kept], Kept]) -> None:
         """Change what is kept of a caller; see `number_directory.server.quotas.SharedQuotas`."""
         with self.database.transaction(synced=False):
-            seen, full_at = self.database.rows(_HOLD_QUOTA, key, b"")[0]
-            kept = change(Kept(zlib.decompress(seen) if seen else b"", from_column(full_at)))
-            self.database.run(
-                "UPDATE directory_quotas SET seen = ?, full_at = ? WHERE key = ?",
-                zlib.compress(kept.seen, _FASTEST),  # of most callers nearly all of it is empty
-                to_column(kept.full_at) or 0,
-                key,
-            )
+            while not self._change(key, change):
+                pass  # another front end was the first to keep something of the caller
+
+    def _change(self, key: bytes, change: Callable[[Kept], Kept]) -> bool:
+        held = self.database.row(_HOLD_QUOTA, key)
+        kept = change(Kept() if held is None else Kept(zlib.decompress(held[0]), from_column(held[1])))
+        seen = zlib.compress(kept.seen, _FASTEST)  # of most callers nearly all of it is empty
+        statement = _BEGIN_QUOTA if held is None else _CHANGE_QUOTA
+        return self.database.run(statement, seen, to_column(kept.full_at) or 0, key) > 0
 
     def forget(self, full_before: datetime) -> int:
         """Forget the callers whose buckets have been full since a time."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 from number_directory.access_list import ANYONE
+from number_directory.server.quotas import Kept
+from number_directory.server.storage import Storage
 from tests.fakes.directory_world import CHAT, OWNER, DirectoryWorld, refusal
 
 _FRONT_ENDS = 4
@@ -54,3 +58,33 @@ def test_of_requests_that_come_at_once_one_is_answered(world: DirectoryWorld) ->
     for thread in threads:
         thread.join()
     assert sorted(statuses) == [200, 403, 403, 403]
+
+
+def test_front_ends_that_hear_of_a_caller_at_once_count_together(database_url: str) -> None:
+    """What four front ends take from the bucket of a caller whom none of them knew is all taken in the end."""
+    front_ends = [Storage.open(database_url) for _ in range(_FRONT_ENDS)]
+    front_ends[0].migrate()
+    begun, second = datetime(2026, 6, 1, tzinfo=UTC), timedelta(seconds=1)
+    ready = threading.Barrier(_FRONT_ENDS)
+
+    def take(kept: Kept) -> Kept:
+        return Kept(bytes(2048), (kept.full_at or begun) + second)
+
+    def ask(front_end: Storage, key: bytes) -> None:
+        ready.wait()
+        front_end.quotas.change(key, take)
+
+    with ThreadPoolExecutor(_FRONT_ENDS) as asking:
+        for caller in range(_ROUNDS):
+            list(asking.map(ask, front_ends, [bytes([caller])] * _FRONT_ENDS))
+    seen: list[Kept] = []
+
+    def look(kept: Kept) -> Kept:
+        seen.append(kept)
+        return kept
+
+    for caller in range(_ROUNDS):
+        front_ends[0].quotas.change(bytes([caller]), look)
+    assert [kept.full_at for kept in seen] == [begun + _FRONT_ENDS * second] * _ROUNDS
+    for front_end in front_ends:
+        front_end.close()
