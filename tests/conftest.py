@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from stir import encrypted_key
+
 # A slow machine fails no property; in CI the same examples are tried every time.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -19,3 +21,21 @@ def home_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("ANSWERBACK_HOME", str(tmp_path_factory.mktemp("home")))
         patch.delenv("ANSWERBACK_DEBUG", raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passphrases() -> Iterator[int]:
+    """Let key files be opened and closed quickly in the tests' own process; return what it costs elsewhere.
+
+    The cost stands in each file, and whoever reads one takes it from there. Programs that tests start pay in full.
+    """
+    full = encrypted_key._COST
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encrypted_key, "_COST", 2**4)
+        yield full
+
+
+@pytest.fixture
+def full_cost(cheap_passphrases: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close key files as slowly as the programs do."""
+    monkeypatch.setattr(encrypted_key, "_COST", cheap_passphrases)

@@ -53,6 +53,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.usefixtures("full_cost")
 def test_a_key_is_encrypted_so_that_guessing_is_slow(tmp_path: Path) -> None:
     """The file is PKCS#8 under scrypt, not under the 2048 rounds that `cryptography` writes by itself."""
     FileKeyStore(tmp_path, PASSPHRASE).create("issuing", ec.SECP256R1())
@@ -62,6 +63,7 @@ def test_a_key_is_encrypted_so_that_guessing_is_slow(tmp_path: Path) -> None:
 
 
 @pytest.mark.peer
+@pytest.mark.usefixtures("full_cost")
 def test_openssl_opens_an_encrypted_key(tmp_path: Path) -> None:
     """The operator is not tied to this program: OpenSSL reads the file with the same passphrase."""
     key = FileKeyStore(tmp_path, PASSPHRASE).create("root", ec.SECP384R1())

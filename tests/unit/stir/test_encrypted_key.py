@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -7,6 +9,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from stir.encrypted_key import encrypted_pem
 
 PASSPHRASE = b"correct horse"
+
+pytestmark = pytest.mark.usefixtures("full_cost")
 
 
 def test_a_p256_key_comes_back_with_its_passphrase_only() -> None:
@@ -32,3 +36,10 @@ def test_no_two_encryptions_are_alike() -> None:
     """RFC 7914 §8: each file has a salt of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
     assert encrypted_pem(key, PASSPHRASE) != encrypted_pem(key, PASSPHRASE)
+
+
+def test_a_guess_costs_as_much_as_openssl_reads() -> None:
+    """RFC 7914 §7: the file says N = 16,384, r = 8 and p = 5, in that order."""
+    pem = encrypted_pem(ec.generate_private_key(ec.SECP256R1()), PASSPHRASE)
+    der = base64.b64decode(b"".join(pem.splitlines()[1:-1]))
+    assert bytes.fromhex("0202 4000 0201 08 0201 05") in der
