@@ -4,8 +4,9 @@
 
     certificate = Enrolment(ca="ca.example", number=number, keys=Store.open(), codes=CallbackCodes(ask)).run()
 
-Read `enrol` first: it is the whole story. The names below are imported when they are first used, for `acme` and
-`requests` take longer to import than most programs that only read the store may spend.
+Read `enrol` first: it is the whole story. `sign_passport` signs calls and messages with what is held. The names below
+are imported when they are first used, for `acme` and `requests` take longer to import than most programs that only read
+the store may spend.
 """
 
 from __future__ import annotations
