@@ -12,6 +12,7 @@ SEALED := checkpoint cosignature entry index_growth label_bucket label_index log
 STATED := access_list client description hidden hidden_lookup lookup move own_listing owning receipt record record_memory remembered resolver statement
 MAPPED := building chunk columns delta entries leading_digits manifest segments services
 ROOMS := acme_client answerback ca_server number_directory serving transparency $(PURE)
+PARALLEL := --numprocesses=2 --dist=loadgroup
 PYTEST_ARGS ?=
 SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --doctree-dir build/doctrees
 
@@ -29,14 +30,14 @@ demo: $(READY)  ## play the whole story on this machine: authorities, SMS, logs,
 	@$(BIN)/answerback demo
 
 test: $(READY)  ## run the whole suite, with branch coverage (PYTEST_ARGS="-k name" for a part)
-	@$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(ROOMS:%=--cov=%) --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(ROOMS:%=--cov=%) --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 check: $(READY)  ## format, lint, types, layers, and 100 % branch coverage of the pure rooms and formats
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	@$(BIN)/pytest --quiet --no-header $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
+	@$(BIN)/pytest --quiet --no-header $(PARALLEL) $(PURE:%=tests/unit/%) $(PURE:%=--cov=%) \
 		$(SEALED:%=tests/unit/transparency/test_%.py) tests/unit/transparency/test_vectors.py $(SEALED:%=--cov=transparency.%) \
 		$(STATED:%=tests/unit/number_directory/test_%.py) tests/unit/number_directory/test_hidden_client.py tests/unit/number_directory/test_resolver_memory.py $(STATED:%=--cov=number_directory.%) \
 		$(MAPPED:%=tests/unit/number_directory/routing/test_%.py) $(MAPPED:%=--cov=number_directory.routing.%) \
