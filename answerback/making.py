@@ -13,6 +13,7 @@ from answerback.serving import asked, default_bind, key_options, passphrase_for
 
 if TYPE_CHECKING:
     from ca_server.initialise import NewAuthority
+    from stir.certificate import AuthorityCertificate
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -167,6 +168,14 @@ def tell_made(said: str, steps: Iterable[str]) -> None:
     click.echo("Next:")
     for number, step in enumerate(steps, start=1):
         click.echo(f"  {number}. {step}")
+
+
+def tell_authority_made(new: NewAuthority, config: Path, anchor: AuthorityCertificate, steps: Iterable[str]) -> None:
+    """Say that an authority is made, what users are to believe of it, and what to do next."""
+    said = f"{new.name} is made, in {config.parent}."
+    tell_made(
+        f"{said}\nIts anchor, for users to believe, has the SHA-256 fingerprint\n  {anchor.fingerprint.hex()}", steps
+    )
 
 
 def authority_steps(new: NewAuthority, config: Path) -> Iterator[str]:

@@ -19,7 +19,7 @@ from answerback.making import (
     keeping_options,
     naming_options,
     new_authority,
-    tell_made,
+    tell_authority_made,
 )
 from answerback.operating import (
     authority_data,
@@ -50,7 +50,7 @@ def init(folder: Path, as_json: bool, **given: Unpack[GivenAuthority]) -> None:
         new = new_authority(AUTHORITY, given)
         made = initialise(folder, new, now)
     data = {"config": str(made.config), "keys": str(made.keys), "anchor": authority_data(made.anchor)}
-    emit(as_json, data, lambda: _tell_made(made, new))
+    emit(as_json, data, lambda: tell_authority_made(new, made.config, made.anchor, _next_steps(made, new)))
 
 
 @click.command(name="serve")
@@ -106,12 +106,6 @@ def check(path: Path, as_json: bool) -> None:
 
 def _after_colon(text: str) -> str:
     return f": {text}" if text else ""
-
-
-def _tell_made(made: Initialised, new: NewAuthority) -> None:
-    said = f"{new.name} is made, in {made.config.parent}."
-    anchor = f"Its anchor, for users to believe, has the SHA-256 fingerprint\n  {made.anchor.fingerprint.hex()}"
-    tell_made(f"{said}\n{anchor}", _next_steps(made, new))
 
 
 def _next_steps(made: Initialised, new: NewAuthority) -> Iterator[str]:

@@ -20,7 +20,7 @@ from answerback.making import (
     keeping_options,
     naming_options,
     new_authority,
-    tell_made,
+    tell_authority_made,
 )
 from answerback.output import emit, json_option
 from answerback.serving import (
@@ -71,7 +71,7 @@ def init(folder: Path, with_log: bool, as_json: bool, **given: Unpack[GivenAutho
         "directory": str(made.directory_file),
         "log": None if made.log_file is None else str(made.log_file),
     }
-    emit(as_json, data, lambda: _tell_made(made, new))
+    emit(as_json, data, lambda: tell_authority_made(new, made.config, made.anchor, _next_steps(made, new)))
 
 
 @rs.command()
@@ -150,12 +150,6 @@ def _failing() -> Iterator[None]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _tell_made(made: Initialised, new: NewAuthority) -> None:
-    said = f"{new.name} is made, in {made.config.parent}."
-    anchor = f"Its anchor, for users to believe, has the SHA-256 fingerprint\n  {made.anchor.fingerprint.hex()}"
-    tell_made(f"{said}\n{anchor}", _next_steps(made, new))
 
 
 def _next_steps(made: Initialised, new: NewAuthority) -> Iterator[str]:
