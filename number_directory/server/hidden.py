@@ -24,10 +24,8 @@ from number_directory.server.errors import Refusal, RefusalKind
 from number_directory.server.looking_up import OPEN, SIGNED, charge, signer_of, spend
 from number_directory.server.storage import MOVE, Layout, Shown
 from number_directory.server.storage.grants import ANYONE
+from number_directory.server.storage.hidden import MOST_IN_A_BUCKET
 from stir.telephone_number import TelephoneNumber
-
-MOST_IN_A_BUCKET: Final = 1024
-"""How many numbers of a bucket are looked at; 4 MiB have room for fewer."""
 
 _AT_ONCE = 50
 """Of so many numbers all that is open is in memory at once: half a megabyte each, at most."""

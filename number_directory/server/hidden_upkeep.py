@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from number_directory.hidden import DEEPEST, HiddenKey
 from number_directory.server.directory import Directory
-from number_directory.server.hidden import MOST_IN_A_BUCKET
 from number_directory.server.storage import NO_LAYOUT, Layout
 from number_directory.server.storage.grants import ANYONE
+from number_directory.server.storage.hidden import MOST_IN_A_BUCKET
 from serving.log import facts
 
 _log = logging.getLogger(__name__)

@@ -16,6 +16,9 @@ from serving.database import Database
 from serving.times import to_column
 from stir.telephone_number import TelephoneNumber
 
+MOST_IN_A_BUCKET: Final = 1024
+"""How many numbers of a bucket are looked at; 4 MiB have room for fewer."""
+
 _WAITING = "SELECT number FROM directory_hidden WHERE place IS NULL ORDER BY number LIMIT ? FOR UPDATE SKIP LOCKED"
 _FILL = "UPDATE directory_hidden SET place = ?, hidden = ? WHERE number = ?"
 _ENDED = """
