@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final
 
 from number_directory.errors import HiddenQuestionError
 from number_directory.hidden import LARGEST_BUCKET, Bucket, HiddenKey, HiddenNumber, entry_size, write_bucket
