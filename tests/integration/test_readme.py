@@ -80,12 +80,11 @@ def test_readme_commands_and_program_do_what_it_says(tmp_path: Path) -> None:
     type_out(trying, tmp_path, f"{program}assert verdict.outcome.value == 'verified'\n")
 
 
-def test_make_demo_plays_the_story(tmp_path: Path) -> None:
-    """`make demo` from the root of a clone ends well."""
+def test_the_readme_begins_with_the_demo() -> None:
+    """The first thing to type is `make demo`, as tests/end_to_end/test_demo.py types it."""
     demo, _ = blocks("README.md", "console")
     commands, _ = commands_and_output(demo)
     assert commands == ["make demo"]
-    run("\n".join(commands), ROOT, tmp_path)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
