@@ -60,12 +60,12 @@ class ReplayTable:
         """Note a request; see `Replays`."""
         start = int.from_bytes(key[:4], "big") % self._sets * _SET_BYTES
         present, until = int(now.timestamp()), int(expires_at.timestamp()) + 1
-        with self._lock:  # the file's lock is one of processes
-            fcntl.lockf(self._file, fcntl.LOCK_EX, _SET_BYTES, start)
+        with self._lock:  # the file's lock is one of all who opened it, and threads share that
+            fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
                 return self._spend(start, key, until, present)
             finally:
-                fcntl.lockf(self._file, fcntl.LOCK_UN, _SET_BYTES, start)
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _spend(self, start: int, key: bytes, until: int, present: int) -> bool | None:
         free = None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,6 +65,22 @@ def test_processes_share_a_table(tmp_path: Path) -> None:
             won.append(pipe.read())
         os.wait()
     assert [sum(each) for each in zip(*won, strict=True)] == [1] * len(keys)
+
+
+def test_whoever_opened_a_table_shares_it(tmp_path: Path) -> None:
+    """Of two that are open in one process, only one can be at work: a request that comes at once is answered once."""
+    first, second = (ReplayTable(tmp_path / "replays", 16) for _ in range(2))
+    until = NOW + timedelta(seconds=60)
+    waiting = threading.Thread(target=second.spend, args=(bytes(KEY_SIZE), until, NOW))
+    with (tmp_path / "replays").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+    waiting.join(5)
+    assert first.spend(bytes(KEY_SIZE), until, NOW) is False
+    first.close()
+    second.close()
 
 
 def test_a_table_that_cannot_be_made_is_told(tmp_path: Path) -> None:
