@@ -525,7 +525,7 @@ def test_nothing_that_is_recorded_of_a_question_tells_the_number(
 
 
 def test_what_a_bucket_tells_the_holder_of_the_key_is_its_leading_bits(tmp_path: Path) -> None:
-    """The key's holder rules out the numbers of other buckets: all are left with one bucket, about 1/16 of them with 16.
+    """The key's holder rules out the numbers of other buckets: all are left with one bucket, some 1/16 with 16 of them.
 
     It can compute every number's label, and compares with what the caller asked for: the bucket, never the label. The
     key is a random one, and of 300 numbers 20 are left more or less: the bounds are seven deviations away, and beyond
