@@ -33,6 +33,8 @@ def web_program(config: Config, *, with_worker: bool) -> WebProgram:
         config.server,
         lambda: create_app(config),
         helpers=(worker,) if with_worker else (),
+        # A key of another store may be far away, and whoever signs with it waits.
+        takes_turns=config.database.startswith("sqlite:") and config.keys.store == "file",
         debug=config.log.level == "debug",
     )
 

@@ -63,8 +63,13 @@ class Database:
     behind. Every method raises StorageError.
     """
 
-    def __init__(self, driver: peewee.Database) -> None:
-        """Take an unconnected peewee database; it opens the connections, and runs the migrations over its own."""
+    def __init__(self, driver: peewee.Database, *, keeps_turn: bool = False) -> None:
+        """Take an unconnected peewee database; it opens the connections, and runs the migrations over its own.
+
+        With `keeps_turn`, a thread does not step aside (`serving.turns`) for a disk: where each request writes, the
+        next could only wait for the one connection that does.
+        """
+        self._keeps_turn = keeps_turn
         self.driver = driver
         self.is_sqlite = isinstance(driver, peewee.SqliteDatabase)
         self._connections: Connections = (OneThatWrites if self.is_sqlite else OneForEachThread)(self._open)
@@ -73,13 +78,13 @@ class Database:
         self._compiled: dict[str, str] = {}
 
     @classmethod
-    def at(cls, url: str, *, cache_mib: int | None = None) -> Database:
+    def at(cls, url: str, *, cache_mib: int | None = None, keeps_turn: bool = False) -> Database:
         """Return the database at `sqlite:///path` or `postgresql://…`, without connecting to it.
 
         `cache_mib` is how much of a SQLite file each connection may keep in memory, where its own default is too small.
         """
         if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-            return cls(_sqlite(Path(url.removeprefix(_SQLITE)), cache_mib))
+            return cls(_sqlite(Path(url.removeprefix(_SQLITE)), cache_mib), keeps_turn=keeps_turn)
         if url.startswith((_POSTGRESQL, "postgres://")):
             return cls(_postgresql(_POSTGRESQL + url.partition("://")[2]))
         msg = "database: give sqlite:/// and the path of a file, or postgresql:// and where the server is"
@@ -141,7 +146,7 @@ class Database:
         connection = here.connection = self._begin(synced=synced)
         try:
             yield
-            if synced:
+            if synced and not self._keeps_turn:
                 step_aside()
             self._execute(connection, "COMMIT", ())
         except BaseException:

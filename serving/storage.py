@@ -19,12 +19,14 @@ class ProgramStorage:
     """One program's tables. Threads and processes may share them, each process with a storage of its own.
 
     A program derives from this: `steps` is the folder of its steps of migration, `history` the table that remembers
-    them, and `cache_mib` how much of a SQLite file a connection may keep in memory. Every method raises StorageError.
+    them, `cache_mib` how much of a SQLite file a connection may keep in memory, and `keeps_turn` whether a thread keeps
+    its turn while a disk is written. Every method raises StorageError.
     """
 
     steps: ClassVar[Path]
     history: ClassVar[str]
     cache_mib: ClassVar[int | None] = None
+    keeps_turn: ClassVar[bool] = False
 
     def __init__(self, database: Database) -> None:
         """Use a database; nothing connects yet."""
@@ -36,7 +38,7 @@ class ProgramStorage:
 
         The connection is made when it is first used, so that a server may fork after this.
         """
-        return cls(Database.at(url, cache_mib=cls.cache_mib))
+        return cls(Database.at(url, cache_mib=cls.cache_mib, keeps_turn=cls.keeps_turn))
 
     def migrate(self) -> tuple[str, ...]:
         """Bring the tables to this version, and return the names of the steps that were missing.

@@ -37,7 +37,7 @@ class ClientSocket(socket.socket):
         try:
             return super().recv(bufsize, flags | socket.MSG_DONTWAIT)
         except BlockingIOError:
-            self._turns.step_aside()
+            self._turns.make_room()
         return super().recv(bufsize, flags)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # noqa: ANN401, ARG002  # gunicorn has bytes, and no flags
@@ -49,7 +49,7 @@ class ClientSocket(socket.socket):
     def sendfile(self, *file: Any, **part: Any) -> int:  # noqa: ANN401  # as `socket.socket` has them
         """Send a file, after what was to be sent before it."""
         self.flush()
-        self._turns.step_aside()
+        self._turns.make_room()
         return super().sendfile(*file, **part)
 
     def flush(self) -> None:
@@ -63,7 +63,7 @@ class ClientSocket(socket.socket):
         except BlockingIOError:
             sent = 0
         if sent < len(data):
-            self._turns.step_aside()
+            self._turns.make_room()
             super().sendall(memoryview(data)[sent:])
 
     def close(self) -> None:

@@ -108,6 +108,14 @@ class Turns(Generic[_Connection]):
         if turn is not None and turn.thread == threading.get_ident():
             self._end(turn)
 
+    def make_room(self) -> None:
+        """Do so where clients wait; else the turn is kept, for which two threads would have to wake.
+
+        A client that comes meanwhile waits until this thread is done, or has taken long.
+        """
+        if self._waiting:
+            self.step_aside()
+
     def dismiss(self, most: int, now: float) -> Iterator[_Connection]:
         """Yield connections whose time is over, and the longest waiting where more than `most` wait: they no longer do.
 
@@ -184,9 +192,9 @@ _here = _Here()
 
 
 def step_aside() -> None:
-    """Let another thread of this process have its turn: this one is about to wait, or has done what hurries.
+    """Let another thread of this process have its turn, if a client waits: this one is about to wait itself.
 
     It does nothing where threads take no turns.
     """
     if _here.turns is not None:
-        _here.turns.step_aside()
+        _here.turns.make_room()

@@ -29,6 +29,7 @@ from ca_server.issuing.authority import (
 from ca_server.issuing.timestamping import timestamped
 from ca_server.orders import Account, Certificate, Issuance, Order, Problem, Status
 from ca_server.storage import IssuedCertificate
+from serving.turns import step_aside
 from stir.certificate_request import NumberRequest
 from stir.errors import CertificateProfileError
 
@@ -166,6 +167,7 @@ def _wait_a_moment(ca: CertificateAuthority, order: Order, work: Callable[[], Or
     if started is None:
         ca.storage.orders.postpone(order.id, ca.clock() + SHORTEST_WAIT)
         return order
+    step_aside()
     try:
         return started.result(ca.logs.settings.wait_seconds)
     except TimeoutError:

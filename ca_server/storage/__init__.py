@@ -35,6 +35,7 @@ class Storage(ProgramStorage):
 
     steps = Path(__file__).parent / "migrations"
     history = "migrations"
+    keeps_turn = True
 
     def __init__(self, database: Database) -> None:
         """Use a database; nothing connects yet."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import pytest
+
 from serving.turns import Turns, step_aside
 
 TIMEOUT = 60
@@ -83,6 +85,24 @@ def test_a_connection_is_one_threads_until_it_waits_again() -> None:
         assert found == [second]
         turns.wait_for(first)
         assert turns.next() is None
+
+
+def test_a_turn_is_kept_where_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who would step aside for nobody keeps its turn; who does so for a client gives it up."""
+    monkeypatch.setattr("serving.turns._LONGEST_SECONDS", TIMEOUT)  # else it would be ended for taking long
+    turns: Turns[Held] = Turns()
+    with connections([9.0, 9.0]) as ((first, client), (second, _)):
+        turns.wait_for(first)
+        client.sendall(b"G")
+        assert turns.next() is first
+        kept = turns._turn
+        assert kept is not None
+        step_aside()
+        assert turns._turn is kept
+        turns.wait_for(second)
+        step_aside()
+        assert turns._turn is None
+        turns.end()
 
 
 def test_elsewhere_there_is_nothing_to_step_aside_from() -> None:
