@@ -20,7 +20,8 @@ def test_a_p256_key_comes_back_with_its_passphrase_only() -> None:
     opened = load_pem_private_key(pem, PASSPHRASE)
     assert isinstance(opened, ec.EllipticCurvePrivateKey)
     assert opened.private_numbers() == key.private_numbers()
-    with pytest.raises(ValueError, match=r"(?i)password|decrypt"):
+    # What another key decrypts to ends like a padded key once in 256 times, and is none.
+    with pytest.raises(ValueError, match=r"Incorrect password|Could not deserialize key data"):
         load_pem_private_key(pem, b"battery staple")
 
 
