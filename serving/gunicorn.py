@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
@@ -27,6 +29,7 @@ from serving.turn_worker import turn_worker
 _BACKLOG = 512
 _HUNG_SECONDS = 60
 _KEEPALIVE_SECONDS = 15
+_TOLD_TO_WORKERS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 Announce = Callable[[str], None]
 """Told the URL at which a program listens, once it does."""
@@ -134,7 +137,7 @@ class GunicornSettings(BaseApplication):  # type: ignore[misc]  # gunicorn is un
             "logger_class": _GunicornLog,
             "loglevel": "debug" if program.debug else "warning",
             "proc_name": program.name,
-            "post_worker_init": self._tell_first,
+            "post_worker_init": self._begun,
         }
         if server.tls is not None:
             settings |= {
@@ -145,6 +148,10 @@ class GunicornSettings(BaseApplication):  # type: ignore[misc]  # gunicorn is un
         for name, value in settings.items():
             self.cfg.set(name, value)
 
+    def run(self) -> None:
+        """Run gunicorn until it is stopped."""
+        _Arbiter(self).run()
+
     def load(self) -> object:
         """Build the application; gunicorn calls this in each process, after the fork."""
         try:
@@ -152,8 +159,9 @@ class GunicornSettings(BaseApplication):  # type: ignore[misc]  # gunicorn is un
         except ServingError as error:
             raise AppImportError(str(error)) from error
 
-    def _tell_first(self, worker: Any) -> None:  # noqa: ANN401  # gunicorn is untyped
-        """Announce the server once the first of its processes can answer."""
+    def _begun(self, worker: Any) -> None:  # noqa: ANN401  # gunicorn is untyped
+        """Let a process hear signals now that it can answer, and announce the server once the first one can."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD_TO_WORKERS)
         if worker.age == 1:
             self._announce(self._url)
 
@@ -161,6 +169,22 @@ class GunicornSettings(BaseApplication):  # type: ignore[misc]  # gunicorn is un
 def _worker(program: WebProgram) -> type[Any]:
     takes_turns = program.takes_turns and program.server.tls is None
     return (turn_worker if takes_turns else web_worker)(program.longest_seconds)
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
+    """Gunicorn's leading process."""
+
+    def spawn_worker(self) -> int:
+        """Fork with signals held back, until the new process has its own way with them.
+
+        One that is told to end before would have passed that over as its parent's, and would be waited for in vain.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_TO_WORKERS)
+        try:
+            pid: int = super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD_TO_WORKERS)
+        return pid
 
 
 class _GunicornLog(Logger):  # type: ignore[misc]  # gunicorn is untyped

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import multiprocessing
 import socket
+import time
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from gunicorn import util
 
 from serving import gunicorn
 from serving.errors import ConfigurationError, ServingError, StorageError
 from serving.gunicorn import WebProgram, listen, serve
 from serving.settings import Listener, Tls
+
+_TIMEOUT = 60
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
@@ -64,3 +69,26 @@ def test_nothing_is_served_where_the_start_fails(tmp_path: Path, monkeypatch: py
         serve(WebProgram("p", Listener(), away), print)
     with pytest.raises(ConfigurationError, match="cannot be used"):
         serve(WebProgram("p", Listener(tls=Tls(tmp_path / "a", tmp_path / "b")), object), print)
+
+
+def test_a_process_that_is_told_to_end_while_it_begins_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop does not wait for it in vain, until its patience is over."""
+    fork = multiprocessing.get_context("fork")
+    beginning, begins = fork.Pipe(duplex=False)
+
+    def begin_slowly() -> None:  # gunicorn calls it before a process has its own way with signals
+        begins.send(None)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(util, "seed", begin_slowly)
+    program = WebProgram("p", Listener(bind="127.0.0.1:0", graceful_seconds=300), lambda: print)
+    server = fork.Process(target=lambda: serve(program, lambda _url: None))
+    server.start()
+    try:
+        assert beginning.poll(_TIMEOUT)
+        server.terminate()
+        server.join(_TIMEOUT)
+        assert server.exitcode == 0
+    finally:
+        server.kill()
+        server.join()
