@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from stir import encrypted_key
+
+if TYPE_CHECKING:
+    from tests.fakes.postgresql import PostgresqlServer
 
 # A slow machine fails no property; in CI the same examples are tried every time.
 settings.register_profile("local", deadline=None)
@@ -39,3 +43,12 @@ def cheap_passphrases() -> Iterator[int]:
 def full_cost(cheap_passphrases: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Close key files as slowly as the programs do."""
     monkeypatch.setattr(encrypted_key, "_COST", cheap_passphrases)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """Return a PostgreSQL server that lives as long as the tests: one, which is why it stands here alone."""
+    from tests.fakes.postgresql import PostgresqlServer  # noqa: PLC0415  # most tests need no driver
+
+    with PostgresqlServer() as server:
+        yield server

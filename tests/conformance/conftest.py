@@ -4,10 +4,10 @@ import pytest
 
 from ca_server.storage import Storage
 from tests.fakes.acme_requests import AcmeRequests
-from tests.fakes.storages import postgresql_server, storage, storage_url
+from tests.fakes.storages import storage, storage_url
 from tests.fakes.web_authority import WebAuthority
 
-__all__ = ["authority", "client", "other", "postgresql_server", "storage", "storage_url"]
+__all__ = ["authority", "client", "other", "storage", "storage_url"]
 
 
 @pytest.fixture

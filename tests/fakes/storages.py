@@ -13,13 +13,6 @@ from tests.fakes.postgresql import PostgresqlServer
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.peer))
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgresqlServer]:
-    """Return a PostgreSQL server that lives as long as the tests."""
-    with PostgresqlServer() as server:
-        yield server
-
-
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Return the URL of an empty database: SQLite, then PostgreSQL."""

@@ -25,7 +25,7 @@ from stir.telephone_number import TelephoneNumber
 from tests.fakes.postgresql import PostgresqlServer
 from tests.fakes.running_directory import RunningDirectory
 from tests.fakes.small_pki import Held
-from tests.fakes.storages import DATABASES, postgresql_server  # noqa: F401 - a fixture
+from tests.fakes.storages import DATABASES
 from transparency.checkpoint import Checkpoint
 from transparency.merkle import consistency_proof, verify_consistency
 from transparency.tiles import TileReader

@@ -23,7 +23,7 @@ from stir.telephone_number import TelephoneNumber
 from tests.fakes.postgresql import PostgresqlServer
 from tests.fakes.running_directory import PATIENCE, RunningDirectory, run
 from tests.fakes.small_pki import Held
-from tests.fakes.storages import DATABASES, postgresql_server  # noqa: F401 - a fixture
+from tests.fakes.storages import DATABASES
 from transparency.transport import HttpTransport
 
 _CALLER = TelephoneNumber("442079460018")

@@ -26,9 +26,9 @@ from stir.certificate import NumberCertificate
 from stir.telephone_number import TelephoneNumber
 from tests.fakes.authority import make_issuer
 from tests.fakes.issuing_authority import GATEWAYS, IssuingAuthority, csr
-from tests.fakes.storages import postgresql_server, storage, storage_url
+from tests.fakes.storages import storage, storage_url
 
-__all__ = ["postgresql_server", "storage", "storage_url"]
+__all__ = ["storage", "storage_url"]
 
 pytestmark = pytest.mark.slow
 

@@ -19,11 +19,11 @@ from policies.issuance import IssuancePolicy
 from stir.certificate import NumberCertificate
 from tests.fakes.issuing_authority import csr
 from tests.fakes.public_log import PATIENT, PublicLog
-from tests.fakes.storages import postgresql_server, storage, storage_url
+from tests.fakes.storages import storage, storage_url
 from tests.integration.test_killed_ca import NO_CAPS, KilledAuthority, Tell, each_statement
 from transparency.sct import SignedCertificateTimestamp, decode_sct_list, issuer_key_hash, tbs_of
 
-__all__ = ["postgresql_server", "storage", "storage_url"]
+__all__ = ["storage", "storage_url"]
 
 pytestmark = pytest.mark.slow
 

@@ -19,10 +19,10 @@ from tests.fakes.clock import HandClock
 from tests.fakes.issuing_authority import IssuingAuthority
 from tests.fakes.smpp34_smsc import Smpp34Smsc
 from tests.fakes.smsc import Manners, eventually
-from tests.fakes.storages import postgresql_server, storage_url
+from tests.fakes.storages import storage_url
 from tests.fakes.worker_process import smsc_gateway
 
-__all__ = ["postgresql_server", "storage_url"]
+__all__ = ["storage_url"]
 
 ROOT = Path(__file__).parents[2]
 LONG = 240.0

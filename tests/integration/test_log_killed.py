@@ -21,7 +21,7 @@ import pytest
 from serving.database import Database
 from tests.fakes.log_world import NOW, SHARD, Authority, fill, make_config, make_log, published, sealed, shard_of
 from tests.fakes.postgresql import PostgresqlServer
-from tests.fakes.storages import DATABASES, postgresql_server  # noqa: F401 - a fixture
+from tests.fakes.storages import DATABASES
 from transparency.checkpoint import Checkpoint
 from transparency.entry import SealedEntry
 from transparency.errors import TileMissingError

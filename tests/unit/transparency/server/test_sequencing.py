@@ -20,7 +20,6 @@ from tests.fakes.log_world import (
     sealed,
 )
 from tests.fakes.postgresql import PostgresqlServer
-from tests.fakes.storages import postgresql_server  # noqa: F401 - a fixture
 from transparency.server.config import LogConfig
 from transparency.server.errors import HistoryError, PublishingError, StorageError
 from transparency.server.log import Log
