@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import http.client
+import math
 import multiprocessing
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +19,7 @@ import pytest
 from serving import turns
 from serving.gunicorn import WebProgram, serve
 from serving.settings import Listener
+from serving.turn_worker import TurnWorker
 from serving.turns import step_aside
 
 TIMEOUT = 60
@@ -120,9 +125,10 @@ def test_a_client_that_sends_half_a_request_keeps_nobody_waiting(tmp_path: Path)
             (b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nhalf", b"rest", b"halfrest"),
         )
         slow = [socket.create_connection(address, timeout=TIMEOUT) for _ in halves]
+        quick = Client(address)
+        assert quick.ask("/hello") == b"/hello"  # and waits from now on: nobody steps aside for nobody
         for client, (half, _, _) in zip(slow, halves, strict=True):
             client.sendall(half)
-        quick = Client(address)
         for _ in range(3):
             assert quick.ask("/hello") == b"/hello"
         for client, (_, rest, expected) in zip(slow, halves, strict=True):
@@ -139,6 +145,7 @@ def test_a_client_that_reads_nothing_keeps_nobody_waiting(tmp_path: Path) -> Non
     """An answer that does not fit waits for its client beside the others' turns, and arrives whole."""
     with serving(tmp_path) as address:
         slow, quick = Client(address), Client(address)
+        assert quick.ask("/hello") == b"/hello"  # as above
         for path in ("/large", "/file"):
             slow.request("GET", path)
             assert quick.ask("/hello") == b"/hello"
@@ -162,6 +169,7 @@ def test_a_request_that_takes_long_keeps_nobody_waiting(tmp_path: Path) -> None:
 def _wait_beside_others(tmp_path: Path, path: str) -> None:
     with serving(tmp_path) as address:
         first, second = Client(address), Client(address)
+        assert second.ask("/hello") == b"/hello"  # as above
         first.request("GET", path)
         assert second.ask("/go") == b"/go"
         with first.getresponse() as response:
@@ -236,3 +244,15 @@ def test_a_client_that_stays_silent_is_left_when_the_server_stops(tmp_path: Path
     assert silent.sock.recv(1) == b""
     for client in (silent, waiting, going):
         client.close()
+
+
+@pytest.mark.parametrize(("alive", "seconds"), [(True, 15.0), (False, 2.0)])
+def test_a_connection_that_comes_to_wait_while_the_server_stops_has_little_time(*, alive: bool, seconds: float) -> None:
+    """It comes after the others were given less time, and gets no more than they."""
+    worker = object.__new__(TurnWorker)
+    worker.alive, worker.turns = alive, Mock()
+    began = time.monotonic()
+    connection = SimpleNamespace(timeout=math.inf)
+    connection.set_timeout = lambda: setattr(connection, "timeout", time.monotonic() + 15.0)
+    worker._wait_for(connection)
+    assert began + seconds <= connection.timeout <= time.monotonic() + seconds
