@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from serving.deadlines import Deadlines
 from serving.log import describe
@@ -112,8 +112,6 @@ class TurnWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def _wait_for(self, conn: Any) -> None:  # noqa: ANN401  # as above
         conn.set_timeout()
         self.turns.wait_for(conn)
-        if not self.alive:  # it was not there yet, perhaps, when those that waited were given less time
-            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
 
     def _serve(self) -> None:
         """Answer clients, whenever it is this thread's turn."""

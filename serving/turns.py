@@ -9,6 +9,7 @@ Whoever stepped aside goes on beside the next, and queues for another turn when 
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import socket
@@ -59,6 +60,7 @@ class Turns(Generic[_Connection]):
         """Held by whoever says that a turn ends, or goes on."""
         self._selector = selectors.DefaultSelector()
         self._waiting: dict[int, _Connection] = {}
+        self._deadline = math.inf
         self._ready: deque[int] = deque()
         self._bell, self._clapper = os.pipe()
         self._selector.register(self._bell, selectors.EVENT_READ)
@@ -75,6 +77,7 @@ class Turns(Generic[_Connection]):
         """Have a connection wait: a new one, or one whose client was answered by the calling thread."""
         descriptor = connection.sock.fileno()
         with self._changing:
+            connection.timeout = min(connection.timeout, self._deadline)
             self._waiting[descriptor] = connection
             if self._turn is not None and self._turn.connection is connection:
                 self._turn = _Turn(threading.get_ident())
@@ -130,8 +133,11 @@ class Turns(Generic[_Connection]):
                 yield connection
 
     def hurry(self, deadline: float) -> None:
-        """Let no connection wait beyond a time."""
-        for connection in list(self._waiting.values()):
+        """Let no connection wait beyond a time, nor one that comes to wait later."""
+        with self._changing:
+            self._deadline = deadline
+            waiting = list(self._waiting.values())
+        for connection in waiting:
             connection.timeout = min(connection.timeout, deadline)
 
     def end(self) -> None:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +19,7 @@ from serving import turns
 from serving.gunicorn import WebProgram, serve
 from serving.settings import Listener
 from serving.turn_worker import TurnWorker
-from serving.turns import step_aside
+from serving.turns import Turns, step_aside
 
 TIMEOUT = 60
 LARGE = 16 * 1024 * 1024
@@ -250,9 +249,13 @@ def test_a_client_that_stays_silent_is_left_when_the_server_stops(tmp_path: Path
 def test_a_connection_that_comes_to_wait_while_the_server_stops_has_little_time(*, alive: bool, seconds: float) -> None:
     """It comes after the others were given less time, and gets no more than they."""
     worker = object.__new__(TurnWorker)
-    worker.alive, worker.turns = alive, Mock()
+    worker.turns = Turns()
     began = time.monotonic()
-    connection = SimpleNamespace(timeout=math.inf)
-    connection.set_timeout = lambda: setattr(connection, "timeout", time.monotonic() + 15.0)
-    worker._wait_for(connection)
+    if not alive:
+        worker._cap_keepalive(time.monotonic() + 2.0)
+    client, server = socket.socketpair()
+    with client, server:
+        connection = SimpleNamespace(sock=server, timeout=math.inf)
+        connection.set_timeout = lambda: setattr(connection, "timeout", time.monotonic() + 15.0)
+        worker._wait_for(connection)
     assert began + seconds <= connection.timeout <= time.monotonic() + seconds

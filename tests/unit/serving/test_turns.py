@@ -57,13 +57,15 @@ def test_where_too_many_wait_who_waited_longest_is_dismissed() -> None:
 
 
 def test_who_is_in_a_hurry_waits_for_nobody_longer() -> None:
-    """A time beyond which nobody waits is kept by those who would have waited longer."""
+    """A time beyond which nobody waits is kept by those who would have waited longer, and by those who come later."""
     turns: Turns[Held] = Turns()
-    with connections([1.0, 9.0]) as ((soon, _), (late, _)):
+    with connections([1.0, 9.0, 9.0]) as ((soon, _), (late, _), (later, _)):
         for connection in (soon, late):
             turns.wait_for(connection)
         turns.hurry(5.0)
         assert (soon.timeout, late.timeout) == (1.0, 5.0)
+        turns.wait_for(later)
+        assert later.timeout == 5.0
 
 
 def test_a_connection_is_one_threads_until_it_waits_again() -> None:
